@@ -1,0 +1,164 @@
+//! States, hazards and reasons of the robot's safety core, with the words that people read.
+
+use serde::{Deserialize, Serialize};
+
+/// What the robot is doing, as its safety core decides it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum SafetyState {
+    /// No lease: the wheels are held.
+    Idle = 0,
+    /// A lease, all well, the deadman is not held.
+    Ready = 1,
+    /// Obeying the driver.
+    Driving = 2,
+    /// A hazard took the speed away; the robot brakes or stands.
+    Stopped = 3,
+    /// The emergency stop is latched.
+    EmergencyStopped = 4,
+}
+
+impl SafetyState {
+    /// From its number on the wire.
+    pub const fn from_u8(value: u8) -> Option<Self> {
+        Some(match value {
+            0 => Self::Idle,
+            1 => Self::Ready,
+            2 => Self::Driving,
+            3 => Self::Stopped,
+            4 => Self::EmergencyStopped,
+            _ => return None,
+        })
+    }
+
+    /// Its number on the wire.
+    pub const fn as_u8(self) -> u8 {
+        match self {
+            Self::Idle => 0,
+            Self::Ready => 1,
+            Self::Driving => 2,
+            Self::Stopped => 3,
+            Self::EmergencyStopped => 4,
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $code:literal, $words:literal, $next:literal;)*) => {
+        /// Why the robot does not go, or not faster. The number is its bit in the hazard mask of a telemetry
+        /// packet, the code is stable and goes into logs and episodes, the words are for the driver.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        #[repr(u8)]
+        pub enum Reason {
+            $($(#[$doc])* $name = $number,)*
+        }
+
+        impl Reason {
+            /// Every reason, in the order of its number.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// From its number on the wire.
+            pub const fn from_u8(value: u8) -> Option<Self> {
+                match value {
+                    $($number => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// Its number on the wire.
+            pub const fn as_u8(self) -> u8 {
+                match self {
+                    $(Self::$name => $number,)*
+                }
+            }
+
+            /// Its bit in a hazard mask.
+            pub const fn bit(self) -> u32 {
+                match self {
+                    $(Self::$name => 1 << $number,)*
+                }
+            }
+
+            /// Its stable code.
+            pub const fn code(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)*
+                }
+            }
+
+            /// What is the matter, in words.
+            pub const fn words(self) -> &'static str {
+                match self {
+                    $(Self::$name => $words,)*
+                }
+            }
+
+            /// What the driver can do about it, in words; empty when there is nothing to do.
+            pub const fn what_next(self) -> &'static str {
+                match self {
+                    $(Self::$name => $next,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// All well: nothing holds the robot back.
+    None = 0, "none", "All well", "";
+    /// Nobody holds a live lease.
+    NoLease = 1, "no-lease", "Nobody has the robot", "Take a mission to drive";
+    /// The emergency stop is latched.
+    Estop = 2, "estop", "Emergency stop", "Release all keys, then clear the stop";
+    /// No drive command for too long.
+    CommandStale = 3, "command-stale", "Your commands do not arrive", "Check your connection; release all keys, then drive again";
+    /// The picture that the driver sees is too old, or there is none.
+    VideoStale = 4, "video-stale", "The picture is too old", "Release all keys; drive again when the picture is fresh";
+    /// The loop is slow: the speed is held down.
+    Latency = 5, "latency", "Speed held down by latency", "";
+    /// Something is close ahead: the speed is held down.
+    ObstacleNear = 6, "obstacle-near", "Something is close ahead", "Slow down or steer around it";
+    /// Something is right ahead.
+    ObstacleAhead = 7, "obstacle-ahead", "Something is right ahead", "Back away from it or turn";
+    /// Odometry or laser scan does not arrive.
+    SensorStale = 8, "sensor-stale", "A sensor of the robot is silent", "Wait; if it stays, end the drive and tell the owner";
+    /// The robot's monotonic clock went backwards.
+    ClockRegression = 9, "clock-regression", "The robot's clock is broken", "End the drive; the robot must be restarted";
+    /// The deadman is not held.
+    DeadmanReleased = 10, "deadman-released", "Waiting for you", "Hold a key to drive";
+    /// After a stop, the stick was not yet at rest.
+    RearmNeeded = 11, "rearm-needed", "Waiting for the stick at rest", "Release all keys, then drive again";
+    /// The recorder can't write.
+    RecorderFull = 12, "recorder-full", "The robot cannot record", "End the drive; the robot's disk is full";
+    /// The battery is nearly empty.
+    BatteryLow = 13, "battery-low", "The battery is nearly empty", "End the drive";
+    /// The robot leans too far.
+    Tilt = 14, "tilt", "The robot leans too far", "Stop and look; back away slowly";
+    /// Outside of the area where it may drive.
+    Geofence = 15, "geofence", "Outside of the allowed area", "Turn back";
+    /// The driver drives without pictures, at the speed that the owner allows for that.
+    BlindCap = 16, "blind-cap", "Speed held down: driving without pictures", "";
+    /// The lease or the robot's owner allows no more.
+    PolicyCap = 17, "policy-cap", "At the highest allowed speed", "";
+    /// The robot's commands and stamps disagree: a queue on the way held them up.
+    CommandHeldUp = 18, "command-held-up", "Your commands arrive late", "Release all keys; drive again when the link is well";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_have_distinct_numbers_and_codes() {
+        let mut codes = std::collections::BTreeSet::new();
+        for (number, reason) in (0u8..).zip(Reason::ALL) {
+            assert_eq!(reason.as_u8(), number);
+            assert_eq!(Reason::from_u8(number), Some(*reason));
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.code());
+            assert!(codes.insert(reason.code()));
+        }
+        assert_eq!(Reason::from_u8(200), None);
+    }
+}

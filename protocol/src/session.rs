@@ -1,0 +1,105 @@
+//! The session lane: JSON text, reliable and ordered, for what happens once rather than many times a second.
+//!
+//! A **receipt** is the driver's proof of what it sent. Every two seconds the driver signs the first eight bytes
+//! of the SHA-256 of each drive packet of that time, and the hash of the receipt before. Packets that the
+//! network lost leave their digest unused; a packet in an episode whose digest is in no receipt was not sent by
+//! the driver.
+
+use crate::dsse::Envelope;
+use crate::ids::{EpisodeId, LeaseId};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Longest message in bytes; longer ones are refused unread.
+pub const LEN_MAX: usize = 64 * 1024;
+/// Bytes of a packet's digest in a receipt.
+pub const PACKET_DIGEST_LEN: usize = 8;
+/// How often a driver signs a receipt.
+pub const RECEIPT_EVERY_MS: u32 = 2_000;
+/// Most packets that one receipt covers.
+pub const RECEIPT_PACKETS_MAX: usize = 1_000;
+
+/// Driver to robot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ToRobot {
+    /// The lease, renewed by the fleet.
+    Renew {
+        /// Signed [`crate::lease::Lease`] with a higher `renewal`.
+        lease: Envelope,
+    },
+    /// What was sent in the last seconds: a signed [`Receipt`].
+    Receipt {
+        /// The signed receipt.
+        receipt: Envelope,
+    },
+    /// The driver is done: stop, end the episode, free the robot.
+    Release {},
+    /// What the driver's end sees of the link, for the episode and for diagnosis.
+    LinkStats {
+        /// Pictures shown per second.
+        fps: f64,
+        /// Received video, bits per second.
+        bitrate_bps: f64,
+        /// Share of packets lost in the last second, 0 to 1.
+        loss: f64,
+        /// Round trip on the drive channel, milliseconds.
+        rtt_ms: f64,
+        /// Age of the picture on the screen as the driver's end estimates it, milliseconds.
+        seen_age_ms: f64,
+    },
+}
+
+/// Robot to driver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FromRobot {
+    /// The lease is open and its episode is being recorded.
+    Opened {
+        /// The episode.
+        episode: EpisodeId,
+    },
+    /// A renewed lease was taken.
+    Renewed {
+        /// The renewal that counts now.
+        renewal: u32,
+    },
+    /// The lease has ended; nothing sent under it moves the robot any more.
+    Ended {
+        /// Stable code: `released`, `driver-gone`, `expired`, `fenced`, `stopping`.
+        why: String,
+    },
+    /// A message was refused.
+    Refused {
+        /// Stable code.
+        code: String,
+        /// What is wrong, in words.
+        detail: String,
+    },
+}
+
+/// What the driver says that it sent, in order of `seq`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// The lease.
+    pub lease_id: LeaseId,
+    /// Its epoch.
+    pub epoch: u64,
+    /// 0 for the first receipt of a lease, then one more each.
+    pub index: u32,
+    /// SHA-256 of the signed bytes of the receipt before, in hexadecimal; 64 zeros for the first.
+    pub previous: String,
+    /// `seq` of the first packet that `digests` covers.
+    pub first_seq: u32,
+    /// The packets' digests one after the other, [`PACKET_DIGEST_LEN`] bytes each, in hexadecimal.
+    pub digests: String,
+}
+
+/// A packet's digest in a receipt.
+pub fn packet_digest(packet: &[u8]) -> [u8; PACKET_DIGEST_LEN] {
+    let hash = Sha256::digest(packet);
+    let mut digest = [0; PACKET_DIGEST_LEN];
+    digest.copy_from_slice(&hash[..PACKET_DIGEST_LEN]);
+    digest
+}

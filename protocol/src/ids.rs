@@ -32,7 +32,12 @@ impl FromStr for RobotId {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
         let word = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if !word || text.is_empty() || text.len() > 40 || text.starts_with('-') || text.ends_with('-') {
+        if !word
+            || text.is_empty()
+            || text.len() > 40
+            || text.starts_with('-')
+            || text.ends_with('-')
+        {
             return Err(IdError {
                 text: text.chars().take(60).collect(),
                 what: "a robot id",

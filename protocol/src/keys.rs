@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// The name of a principal: its Ed25519 public key as `did:key:z6Mk…`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Did(VerifyingKey);
+/// The name of a principal: its Ed25519 public key as `did:key:z6Mk…`. The 32 bytes are a point on the curve.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Did([u8; 32]);
 
 /// Why a text is not a `did:key` of an Ed25519 key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,25 +30,24 @@ pub struct SignatureError;
 pub struct KeyFileError;
 
 impl Did {
-    /// The principal of a public key.
-    pub const fn new(key: VerifyingKey) -> Self {
-        Self(key)
-    }
-
     /// Parses 32 bytes of a public key.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, SignatureError> {
-        VerifyingKey::from_bytes(bytes).map(Self).map_err(|_off_curve| SignatureError)
+        match VerifyingKey::from_bytes(bytes) {
+            Ok(_on_curve) => Ok(Self(*bytes)),
+            Err(_off_curve) => Err(SignatureError),
+        }
     }
 
     /// The public key's 32 bytes.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        self.0.as_bytes()
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// Verifies `signature` (64 bytes) over `message`, strictly (RFC 8032, no small-order keys).
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
         let signature = Signature::from_slice(signature).map_err(|_length| SignatureError)?;
-        self.0.verify_strict(message, &signature).map_err(|_mismatch| SignatureError)
+        let key = VerifyingKey::from_bytes(&self.0).map_err(|_off_curve| SignatureError)?;
+        key.verify_strict(message, &signature).map_err(|_mismatch| SignatureError)
     }
 }
 
@@ -108,18 +107,6 @@ impl fmt::Display for Did {
 impl fmt::Debug for Did {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-impl PartialOrd for Did {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Did {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.as_bytes().cmp(other.as_bytes())
     }
 }
 
@@ -186,7 +173,7 @@ impl PrivateKey {
 
     /// The principal that this key speaks for.
     pub fn did(&self) -> Did {
-        Did(self.0.verifying_key())
+        Did(self.0.verifying_key().to_bytes())
     }
 
     /// Signs `message`.

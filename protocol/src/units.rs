@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 /// Milliseconds on one machine's monotonic clock, counted from an arbitrary start of that machine's process.
 /// Never compared between machines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct MonoMs(pub u64);
 
@@ -34,7 +36,9 @@ impl MonoMs {
 }
 
 /// Milliseconds since the Unix epoch, for records and signatures, never for deadlines of the drive loop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct WallMs(pub u64);
 

@@ -42,9 +42,9 @@ pub(crate) fn header<const N: usize>(
     kind: u8,
     version: u8,
 ) -> Result<&[u8; N], WireError> {
-    let packet: &[u8; N] = bytes
-        .try_into()
-        .map_err(|_not_n: std::array::TryFromSliceError| WireError::Length { expected: N, got: bytes.len() })?;
+    let packet: &[u8; N] = bytes.try_into().map_err(|_not_n: std::array::TryFromSliceError| {
+        WireError::Length { expected: N, got: bytes.len() }
+    })?;
     if packet[0] != kind {
         return Err(WireError::Kind { expected: kind, got: packet[0] });
     }

@@ -1,0 +1,325 @@
+//! The golden vectors in `vectors/`, which the TypeScript codec passes as well.
+//!
+//! `LONGREIN_BLESS=1 cargo test -p protocol --test vectors` writes them anew after a change of the wire; the
+//! diff is then part of the same commit as `SPEC.md`.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use protocol::WireError;
+use protocol::drive::{DriveCommand, Seen};
+use protocol::dsse::{Envelope, payload_type};
+use protocol::estop::{EstopAction, EstopPacket};
+use protocol::keys::PrivateKey;
+use protocol::safety::{Reason, SafetyState};
+use protocol::session::{Receipt, packet_digest};
+use protocol::signal;
+use protocol::telemetry::{self, Telemetry};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Compares `vectors` with the file of that name, or writes it when asked to.
+fn golden(name: &str, vectors: &Value) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors").join(name);
+    let text = serde_json::to_string_pretty(vectors).unwrap() + "\n";
+    if std::env::var_os("LONGREIN_BLESS").is_some() {
+        std::fs::write(&path, text).unwrap();
+        return;
+    }
+    let stored = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Value>(&stored).unwrap(),
+        *vectors,
+        "{name} differs; if the wire changed on purpose, run with LONGREIN_BLESS=1 and update SPEC.md"
+    );
+}
+
+fn error_kind(error: WireError) -> &'static str {
+    match error {
+        WireError::Length { .. } => "length",
+        WireError::Kind { .. } => "kind",
+        WireError::Version { .. } => "version",
+        WireError::Field { .. } => "field",
+        _ => "other",
+    }
+}
+
+/// Malformed variants that every fixed-size packet has: cut, too long, other kind, other version.
+fn malformed(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let with = |at: usize, value: u8| {
+        let mut bytes = good.to_vec();
+        bytes[at] = value;
+        bytes
+    };
+    vec![
+        ("empty", Vec::new()),
+        ("one byte short", good[..good.len() - 1].to_vec()),
+        ("one byte long", [good, &[0]].concat()),
+        ("ten thousand bytes", vec![good[0]; 10_000]),
+        ("another kind", with(0, 0x7f)),
+        ("another version", with(1, 2)),
+    ]
+}
+
+fn drive_fields(c: &DriveCommand) -> Value {
+    let (seen_kind, seen) = match c.seen {
+        Seen::Nothing => ("nothing", 0),
+        Seen::Rtp(stamp) => ("rtp", stamp),
+        Seen::CaptureMs(stamp) => ("capture_ms", stamp),
+    };
+    json!({
+        "deadman": c.deadman, "camera": c.camera, "seq": c.seq, "epoch": c.epoch.to_string(),
+        "seen_kind": seen_kind, "seen": seen, "robot_stamp_ms": c.robot_stamp_ms,
+        "linear_mmps": c.linear_mmps, "angular_mradps": c.angular_mradps, "client_ms": c.client_ms,
+    })
+}
+
+fn case(name: &str, bytes: &[u8], decoded: Result<Value, WireError>) -> Value {
+    match decoded {
+        Ok(fields) => json!({"name": name, "hex": hex::encode(bytes), "ok": fields}),
+        Err(error) => json!({"name": name, "hex": hex::encode(bytes), "error": error_kind(error)}),
+    }
+}
+
+#[test]
+fn drive() {
+    let held = DriveCommand {
+        deadman: true,
+        camera: 0,
+        seq: 42,
+        epoch: 7,
+        seen: Seen::Rtp(0xdead_beef),
+        robot_stamp_ms: 123_456,
+        linear_mmps: 1500,
+        angular_mradps: -800,
+        client_ms: 99,
+    };
+    let extreme = DriveCommand {
+        deadman: false,
+        camera: 255,
+        seq: u32::MAX,
+        epoch: u64::MAX,
+        seen: Seen::CaptureMs(u32::MAX),
+        robot_stamp_ms: u32::MAX,
+        linear_mmps: i16::MIN,
+        angular_mradps: i16::MAX,
+        client_ms: u32::MAX,
+    };
+    let mut cases = Vec::new();
+    for (name, command) in
+        [("held", held), ("at rest", DriveCommand::default()), ("extreme values", extreme)]
+    {
+        assert_eq!(DriveCommand::decode(&command.encode()), Ok(command));
+        cases.push(case(name, &command.encode(), Ok(drive_fields(&command))));
+    }
+    let mut bad = malformed(&held.encode());
+    let with = |at: usize, value: u8| {
+        let mut bytes = held.encode().to_vec();
+        bytes[at] = value;
+        bytes
+    };
+    bad.push(("unknown flag", with(2, 0b1000_0011)));
+    bad.push(("unknown kind of seen", with(2, 0b0000_0111)));
+    bad.push(("a stamp without a kind", with(2, 0b0000_0001)));
+    for (name, bytes) in bad {
+        let decoded = DriveCommand::decode(&bytes).map(|c| drive_fields(&c));
+        assert!(decoded.is_err(), "{name}");
+        cases.push(case(name, &bytes, decoded));
+    }
+    golden("drive.json", &json!({"name": "drive command", "lane": "drive", "cases": cases}));
+}
+
+fn telemetry_fields(t: &Telemetry) -> Value {
+    json!({
+        "state": t.state.as_u8(), "reason": t.reason.as_u8(), "seq": t.seq,
+        "epoch": t.epoch.to_string(), "robot_ms": t.robot_ms.to_string(), "hazards": t.hazards,
+        "echo_client_ms": t.echo_client_ms, "echo_seq": t.echo_seq, "echo_hold_ms": t.echo_hold_ms,
+        "loop_latency_ms": t.loop_latency_ms, "speed_mmps": t.speed_mmps, "yaw_mradps": t.yaw_mradps,
+        "limit_mmps": t.limit_mmps, "limit_reason": t.limit_reason.as_u8(),
+        "battery_pct": t.battery_pct, "lat_1e7": t.lat_1e7, "lon_1e7": t.lon_1e7,
+        "heading_cdeg": t.heading_cdeg, "h_acc_cm": t.h_acc_cm, "fix": t.fix,
+        "satellites": t.satellites, "obstacle_cm": t.obstacle_cm, "odometer_dm": t.odometer_dm,
+        "lease_left_ms": t.lease_left_ms, "flags": t.flags, "recorded_kib": t.recorded_kib,
+    })
+}
+
+#[test]
+fn telemetry() {
+    let driving = Telemetry {
+        state: SafetyState::Driving,
+        reason: Reason::Latency,
+        seq: 1000,
+        epoch: 7,
+        robot_ms: 0x1_0000_0001,
+        hazards: Reason::Latency.bit() | Reason::ObstacleNear.bit(),
+        echo_client_ms: 5000,
+        echo_seq: 42,
+        echo_hold_ms: 12,
+        loop_latency_ms: 86,
+        speed_mmps: 900,
+        yaw_mradps: -120,
+        limit_mmps: 1200,
+        limit_reason: Reason::Latency,
+        battery_pct: 78,
+        lat_1e7: 525_200_000,
+        lon_1e7: 134_050_000,
+        heading_cdeg: 1_200,
+        h_acc_cm: 120,
+        fix: 1,
+        satellites: 14,
+        obstacle_cm: 350,
+        odometer_dm: 421,
+        lease_left_ms: 23_400,
+        flags: telemetry::flag::RECORDING,
+        recorded_kib: 12_345,
+    };
+    let unknown = Telemetry {
+        state: SafetyState::Idle,
+        reason: Reason::NoLease,
+        seq: u32::MAX,
+        epoch: 0,
+        robot_ms: u64::MAX,
+        hazards: Reason::NoLease.bit(),
+        echo_client_ms: 0,
+        echo_seq: 0,
+        echo_hold_ms: 0,
+        loop_latency_ms: u16::MAX,
+        speed_mmps: i16::MIN,
+        yaw_mradps: i16::MAX,
+        limit_mmps: 0,
+        limit_reason: Reason::NoLease,
+        battery_pct: u8::MAX,
+        lat_1e7: i32::MIN,
+        lon_1e7: i32::MIN,
+        heading_cdeg: u16::MAX,
+        h_acc_cm: u16::MAX,
+        fix: u8::MAX,
+        satellites: u8::MAX,
+        obstacle_cm: u16::MAX,
+        odometer_dm: 0,
+        lease_left_ms: 0,
+        flags: 0,
+        recorded_kib: 0,
+    };
+    let mut cases = Vec::new();
+    for (name, packet) in [("driving", driving), ("everything unknown", unknown)] {
+        assert_eq!(Telemetry::decode(&packet.encode()), Ok(packet));
+        cases.push(case(name, &packet.encode(), Ok(telemetry_fields(&packet))));
+    }
+    let mut bad = malformed(&driving.encode());
+    for (name, at) in [
+        ("unknown state", 2),
+        ("unknown reason", 3),
+        ("unknown limit reason", 46),
+        ("reserved", 74),
+    ] {
+        let mut bytes = driving.encode().to_vec();
+        bytes[at] = 250;
+        bad.push((name, bytes));
+    }
+    for (name, bytes) in bad {
+        let decoded = Telemetry::decode(&bytes).map(|t| telemetry_fields(&t));
+        assert!(decoded.is_err(), "{name}");
+        cases.push(case(name, &bytes, decoded));
+    }
+    golden("telemetry.json", &json!({"name": "telemetry", "lane": "telemetry", "cases": cases}));
+}
+
+#[test]
+fn estop() {
+    let fields = |p: &EstopPacket| json!({"action": p.encode()[2], "seq": p.seq, "epoch": p.epoch.to_string()});
+    let mut cases = Vec::new();
+    for (name, action) in [
+        ("stop", EstopAction::Stop),
+        ("clear", EstopAction::Clear),
+        ("stopped", EstopAction::Stopped),
+        ("cleared", EstopAction::Cleared),
+        ("clear refused", EstopAction::ClearRefused),
+    ] {
+        let packet = EstopPacket { action, seq: 3, epoch: u64::MAX - 1 };
+        assert_eq!(EstopPacket::decode(&packet.encode()), Ok(packet));
+        cases.push(case(name, &packet.encode(), Ok(fields(&packet))));
+    }
+    let good = EstopPacket { action: EstopAction::Stop, seq: 3, epoch: 7 }.encode();
+    let mut bad = malformed(&good);
+    for (name, at, value) in [("no action", 2, 0), ("unknown action", 2, 9), ("reserved", 3, 1)] {
+        let mut bytes = good.to_vec();
+        bytes[at] = value;
+        bad.push((name, bytes));
+    }
+    for (name, bytes) in bad {
+        let decoded = EstopPacket::decode(&bytes).map(|p| fields(&p));
+        assert!(decoded.is_err(), "{name}");
+        cases.push(case(name, &bytes, decoded));
+    }
+    golden("estop.json", &json!({"name": "emergency stop", "lane": "estop", "cases": cases}));
+}
+
+#[test]
+fn reasons() {
+    let rows: Vec<Value> = Reason::ALL
+        .iter()
+        .map(|r| json!({"number": r.as_u8(), "code": r.code(), "words": r.words(), "what_next": r.what_next()}))
+        .collect();
+    golden("reasons.json", &Value::Array(rows));
+}
+
+#[test]
+fn signatures() {
+    let key = PrivateKey::from_seed(&[7; 32]);
+    let lease_digest = [9; 32];
+    let lease_id = "lse_0190b5c6f1e27d3a8b4c5d6e7f809112".parse().unwrap();
+    let offer = "v=0\r\n";
+    let receipt = Receipt {
+        lease_id,
+        epoch: 7,
+        index: 0,
+        previous: "0".repeat(64),
+        first_seq: 1,
+        digests: hex::encode(packet_digest(&DriveCommand::default().encode())),
+    };
+    let body = serde_json::to_vec(&receipt).unwrap();
+    golden(
+        "signatures.json",
+        &json!({
+            "seed": hex::encode([7; 32]),
+            "did": key.did().to_string(),
+            "public_key": hex::encode(key.did().as_bytes()),
+            "open": {
+                "lease_digest": hex::encode(lease_digest), "offer_sdp": offer,
+                "bytes": hex::encode(signal::open_bytes(&lease_digest, offer)),
+                "signature": hex::encode(key.sign(&signal::open_bytes(&lease_digest, offer))),
+            },
+            "answer": {
+                "lease_id": lease_id, "answer_sdp": offer,
+                "bytes": hex::encode(signal::answer_bytes(lease_id, offer)),
+                "signature": signal::sign_answer(lease_id, offer, &key),
+            },
+            "auth": {"nonce": "n0", "bytes": hex::encode(protocol::api::auth_bytes("n0"))},
+            "invitation": {"code": "c0", "bytes": hex::encode(protocol::api::invitation_bytes("c0"))},
+            "packet_digest": {
+                "packet": hex::encode(DriveCommand::default().encode()),
+                "digest": hex::encode(packet_digest(&DriveCommand::default().encode())),
+            },
+            "dsse": {
+                "payload_type": payload_type::RECEIPT,
+                "body": String::from_utf8(body.clone()).unwrap(),
+                "pre_authentication_encoding":
+                    hex::encode(protocol::dsse::pre_authentication_encoding(payload_type::RECEIPT, &body)),
+                "envelope": Envelope::sign_bytes(payload_type::RECEIPT, &body, &key),
+            },
+        }),
+    );
+}
+
+#[test]
+fn no_bytes_make_a_decoder_panic() {
+    use proptest::prelude::*;
+    proptest!(|(bytes in proptest::collection::vec(any::<u8>(), 0..128))| {
+        let drive = DriveCommand::decode(&bytes);
+        prop_assert!(drive.is_err() || drive.unwrap().encode().as_slice() == bytes.as_slice());
+        let telemetry = Telemetry::decode(&bytes);
+        prop_assert!(telemetry.is_err() || telemetry.unwrap().encode().as_slice() == bytes.as_slice());
+        let estop = EstopPacket::decode(&bytes);
+        prop_assert!(estop.is_err() || estop.unwrap().encode().as_slice() == bytes.as_slice());
+    });
+}

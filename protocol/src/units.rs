@@ -35,6 +35,25 @@ impl MonoMs {
     }
 }
 
+/// Nanoseconds on the same clock as [`MonoMs`]: for stamps of sensors and frames.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct MonoNs(pub u64);
+
+impl MonoNs {
+    /// The same instant in milliseconds, rounded down.
+    pub const fn ms(self) -> MonoMs {
+        MonoMs(self.0 / 1_000_000)
+    }
+
+    /// Nanoseconds from `earlier` to `self`; zero when `earlier` is later.
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 /// Milliseconds since the Unix epoch, for records and signatures, never for deadlines of the drive loop.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,

@@ -1,0 +1,16 @@
+//! Package `std_msgs`.
+
+use crate::builtin_interfaces::Time;
+use crate::schema::ros_message;
+use serde::{Deserialize, Serialize};
+
+/// When and in which frame something was measured.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Header {
+    /// Time of the measurement.
+    pub stamp: Time,
+    /// Coordinate frame.
+    pub frame_id: String,
+}
+
+ros_message!(Header = "std_msgs" / "Header", "builtin_interfaces/Time");

@@ -1,2 +1,35 @@
-//! Skeleton.
-fn main() {}
+//! `cargo xtask`: see `cargo xtask --help`.
+
+use clap::{Parser, Subcommand};
+
+/// Longrein's front door: run the demo, check and test the code, measure it.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start everything on this machine with a simulated robot, ready to drive at a printed URL
+    Demo(xtask::demo::Args),
+    /// Format, lints, dependency direction, types, docs: what CI checks before it tests
+    Check(xtask::check::Args),
+    /// Run every test: units, properties, golden vectors, coverage of the safety core, real processes, browser
+    Test(xtask::test::Args),
+    /// Measure, beside peers, and print a table
+    Bench(xtask::bench::Args),
+    /// Install what the commands above need (they do it by themselves): system, npm and Python packages
+    Setup,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Demo(args) => xtask::demo::run(&args),
+        Command::Check(args) => xtask::check::run(&args),
+        Command::Test(args) => xtask::test::run(&args),
+        Command::Bench(args) => xtask::bench::run(&args),
+        Command::Setup => xtask::setup::everything(),
+    }
+}

@@ -1,0 +1,203 @@
+// A pilot without eyes: signs in with an invitation, takes a mission, drives all checkpoints with the keyboard, ends
+// the drive, and reads the page as a person would. Steering looks only at what the page itself shows (bearing of the
+// next checkpoint, heading, safety state), never at the simulator.
+//
+// node headless-pilot.mjs --chromium PATH --join URL --mission ID [--screenshots DIR] [--stop-after-m M] [--hold]
+//
+// The last line on standard output is one JSON object.
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { chromium } from "playwright-core";
+
+const { values: args } = parseArgs({
+  options: {
+    chromium: { type: "string" },
+    join: { type: "string" },
+    mission: { type: "string" },
+    screenshots: { type: "string" },
+    // Drive straight until asked to go on by a line on standard output's reader: used by the fault tests.
+    hold: { type: "boolean", default: false },
+    "max-seconds": { type: "string", default: "300" },
+  },
+});
+
+const progress = (text) => process.stderr.write(`    pilot: ${text}\n`);
+
+const profile = mkdtempSync(join(tmpdir(), "longrein-chromium-"));
+const context = await chromium.launchPersistentContext(profile, {
+  executablePath: args.chromium,
+  headless: true,
+  viewport: { width: 1440, height: 810 },
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
+    "--autoplay-policy=no-user-gesture-required",
+  ],
+});
+const page = context.pages()[0] ?? (await context.newPage());
+const consoleErrors = [];
+page.on("console", (message) => {
+  if (message.type() === "error") consoleErrors.push(message.text());
+});
+page.on("pageerror", (error) => consoleErrors.push(String(error)));
+
+async function shot(name) {
+  if (!args.screenshots) return;
+  mkdirSync(args.screenshots, { recursive: true });
+  await page.screenshot({ path: join(args.screenshots, `${name}.png`) });
+}
+
+const view = () => page.evaluate(() => structuredClone(globalThis.__longrein ?? null));
+const byTest = (id) => page.locator(`[data-testid="${id}"]`);
+
+const held = new Set();
+async function hold(keys) {
+  for (const key of [...held]) {
+    if (!keys.includes(key)) {
+      await page.keyboard.up(key);
+      held.delete(key);
+    }
+  }
+  for (const key of keys) {
+    if (!held.has(key)) {
+      await page.keyboard.down(key);
+      held.add(key);
+    }
+  }
+}
+
+const wrap = (degrees) => ((((degrees + 180) % 360) + 360) % 360) - 180;
+
+/** Keys towards the next checkpoint: turn on the spot when it lies aside, else go and correct. */
+function steer(bearing, heading) {
+  const error = wrap(bearing - heading);
+  if (error > 30) return ["KeyD"];
+  if (error < -30) return ["KeyA"];
+  if (error > 6) return ["KeyW", "KeyD"];
+  if (error < -6) return ["KeyW", "KeyA"];
+  return ["KeyW"];
+}
+
+async function drive() {
+  const deadline = Date.now() + Number(args["max-seconds"]) * 1000;
+  let blockedSince = 0;
+  let announced = -1;
+  while (Date.now() < deadline) {
+    const now = await view();
+    if (!now?.connected) throw new Error("the page lost its connection to the robot");
+    const next = now.nextCheckpoint;
+    if (!next) {
+      await hold([]);
+      return;
+    }
+    if (next.index !== announced) {
+      announced = next.index;
+      progress(`towards checkpoint ${next.index + 1}, ${next.distanceM.toFixed(1)} m away`);
+    }
+    const reason = now.reason;
+    if (args.hold) {
+      await hold(["KeyW"]);
+    } else if (reason === "obstacle-ahead") {
+      // Somebody is in the way: wait with the keys released, and after a while back away and turn.
+      blockedSince ||= Date.now();
+      const blockedMs = Date.now() - blockedSince;
+      if (blockedMs < 4000) await hold([]);
+      else if (blockedMs < 5500) await hold(["KeyS"]);
+      else if (blockedMs < 6500) await hold(["KeyW", "KeyD"]);
+      else blockedSince = 0;
+    } else if (["rearm-needed", "video-stale", "command-stale", "command-held-up"].includes(reason)) {
+      blockedSince = 0;
+      await hold([]);
+      await page.waitForTimeout(150);
+    } else {
+      blockedSince = 0;
+      await hold(steer(next.bearingDeg, now.headingDeg));
+    }
+    await page.waitForTimeout(60);
+  }
+  await hold([]);
+  throw new Error(`the mission was not done within ${args["max-seconds"]} s`);
+}
+
+function percentile(sorted, share) {
+  if (sorted.length === 0) return null;
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+}
+
+let failed = false;
+try {
+  progress("joins by invitation");
+  await page.goto(args.join);
+  await byTest("join-name").fill("Headless Pilot");
+  await shot("join");
+  await byTest("join-accept").click();
+  const card = page.locator(`[data-testid="mission-card"][data-mission="${args.mission}"]`);
+  await card.waitFor({ timeout: 20_000 });
+  await shot("board");
+  const clicked = Date.now();
+  await card.locator('[data-testid="mission-take"]').click();
+  await byTest("video-front").waitFor({ timeout: 20_000 });
+  await page.waitForFunction(
+    () => {
+      const v = globalThis.__longrein;
+      return v?.connected && v.nextCheckpoint && v.headingDeg !== null && v.latencySamplesMs.length > 0;
+    },
+    null,
+    { timeout: 30_000 },
+  );
+  const firstPictureMs = await page.evaluate(() => globalThis.__longrein.firstFrameMs ?? null);
+  progress(`sees the street ${Date.now() - clicked} ms after taking the mission`);
+  await shot("ready");
+  const driving = drive();
+  if (args.screenshots) {
+    setTimeout(() => shot("driving").catch(() => {}), 6000);
+  }
+  await driving;
+  const samples = (await view()).latencySamplesMs.filter(Number.isFinite).sort((a, b) => a - b);
+  await shot("arrived");
+  progress("ends the drive");
+  await byTest("end-drive").click();
+  await byTest("episode-verified").waitFor({ timeout: 60_000 });
+  await byTest("earned").waitFor({ timeout: 30_000 });
+  await shot("ended");
+  const report = {
+    episode: (await byTest("episode-id").first().textContent())?.trim() ?? null,
+    verified_words: (await byTest("episode-verified").first().textContent())?.trim() ?? null,
+    earned_words: (await byTest("earned").first().textContent())?.trim() ?? null,
+    first_frame_ms: firstPictureMs,
+    loop_ms_p50: percentile(samples, 0.5),
+    loop_ms_p99: percentile(samples, 0.99),
+    loop_samples: samples.length,
+    console_errors: consoleErrors,
+  };
+  if (args.screenshots) {
+    for (const [path, name] of [
+      ["/", "board-after"],
+      ["/episodes", "episodes"],
+      [`/episodes/${report.episode}`, "episode"],
+      ["/account", "account"],
+    ]) {
+      await page.goto(new URL(path, args.join).href);
+      await page.waitForLoadState("networkidle").catch(() => {});
+      await shot(name);
+    }
+  }
+  process.stdout.write(`${JSON.stringify(report)}\n`);
+} catch (error) {
+  failed = true;
+  await shot("failed").catch(() => {});
+  process.stderr.write(`    pilot: ${error}\n`);
+  for (const line of consoleErrors.slice(-10)) process.stderr.write(`    pilot: console: ${line}\n`);
+} finally {
+  await context.close().catch(() => {});
+  rmSync(profile, { recursive: true, force: true });
+}
+process.exit(failed ? 1 : 0);

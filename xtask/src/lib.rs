@@ -1,0 +1,34 @@
+//! The front door of the repository: `cargo xtask demo|check|test|bench`.
+//!
+//! A library as well, because the system tests start the same stack of real processes as the demo does.
+
+pub mod bench;
+pub mod browser;
+pub mod check;
+pub mod demo;
+pub mod fleet;
+pub mod process;
+pub mod setup;
+pub mod stack;
+pub mod test;
+pub mod tidy;
+
+use std::path::{Path, PathBuf};
+
+/// The repository's root folder.
+pub fn root() -> PathBuf {
+    // xtask is a direct child of the root; a manifest folder without a parent can't be built.
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// One line of progress on standard error; standard output is for results.
+#[expect(clippy::print_stderr, reason = "the one place where progress is written")]
+pub fn progress(text: &str) {
+    eprintln!("\x1b[36m==>\x1b[0m {text}");
+}
+
+/// One line of a result on standard output.
+#[expect(clippy::print_stdout, reason = "the one place where results are written")]
+pub fn result(text: &str) {
+    println!("{text}");
+}

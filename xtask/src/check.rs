@@ -36,13 +36,18 @@ pub fn run_all(fix: bool) -> Result<()> {
         "warnings",
     ]))?;
     progress("documentation");
-    setup::run(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "--deny warnings"))?;
+    setup::run(
+        cargo(&["doc", "--workspace", "--no-deps", "--quiet"])
+            .env("RUSTDOCFLAGS", "--deny warnings"),
+    )?;
     progress("cockpit: types, lints, format");
     let web = root().join("pilot-gateway/web");
     setup::npm_install(&web)?;
-    setup::run(Command::new("npm")
-        .args(["run", "--silent", if fix { "fix" } else { "check" }])
-        .current_dir(&web))?;
+    setup::run(
+        Command::new("npm")
+            .args(["run", "--silent", if fix { "fix" } else { "check" }])
+            .current_dir(&web),
+    )?;
     progress("all checks passed");
     Ok(())
 }

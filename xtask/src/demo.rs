@@ -77,7 +77,8 @@ pub fn run(args: &Args) -> Result<()> {
     let mission = stack.open_mission()?;
     let join = stack.invite_pilot()?;
     if args.headless_pilot {
-        let summary = headless(&mut stack, &text(&mission, "id")?, &join, args.screenshots.as_deref())?;
+        let summary =
+            headless(&mut stack, &text(&mission, "id")?, &join, args.screenshots.as_deref())?;
         progress("stopping");
         stack.stop();
         result(&serde_json::to_string_pretty(&summary)?);
@@ -158,7 +159,11 @@ pub fn summary(stack: &Stack, mission: &str, drove: &Value) -> Result<Value> {
         .arg(&dataset)
         .arg(&episode_path)
         .output()?;
-    ensure!(exported.status.success(), "export failed: {}", String::from_utf8_lossy(&exported.stderr));
+    ensure!(
+        exported.status.success(),
+        "export failed: {}",
+        String::from_utf8_lossy(&exported.stderr)
+    );
     let info: Value = serde_json::from_slice(&std::fs::read(dataset.join("meta/info.json"))?)?;
     let ledger = operator.get("/v1/ledger")?;
     let stats: Value = serde_json::from_slice(&std::fs::read(stack.options.sim_stats())?)?;

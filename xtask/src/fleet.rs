@@ -1,7 +1,9 @@
 //! A small client of the HTTP API, as an operator would write one.
 
 use anyhow::{Context, Result, anyhow, bail};
-use protocol::api::{Challenge, Session, SessionRequest, auth_bytes};
+use protocol::api::{
+    AcceptInvitation, Challenge, Session, SessionRequest, auth_bytes, invitation_bytes,
+};
 use protocol::keys::PrivateKey;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -29,11 +31,22 @@ impl Client {
         let did = key.did();
         let challenge: Challenge =
             serde_json::from_value(self.post("/v1/auth/challenge", &json!({"did": did}))?)?;
-        let signature = key.sign(&auth_bytes(&challenge.nonce));
-        let signature = signature.iter().map(|b| format!("{b:02x}")).collect();
+        let signature = hex(&key.sign(&auth_bytes(&challenge.nonce)));
         let request = SessionRequest { did, nonce: challenge.nonce, signature };
+        let session: Session = serde_json::from_value(
+            self.post("/v1/auth/session", &serde_json::to_value(request)?)?,
+        )?;
+        self.token = Some(session.token);
+        Ok(self)
+    }
+
+    /// Accepts an invitation with `key` and is signed in afterwards.
+    pub fn join(mut self, code: &str, name: &str, key: &PrivateKey) -> Result<Self> {
+        let signature = hex(&key.sign(&invitation_bytes(code)));
+        let request = AcceptInvitation { did: key.did(), name: name.to_owned(), signature };
+        let path = format!("/v1/invitations/{code}/accept");
         let session: Session =
-            serde_json::from_value(self.post("/v1/auth/session", &serde_json::to_value(request)?)?)?;
+            serde_json::from_value(self.post(&path, &serde_json::to_value(request)?)?)?;
         self.token = Some(session.token);
         Ok(self)
     }
@@ -98,4 +111,9 @@ pub fn text(value: &Value, key: &str) -> Result<String> {
 /// The items of a list.
 pub fn items(value: &Value) -> &[Value] {
     value["items"].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -20,7 +20,12 @@ impl Process {
     ///
     /// It gets a process group of its own, so that Ctrl-C reaches us alone and we stop things in order, and it is
     /// killed by the kernel should we die without having stopped it (`setpriv --pdeathsig`; Debian's util-linux).
-    pub fn start(name: &'static str, program: &Path, args: &[String], log: PathBuf) -> Result<Self> {
+    pub fn start(
+        name: &'static str,
+        program: &Path,
+        args: &[String],
+        log: PathBuf,
+    ) -> Result<Self> {
         Self::start_with(name, program, args, log, &[])
     }
 
@@ -69,7 +74,12 @@ impl Process {
     /// An error with the end of its log if it is not running any more.
     pub fn check(&mut self) -> Result<()> {
         if let Some(status) = self.exited() {
-            bail!("{} ended ({status}); the end of {}:\n{}", self.name, self.log.display(), self.log_tail());
+            bail!(
+                "{} ended ({status}); the end of {}:\n{}",
+                self.name,
+                self.log.display(),
+                self.log_tail()
+            );
         }
         Ok(())
     }

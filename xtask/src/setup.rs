@@ -22,7 +22,7 @@ const PACKAGES: &[&str] = &[
 
 /// What a headless browser and the peers of the tests need on top.
 const TEST_PACKAGES: &[&str] =
-    &["chromium", "fonts-dejavu-core", "python3-venv", "iproute2", "gstreamer1.0-nice"];
+    &["chromium", "fonts-dejavu-core", "python3-venv", "iproute2", "nftables", "gstreamer1.0-nice"];
 
 /// Independent peers and readers for the tests, from PyPI.
 const PYTHON_PACKAGES: &[&str] = &[

@@ -45,6 +45,8 @@ pub struct Stack {
     pub url: String,
     /// Address of the fleet server.
     pub fleet_url: String,
+    /// Zenoh endpoint of the embedded router.
+    pub zenoh: String,
     /// Signed in as the first operator.
     pub operator: Client,
     /// Stopped first.
@@ -291,7 +293,8 @@ impl Stack {
             let robot = probe.get(&format!("/v1/robots/{ROBOT}"))?;
             Ok((robot["online"] == true && !robot["state"]["position"].is_null()).then_some(()))
         })?;
-        Ok(Self { options, url, fleet_url, operator, agent, sim, gateway, fleet })
+        let zenoh = format!("tcp/127.0.0.1:{zenoh}");
+        Ok(Self { options, url, fleet_url, zenoh, operator, agent, sim, gateway, fleet })
     }
 
     /// A funded, open mission along the simulator's route: the one that is there, or a new one.

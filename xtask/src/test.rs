@@ -70,7 +70,15 @@ fn coverage() -> Result<()> {
         progress("installing cargo-tarpaulin (once)");
         setup::run(
             Command::new("cargo")
-                .args(["install", "--locked", "--debug", "cargo-tarpaulin", "--version", TARPAULIN, "--root"])
+                .args([
+                    "install",
+                    "--locked",
+                    "--debug",
+                    "cargo-tarpaulin",
+                    "--version",
+                    TARPAULIN,
+                    "--root",
+                ])
                 .arg(&tools)
                 .current_dir(root()),
         )?;
@@ -82,7 +90,13 @@ fn coverage() -> Result<()> {
         Command::new(&tarpaulin)
             .args(["tarpaulin", "--engine", "ptrace", "--packages", "agent-core"])
             .args(["--include-files", "robot-agent/core/src/*", "--exclude-files", "*/tests.rs"])
-            .args(["--exclude-files", "robot-agent/core/src/**/tests/*", "--out", "Json", "--skip-clean"])
+            .args([
+                "--exclude-files",
+                "robot-agent/core/src/**/tests/*",
+                "--out",
+                "Json",
+                "--skip-clean",
+            ])
             .arg("--output-dir")
             .arg(&report)
             .arg("--target-dir")

@@ -23,7 +23,16 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("xtask", &["protocol"]),
     (
         "system-tests",
-        &["protocol", "ros-msgs", "episode", "agent-core", "ros-bridge", "sim", "fleet-core", "xtask"],
+        &[
+            "protocol",
+            "ros-msgs",
+            "episode",
+            "agent-core",
+            "ros-bridge",
+            "sim",
+            "fleet-core",
+            "xtask",
+        ],
     ),
 ];
 
@@ -34,7 +43,11 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("sled", &["fleet-server"], "store through fleet-server's Store trait"),
     ("webrtc", &["robot-agent"], "one module of robot-agent wraps it"),
     ("parquet", &["episode-export"], "keep heavy export crates out of the rest"),
-    ("tokio", &["fleet-server", "pilot-gateway", "robot-agent", "sim", "ros-bridge"], "cores are synchronous and pure"),
+    (
+        "tokio",
+        &["fleet-server", "pilot-gateway", "robot-agent", "sim", "ros-bridge"],
+        "cores are synchronous and pure",
+    ),
 ];
 
 /// Longest Rust or TypeScript file, in lines.
@@ -63,7 +76,9 @@ fn dependencies(findings: &mut Vec<String>) -> Result<()> {
     for package in packages {
         let name = package["name"].as_str().unwrap_or_default();
         let Some(allowed) = allowed.get(name) else {
-            findings.push(format!("{name}: not in the table of xtask/src/tidy.rs and ARCHITECTURE.md; add it to both"));
+            findings.push(format!(
+                "{name}: not in the table of xtask/src/tidy.rs and ARCHITECTURE.md; add it to both"
+            ));
             continue;
         };
         for dependency in package["dependencies"].as_array().map_or(&[][..], Vec::as_slice) {
@@ -73,7 +88,9 @@ fn dependencies(findings: &mut Vec<String>) -> Result<()> {
                 continue;
             }
             if ours.contains(on) && !allowed.contains(on) {
-                findings.push(format!("{name} must not depend on {on} (the table in ARCHITECTURE.md says who may)"));
+                findings.push(format!(
+                    "{name} must not depend on {on} (the table in ARCHITECTURE.md says who may)"
+                ));
             }
             for (library, owners, instead) in ONLY_IN {
                 if on == *library && !owners.contains(&name) {
@@ -106,13 +123,20 @@ fn files(findings: &mut Vec<String>) -> Result<()> {
         let text = std::fs::read_to_string(&path)?;
         let lines = text.lines().count();
         if lines > LINES_MAX {
-            findings.push(format!("{name}: {lines} lines; split it by what it is about (at most {LINES_MAX})"));
+            findings.push(format!(
+                "{name}: {lines} lines; split it by what it is about (at most {LINES_MAX})"
+            ));
         }
         for (number, line) in text.lines().enumerate() {
             // Split so that this file does not find itself.
-            for banned in [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("#[", "ignore")] {
+            for banned in
+                [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("#[", "ignore")]
+            {
                 if line.contains(banned) {
-                    findings.push(format!("{name}:{}: {banned}…: finish it or file an issue", number + 1));
+                    findings.push(format!(
+                        "{name}:{}: {banned}…: finish it or file an issue",
+                        number + 1
+                    ));
                 }
             }
         }

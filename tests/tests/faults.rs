@@ -1,0 +1,140 @@
+//! Kill, freeze and cut things in the middle of a drive. Times are read from the simulator's own trace.
+//!
+//! Design: a stop is commanded (or the base times out) at most 300 ms after the last good command, and the robot is at
+//! rest within 1 s from 1.5 m/s, wherever driver or agent is gone. A server that is gone does not end a drive.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::process::Command;
+use system_tests::{Pilot, Rig, Stop, mono_ms};
+use xtask::process::wait_for;
+
+/// 300 ms, one period of what can be on its way when the fault strikes, and the trace's resolution.
+const COMMANDED_MS_MAX: u64 = 360;
+const AT_REST_MS_MAX: u64 = 1_000;
+
+fn at_top_speed(name: &str) -> (Rig, Pilot) {
+    let rig = Rig::start(name).unwrap();
+    let pilot = rig.holding_pilot().unwrap();
+    rig.wait_for_speed(1.4).unwrap();
+    (rig, pilot)
+}
+
+fn assert_stopped(stop: Stop) {
+    assert!(stop.speed_mps >= 1.3, "the fault must strike at speed: {stop:?}");
+    assert!(stop.commanded_ms <= COMMANDED_MS_MAX, "{stop:?}");
+    assert!(stop.at_rest_ms <= AT_REST_MS_MAX, "{stop:?}");
+}
+
+#[test]
+fn killed_agent_stops_and_its_episode_is_recovered() {
+    let (mut rig, pilot) = at_top_speed("agent-kill");
+    let fault = mono_ms();
+    rig.stack.agent.kill();
+    assert_stopped(rig.stop_after(fault).unwrap());
+    drop(pilot);
+    rig.stack.agent = rig.stack.options.start_agent().unwrap();
+    let episode = rig.accepted_episode().unwrap();
+    let path = rig.data().join("fleet/episodes").join(episode["id"].as_str().unwrap());
+    let out =
+        Command::new(rig.program("episode")).args(["info", "--json"]).arg(&path).output().unwrap();
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success(), "{text}");
+    let info: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(info["recovered"], true, "an episode of a killed agent declares its loss: {text}");
+}
+
+#[test]
+fn frozen_agent_stops() {
+    let (rig, _pilot) = at_top_speed("agent-freeze");
+    let fault = mono_ms();
+    rig.stack.agent.signal("STOP").unwrap();
+    let stop = rig.stop_after(fault);
+    rig.stack.agent.signal("CONT").unwrap();
+    assert_stopped(stop.unwrap());
+}
+
+#[test]
+fn killed_and_frozen_browser_stops() {
+    let (rig, pilot) = at_top_speed("browser-freeze");
+    let fault = mono_ms();
+    pilot.signal_chromium("STOP").unwrap();
+    let stop = rig.stop_after(fault);
+    pilot.signal_chromium("KILL").unwrap();
+    assert_stopped(stop.unwrap());
+    // The driver is gone: the robot frees itself, seals the episode and sends it.
+    rig.accepted_episode().unwrap();
+}
+
+#[test]
+fn cut_network_stops_and_held_up_commands_move_nothing() {
+    if let Err(why) = nft(&["list", "tables"]) {
+        let skipped = format!("SKIPPED: cutting the network needs root and nft ({why})");
+        assert!(std::env::var_os("CI").is_none(), "{skipped}");
+        xtask::progress(&skipped);
+        return;
+    }
+    let (rig, pilot) = at_top_speed("network-cut");
+    let ports = udp_ports(&pilot);
+    let table = format!("longrein_test_{}", std::process::id());
+    let rules = format!(
+        "table inet {table} {{ chain cut {{ type filter hook input priority 0; \
+         udp sport {{ {ports} }} drop; udp dport {{ {ports} }} drop; }} }}"
+    );
+    let fault = mono_ms();
+    nft(&[&rules]).unwrap();
+    let stop = rig.stop_after(fault);
+    let rested = mono_ms();
+    nft(&["delete", "table", "inet", &table]).unwrap();
+    assert_stopped(stop.unwrap());
+    // W is still held in the browser. Whatever was held up must not move the robot: the stick was not at rest.
+    wait_for("two seconds of the simulator's trace after the cut", 10, || {
+        Ok(rig
+            .trace_since(rested)?
+            .last()
+            .is_some_and(|l| l.mono_ms > rested + 2_000)
+            .then_some(()))
+    })
+    .unwrap();
+    let fastest =
+        rig.trace_since(rested).unwrap().iter().map(|l| l.speed_mps.abs()).fold(0.0, f64::max);
+    assert!(fastest < 0.02, "the robot moved again at {fastest} m/s");
+}
+
+#[test]
+fn a_drive_outlives_gateway_and_fleet_server() {
+    let (mut rig, _pilot) = at_top_speed("servers-kill");
+    rig.stack.gateway.signal("STOP").unwrap();
+    rig.stack.fleet.kill();
+    let fault = mono_ms();
+    wait_for("1.5 s of driving without any server", 10, || {
+        Ok(rig.trace_since(fault)?.last().is_some_and(|l| l.mono_ms > fault + 1_500).then_some(()))
+    })
+    .unwrap();
+    let slowest = rig.trace_since(fault).unwrap().iter().map(|l| l.speed_mps).fold(9.0, f64::min);
+    assert!(slowest > 1.0, "a server's end slowed the robot down to {slowest} m/s");
+    rig.stack.gateway.signal("CONT").unwrap();
+}
+
+/// Ports of the browser's UDP sockets, as nft takes them.
+fn udp_ports(pilot: &Pilot) -> String {
+    let pids = pilot.chromium_pids().unwrap();
+    let out = Command::new("ss").args(["-uanpH"]).output().unwrap();
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let ports: Vec<&str> = text
+        .lines()
+        .filter(|line| pids.iter().any(|pid| line.contains(&format!("pid={pid},"))))
+        .filter_map(|line| line.split_whitespace().nth(3)?.rsplit(':').next())
+        .filter(|port| *port != "5353")
+        .collect();
+    assert!(!ports.is_empty(), "the browser has no UDP socket: {text}");
+    ports.join(", ")
+}
+
+fn nft(args: &[&str]) -> Result<(), String> {
+    match Command::new("nft").args(args).output() {
+        Ok(out) if out.status.success() => Ok(()),
+        Ok(out) => Err(String::from_utf8_lossy(&out.stderr).trim().to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,1 +1,20 @@
-//! Skeleton.
+//! Longrein's connection to ROS 2 robots, without a ROS installation: a DDS participant in the process.
+//!
+//! Two faces of the same topics: [`agent::Base`] is what the robot-agent holds, [`base::RobotSide`] is what a
+//! simulated robot holds. **A reader stamps each message with the monotonic clock as it takes it, and whether
+//! that is fresh enough is for the safety core to decide**: nothing here drops, delays or repeats a command.
+//!
+//! Sensor topics are read best-effort, so writers of either kind match. `/cmd_vel` is written reliably, because a
+//! base that subscribes reliably (most do) never matches a best-effort writer, and nothing would say so.
+
+pub mod agent;
+pub mod base;
+mod clock;
+mod config;
+mod intake;
+mod node;
+mod outlet;
+
+pub use config::{Config, ConnectError, DOMAIN_ID_MAX, Topics};
+pub use intake::TopicHealth;
+pub use outlet::{PublishError, Sent};

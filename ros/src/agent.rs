@@ -1,0 +1,86 @@
+//! The robot-agent's face: sensors in, velocity commands out.
+
+use crate::config::{Config, ConnectError};
+use crate::intake::{Intake, Sources, TopicHealth};
+use crate::node::Ros;
+use crate::outlet::{Outlet, PublishError, Sent};
+use protocol::units::MonoNs;
+use ros_msgs::geometry_msgs::Twist;
+use ros_msgs::nav_msgs::Odometry;
+use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix};
+
+/// A message from the robot.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Inbound {
+    /// Pose and speed by the wheels.
+    Odometry(Box<Odometry>),
+    /// Inertial measurement.
+    Imu(Box<Imu>),
+    /// Position by satellites.
+    Fix(Box<NavSatFix>),
+    /// Battery.
+    Battery(Box<BatteryState>),
+    /// Laser sweep.
+    Scan(Box<LaserScan>),
+    /// Speeds of the wheels.
+    WheelSpeeds(Box<JointState>),
+}
+
+/// The connection to a base and its sensors. Dropping it ends the connection.
+pub struct Base {
+    // Dropped in this order: the reader's thread first, the node last.
+    intake: Intake,
+    cmd_vel: Outlet<Twist>,
+    cmd_vel_topic: String,
+    ros: Ros,
+}
+
+impl Base {
+    /// Joins the domain and starts to read. `deliver` gets each message with its arrival on a thread of its own,
+    /// one at a time; while it runs nothing else is taken, so it must hand over and return (a bounded channel, a
+    /// slot), never wait.
+    ///
+    /// A base or a sensor that is not there is no error: see [`Base::health`].
+    pub fn connect(
+        config: &Config,
+        mut deliver: impl FnMut(Inbound, MonoNs) + Send + 'static,
+    ) -> Result<Self, ConnectError> {
+        let mut ros = Ros::connect(config)?;
+        let topics = &config.topics;
+        let cmd_vel = Outlet::new(&mut ros, &topics.cmd_vel)?;
+        let mut sources = Sources::new();
+        // Depths: what may come while the thread is held up for 80 ms; older readings are worth nothing.
+        sources.add(&mut ros, &topics.odometry, 4, |m| Inbound::Odometry(Box::new(m)))?;
+        sources.add(&mut ros, &topics.imu, 8, |m| Inbound::Imu(Box::new(m)))?;
+        sources.add(&mut ros, &topics.fix, 2, |m| Inbound::Fix(Box::new(m)))?;
+        sources.add(&mut ros, &topics.battery, 1, |m| Inbound::Battery(Box::new(m)))?;
+        sources.add(&mut ros, &topics.scan, 2, |m| Inbound::Scan(Box::new(m)))?;
+        sources.add(&mut ros, &topics.wheels, 4, |m| Inbound::WheelSpeeds(Box::new(m)))?;
+        let intake = sources.start(move |message, arrived| deliver(message, arrived))?;
+        Ok(Self { intake, cmd_vel, cmd_vel_topic: topics.cmd_vel.clone(), ros })
+    }
+
+    /// Publishes a velocity command: speed forward, turn rate to the left. Never waits for the network or for a
+    /// subscriber, so the drive loop may call it; an error means that DDS did not take it, and the base will
+    /// time out.
+    pub fn command(&self, linear_mps: f64, angular_radps: f64) -> Result<(), PublishError> {
+        self.cmd_vel.send(Twist::planar(linear_mps, angular_radps))
+    }
+
+    /// What became of the commands.
+    pub fn commands_sent(&self) -> Sent {
+        self.cmd_vel.sent()
+    }
+
+    /// How many subscribers of the commands are known. None: the base driver is not running, or in another
+    /// domain. Walks the discovery data: for status pages, not for the drive loop.
+    pub fn command_subscribers(&self) -> usize {
+        self.ros.subscriptions_to(&self.cmd_vel_topic)
+    }
+
+    /// Each subscribed topic's count and newest arrival, to tell which sensor is silent. Walks the discovery
+    /// data: once a second, not in the drive loop.
+    pub fn health(&self) -> Vec<TopicHealth> {
+        self.intake.health(&self.ros)
+    }
+}

@@ -1,0 +1,95 @@
+//! The robot's face: velocity commands in, sensors out. A simulated robot uses it; a real one has drivers.
+
+use crate::config::{Config, ConnectError, Topics};
+use crate::intake::{Intake, Sources, TopicHealth};
+use crate::node::Ros;
+use crate::outlet::{PublishError, publish_error};
+use protocol::units::MonoNs;
+use ros_msgs::RosMessage;
+use ros_msgs::geometry_msgs::Twist;
+use ros_msgs::nav_msgs::Odometry;
+use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix};
+use ros2_client::Publisher;
+
+/// A robot as ROS 2 sees it. Dropping it ends the connection.
+pub struct RobotSide {
+    // Dropped in this order: the reader's thread first, the node last.
+    intake: Intake,
+    odometry: Publisher<Odometry>,
+    imu: Publisher<Imu>,
+    fix: Publisher<NavSatFix>,
+    battery: Publisher<BatteryState>,
+    scan: Publisher<LaserScan>,
+    wheels: Publisher<JointState>,
+    topics: Topics,
+    ros: Ros,
+}
+
+impl RobotSide {
+    /// Joins the domain and starts to listen. `deliver` gets each velocity command with its arrival on a thread
+    /// of its own; it must hand over and return.
+    pub fn connect(
+        config: &Config,
+        deliver: impl FnMut(Twist, MonoNs) + Send + 'static,
+    ) -> Result<Self, ConnectError> {
+        let mut ros = Ros::connect(config)?;
+        let topics = config.topics.clone();
+        let mut sources = Sources::new();
+        // Depth 1: only the newest command counts, and what queued up while the process was frozen is gone.
+        sources.add(&mut ros, &topics.cmd_vel, 1, |twist: Twist| twist)?;
+        Ok(Self {
+            odometry: ros.publish_best_effort(&topics.odometry, 4)?,
+            imu: ros.publish_best_effort(&topics.imu, 8)?,
+            fix: ros.publish_best_effort(&topics.fix, 2)?,
+            battery: ros.publish_best_effort(&topics.battery, 1)?,
+            scan: ros.publish_best_effort(&topics.scan, 2)?,
+            wheels: ros.publish_best_effort(&topics.wheels, 4)?,
+            intake: sources.start(deliver)?,
+            topics,
+            ros,
+        })
+    }
+
+    /// Publishes odometry.
+    pub fn publish_odometry(&self, message: Odometry) -> Result<(), PublishError> {
+        publish(&self.odometry, &self.topics.odometry, message)
+    }
+
+    /// Publishes an inertial measurement.
+    pub fn publish_imu(&self, message: Imu) -> Result<(), PublishError> {
+        publish(&self.imu, &self.topics.imu, message)
+    }
+
+    /// Publishes a position.
+    pub fn publish_fix(&self, message: NavSatFix) -> Result<(), PublishError> {
+        publish(&self.fix, &self.topics.fix, message)
+    }
+
+    /// Publishes the battery's state.
+    pub fn publish_battery(&self, message: BatteryState) -> Result<(), PublishError> {
+        publish(&self.battery, &self.topics.battery, message)
+    }
+
+    /// Publishes a laser sweep.
+    pub fn publish_scan(&self, message: LaserScan) -> Result<(), PublishError> {
+        publish(&self.scan, &self.topics.scan, message)
+    }
+
+    /// Publishes the speeds of the wheels.
+    pub fn publish_wheels(&self, message: JointState) -> Result<(), PublishError> {
+        publish(&self.wheels, &self.topics.wheels, message)
+    }
+
+    /// What is known about the command topic.
+    pub fn health(&self) -> Vec<TopicHealth> {
+        self.intake.health(&self.ros)
+    }
+}
+
+fn publish<M: RosMessage>(
+    publisher: &Publisher<M>,
+    topic: &str,
+    message: M,
+) -> Result<(), PublishError> {
+    publisher.publish(message).map_err(|error| publish_error(topic, &error))
+}

@@ -1,0 +1,96 @@
+//! What a connection needs to know, and why it may fail.
+
+use serde::{Deserialize, Serialize};
+
+/// Highest DDS domain: the ports of higher ones would not fit 16 bits.
+pub const DOMAIN_ID_MAX: u16 = 232;
+
+/// A connection to one robot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// DDS domain, as in `ROS_DOMAIN_ID`. The caller reads that variable, this crate does not.
+    pub domain_id: u16,
+    /// Name of the ROS node: letters, digits and underscores.
+    pub node_name: String,
+    /// Names of the topics.
+    #[serde(default)]
+    pub topics: Topics,
+}
+
+impl Config {
+    /// The usual topics.
+    pub fn new(domain_id: u16, node_name: impl Into<String>) -> Self {
+        Self { domain_id, node_name: node_name.into(), topics: Topics::default() }
+    }
+}
+
+/// Names of the topics, absolute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Topics {
+    /// `geometry_msgs/msg/Twist` to the base.
+    pub cmd_vel: String,
+    /// `nav_msgs/msg/Odometry`.
+    pub odometry: String,
+    /// `sensor_msgs/msg/Imu`.
+    pub imu: String,
+    /// `sensor_msgs/msg/NavSatFix`.
+    pub fix: String,
+    /// `sensor_msgs/msg/BatteryState`.
+    pub battery: String,
+    /// `sensor_msgs/msg/LaserScan`.
+    pub scan: String,
+    /// `sensor_msgs/msg/JointState`: wheel speeds.
+    pub wheels: String,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            cmd_vel: "/cmd_vel".to_owned(),
+            odometry: "/odom".to_owned(),
+            imu: "/imu".to_owned(),
+            fix: "/fix".to_owned(),
+            battery: "/battery_state".to_owned(),
+            scan: "/scan".to_owned(),
+            wheels: "/joint_states".to_owned(),
+        }
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The domain does not exist.
+    #[error("ROS domain {domain_id} does not exist: choose 0 to {DOMAIN_ID_MAX} (ROS_DOMAIN_ID)")]
+    Domain {
+        /// The domain asked for.
+        domain_id: u16,
+    },
+    /// A node or topic name that ROS does not allow.
+    #[error("\"{name}\" is not a ROS name: {reason}")]
+    Name {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// DDS could not start or could not make an endpoint.
+    #[error("could not make the ROS {what}; is a network interface up?")]
+    Dds {
+        /// Which part.
+        what: String,
+        /// What DDS says.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The thread that reads could not start.
+    #[error("could not start the thread that reads ROS topics")]
+    Thread {
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,140 @@
+//! Makes the participant, the node and its endpoints.
+
+use crate::config::{Config, ConnectError, DOMAIN_ID_MAX};
+use ros_msgs::RosMessage;
+use ros2_client::dds::rustdds::TopicKind;
+use ros2_client::qos::{Durability, History, Reliability, WhenFull};
+use ros2_client::ros2::{QosPolicies, policy};
+use ros2_client::{
+    Context, ContextOptions, MessageTypeName, Name, Node, NodeName, NodeOptions, Publisher,
+    QosProfile, Subscription,
+};
+use std::error::Error;
+
+/// How many commands may wait for the acknowledgement of a reliable reader. DDS would hold thousands and deliver
+/// all of them, in order, after an outage: the base would then obey orders that are seconds old. These few are
+/// superseded by the newest within one period.
+const UNACKNOWLEDGED_MAX: i32 = 4;
+
+pub(crate) struct Ros {
+    node: Node,
+    name: NodeName,
+    context: Context,
+}
+
+fn dds<E: Error + Send + Sync + 'static>(
+    what: impl Into<String>,
+) -> impl FnOnce(E) -> ConnectError {
+    let what = what.into();
+    move |source| ConnectError::Dds { what, source: Box::new(source) }
+}
+
+fn bad_name(name: &str, reason: impl std::fmt::Debug) -> ConnectError {
+    ConnectError::Name { name: name.to_owned(), reason: format!("{reason:?}") }
+}
+
+fn qos(reliability: Reliability, depth: usize) -> QosProfile {
+    QosProfile::subscription_default()
+        .reliability(reliability)
+        .durability(Durability::Volatile)
+        .history(History::KeepLast { depth })
+}
+
+impl Ros {
+    pub(crate) fn connect(config: &Config) -> Result<Self, ConnectError> {
+        if config.domain_id > DOMAIN_ID_MAX {
+            return Err(ConnectError::Domain { domain_id: config.domain_id });
+        }
+        let name = NodeName::new("/", &config.node_name)
+            .map_err(|reason| bad_name(&config.node_name, reason))?;
+        let options = ContextOptions::new().domain_id(config.domain_id);
+        let context = Context::with_options(options).map_err(dds("participant"))?;
+        // Neither the log topic nor parameters: six services and a writer that nobody here needs. Without them
+        // no spinner is needed either.
+        let quiet = NodeOptions::new().enable_rosout(false).start_parameter_services(false);
+        let node = context.new_node(name.clone(), quiet).map_err(dds("node"))?;
+        Ok(Self { node, name, context })
+    }
+
+    /// A best-effort reader: it matches writers of either kind.
+    pub(crate) fn subscribe<M: RosMessage + 'static>(
+        &mut self,
+        topic: &str,
+        depth: usize,
+    ) -> Result<Subscription<M>, ConnectError> {
+        let qos = qos(Reliability::BestEffort, depth);
+        let what = || format!("subscription to {topic}");
+        let dds_topic = self
+            .node
+            .create_topic(&topic_name(topic)?, type_name::<M>(), &qos)
+            .map_err(dds(what()))?;
+        self.node.create_subscription(&dds_topic, Some(qos)).map_err(dds(what()))
+    }
+
+    /// A best-effort writer, as sensor drivers are: it never waits for anybody.
+    pub(crate) fn publish_best_effort<M: RosMessage>(
+        &mut self,
+        topic: &str,
+        depth: usize,
+    ) -> Result<Publisher<M>, ConnectError> {
+        let qos = qos(Reliability::BestEffort, depth);
+        let what = || format!("publisher of {topic}");
+        let dds_topic = self
+            .node
+            .create_topic(&topic_name(topic)?, type_name::<M>(), &qos)
+            .map_err(dds(what()))?;
+        self.node.create_publisher(&dds_topic, Some(qos)).map_err(dds(what()))
+    }
+
+    /// A reliable writer that refuses instead of waiting and holds few samples for repair.
+    pub(crate) fn publish_reliable<M: RosMessage>(
+        &mut self,
+        topic: &str,
+    ) -> Result<Publisher<M>, ConnectError> {
+        let what = || format!("publisher of {topic}");
+        let profile = qos(Reliability::Reliable { when_full: WhenFull::Fail }, 1);
+        let mut builder = QosPolicies::builder();
+        builder = builder.resource_limits(policy::ResourceLimits {
+            max_samples: UNACKNOWLEDGED_MAX,
+            max_instances: 1,
+            max_samples_per_instance: UNACKNOWLEDGED_MAX,
+        });
+        let qos = QosPolicies::from(profile).modify_by(&builder.build());
+        // By the participant, because a topic of the node can't carry resource limits.
+        let dds_topic = self
+            .context
+            .domain_participant()
+            .create_topic(
+                topic_name(topic)?.to_dds_name("rt", &self.name, ""),
+                type_name::<M>().dds_msg_type(),
+                &qos,
+                TopicKind::NoKey,
+            )
+            .map_err(dds(what()))?;
+        self.node.create_publisher(&dds_topic, None).map_err(dds(what()))
+    }
+
+    /// How many publishers of `topic` are known, ours not counted.
+    pub(crate) fn publishers_of(&self, topic: &str) -> usize {
+        self.node.publisher_count(topic)
+    }
+
+    /// How many subscriptions to `topic` are known, ours not counted.
+    pub(crate) fn subscriptions_to(&self, topic: &str) -> usize {
+        self.node.subscription_count(topic)
+    }
+}
+
+fn topic_name(topic: &str) -> Result<Name, ConnectError> {
+    if !topic.starts_with('/') {
+        return Err(bad_name(topic, "begin it with a slash"));
+    }
+    Name::parse(topic).map_err(|reason| bad_name(topic, reason))
+}
+
+/// `nav_msgs/msg/Odometry` is package `nav_msgs`, type `Odometry`.
+fn type_name<M: RosMessage>() -> MessageTypeName {
+    let package = M::NAME.split('/').next().unwrap_or_default();
+    let name = M::NAME.rsplit('/').next().unwrap_or_default();
+    MessageTypeName::new(package, name)
+}

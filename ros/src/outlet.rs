@@ -1,0 +1,101 @@
+//! Publishing without ever waiting.
+
+use crate::config::ConnectError;
+use crate::node::Ros;
+use ros_msgs::RosMessage;
+use ros2_client::{Publisher, WriteError};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Why a message did not go out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[error("DDS did not take a message for {topic}: {reason}")]
+pub struct PublishError {
+    /// The topic.
+    pub topic: String,
+    /// What DDS says.
+    pub reason: String,
+}
+
+/// How many messages a publisher has handed to DDS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sent {
+    /// Sent reliably.
+    pub reliable: u64,
+    /// Sent best-effort only, because a reliable subscriber had stopped acknowledging: it is frozen, cut off, or
+    /// dead and not yet forgotten by DDS. Reliable subscribers miss these, and a base must then time out.
+    pub best_effort: u64,
+    /// Not sent.
+    pub failed: u64,
+}
+
+/// A writer of commands: reliable, since a reliable subscriber matches no other, and never held up by one
+/// subscriber that does not acknowledge.
+pub(crate) struct Outlet<M: RosMessage> {
+    topic: String,
+    reliable: Publisher<M>,
+    /// Reaches only best-effort subscribers. Silent while `reliable` takes everything, so nobody gets a command
+    /// twice.
+    spare: Publisher<M>,
+    sent_reliable: AtomicU64,
+    sent_best_effort: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl<M: RosMessage> Outlet<M> {
+    pub(crate) fn new(ros: &mut Ros, topic: &str) -> Result<Self, ConnectError> {
+        Ok(Self {
+            topic: topic.to_owned(),
+            reliable: ros.publish_reliable(topic)?,
+            spare: ros.publish_best_effort(topic, 1)?,
+            sent_reliable: AtomicU64::new(0),
+            sent_best_effort: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn send(&self, message: M) -> Result<(), PublishError> {
+        let message = match self.reliable.publish(message) {
+            Ok(()) => {
+                self.sent_reliable.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            }
+            Err(WriteError::WouldBlock { data }) => data,
+            Err(error) => return self.fail(&error),
+        };
+        let before = self.sent_best_effort.fetch_add(1, Ordering::Relaxed);
+        if before.is_multiple_of(500) {
+            tracing::warn!(
+                topic = self.topic,
+                count = before + 1,
+                "a reliable subscriber does not acknowledge; others still get this best-effort"
+            );
+        }
+        self.spare.publish(message).or_else(|error| self.fail(&error))
+    }
+
+    fn fail<D>(&self, error: &WriteError<D>) -> Result<(), PublishError> {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        Err(publish_error(&self.topic, error))
+    }
+
+    pub(crate) fn sent(&self) -> Sent {
+        Sent {
+            reliable: self.sent_reliable.load(Ordering::Relaxed),
+            best_effort: self.sent_best_effort.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+        }
+    }
+}
+
+pub(crate) fn publish_error<D>(topic: &str, error: &WriteError<D>) -> PublishError {
+    let reason = match error {
+        WriteError::Serialization { reason, .. }
+        | WriteError::Poisoned { reason, .. }
+        | WriteError::Internal { reason }
+        | WriteError::Middleware { reason, .. } => reason.clone(),
+        WriteError::Io(source) => source.to_string(),
+        WriteError::WouldBlock { .. } => "its window is full".to_owned(),
+    };
+    PublishError { topic: topic.to_owned(), reason }
+}

@@ -1,0 +1,140 @@
+//! Both sides of a robot in one process, over real DDS.
+
+mod support;
+
+use ros_bridge::agent::{Base, Inbound};
+use ros_bridge::base::RobotSide;
+use ros_bridge::{Config, ConnectError};
+use ros_msgs::geometry_msgs::Twist;
+use ros_msgs::nav_msgs::Odometry;
+use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix};
+use std::collections::BTreeMap;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+use support::{fresh_domain, until};
+
+const TICK: Duration = Duration::from_millis(10);
+
+fn sensors() -> Vec<Inbound> {
+    let mut odometry = Odometry { child_frame_id: "base_link".to_owned(), ..Odometry::default() };
+    odometry.pose.covariance[35] = 0.5;
+    odometry.twist.twist = Twist::planar(1.25, -0.5);
+    let imu = Imu { angular_velocity_covariance: [0.25; 9], ..Imu::default() };
+    let fix = NavSatFix { latitude: 52.5, longitude: 13.25, ..NavSatFix::default() };
+    let battery = BatteryState { percentage: 0.75, present: true, ..BatteryState::default() };
+    // Longer than one Ethernet frame: DDS sends it in fragments.
+    let scan = LaserScan { ranges: vec![1.5; 1000], ..LaserScan::default() };
+    let wheels = JointState {
+        name: vec!["left".to_owned(), "right".to_owned()],
+        velocity: vec![1.0, 2.0],
+        ..JointState::default()
+    };
+    vec![
+        Inbound::Odometry(Box::new(odometry)),
+        Inbound::Imu(Box::new(imu)),
+        Inbound::Fix(Box::new(fix)),
+        Inbound::Battery(Box::new(battery)),
+        Inbound::Scan(Box::new(scan)),
+        Inbound::WheelSpeeds(Box::new(wheels)),
+    ]
+}
+
+fn publish(robot: &RobotSide, message: &Inbound) {
+    match message.clone() {
+        Inbound::Odometry(message) => robot.publish_odometry(*message),
+        Inbound::Imu(message) => robot.publish_imu(*message),
+        Inbound::Fix(message) => robot.publish_fix(*message),
+        Inbound::Battery(message) => robot.publish_battery(*message),
+        Inbound::Scan(message) => robot.publish_scan(*message),
+        Inbound::WheelSpeeds(message) => robot.publish_wheels(*message),
+    }
+    .unwrap();
+}
+
+#[test]
+fn every_topic_crosses_both_ways() {
+    let domain_id = fresh_domain();
+    let (to_robot, at_robot) = sync_channel(64);
+    let (to_agent, at_agent) = sync_channel(64);
+    let robot = RobotSide::connect(&Config::new(domain_id, "test_robot"), move |twist, arrived| {
+        // The test may have ended.
+        to_robot.try_send((twist, arrived)).ok();
+    })
+    .unwrap();
+    let base = Base::connect(&Config::new(domain_id, "test_agent"), move |message, arrived| {
+        to_agent.try_send((message, arrived)).ok();
+    })
+    .unwrap();
+    assert!(base.health().iter().all(|topic| topic.received == 0 && topic.newest.is_none()));
+
+    let sent = sensors();
+    let mut got = BTreeMap::new();
+    until("all sensors at the agent", || {
+        sent.iter().for_each(|message| publish(&robot, message));
+        while let Ok((message, arrived)) = at_agent.recv_timeout(TICK) {
+            let index = sent.iter().position(|sent| *sent == message);
+            got.insert(index.expect("a message as it was sent"), arrived);
+        }
+        got.len() == sent.len()
+    });
+    until("a command at the robot", || {
+        base.command(0.75, -0.25).unwrap();
+        let Ok((twist, arrived)) = at_robot.recv_timeout(TICK) else { return false };
+        assert_eq!(twist, Twist::planar(0.75, -0.25));
+        assert!(got.values().all(|sensor| *sensor <= arrived), "one clock for both sides");
+        true
+    });
+
+    for topic in base.health() {
+        assert!(topic.received > 0, "{topic:?}");
+        assert!(topic.newest.is_some(), "{topic:?}");
+        assert_eq!((topic.malformed, topic.publishers), (0, 1), "{topic:?}");
+    }
+    assert_eq!(base.command_subscribers(), 1);
+    assert_eq!(base.commands_sent().failed, 0);
+    assert!(robot.health()[0].received > 0);
+}
+
+#[test]
+fn commands_to_nobody_are_taken_without_waiting() {
+    let base = Base::connect(&Config::new(fresh_domain(), "test_lonely"), |_, _| {}).unwrap();
+    for _ in 0..10_000 {
+        base.command(0.0, 0.0).unwrap();
+    }
+    assert_eq!(base.command_subscribers(), 0);
+    assert!(base.health().iter().all(|topic| topic.publishers == 0));
+}
+
+#[test]
+fn a_publisher_of_another_type_is_no_match() {
+    let domain_id = fresh_domain();
+    let (to_agent, at_agent) = sync_channel(64);
+    let mut crossed = Config::new(domain_id, "test_crossed");
+    std::mem::swap(&mut crossed.topics.odometry, &mut crossed.topics.battery);
+    let robot = RobotSide::connect(&crossed, |_, _| {}).unwrap();
+    let base = Base::connect(&Config::new(domain_id, "test_agent"), move |message, _| {
+        to_agent.try_send(message).ok();
+    })
+    .unwrap();
+    until("the imu, which is not crossed", || {
+        sensors().iter().for_each(|message| publish(&robot, message));
+        let arrived = at_agent.recv_timeout(TICK);
+        assert!(!matches!(arrived, Ok(Inbound::Odometry(_) | Inbound::Battery(_))));
+        matches!(arrived, Ok(Inbound::Imu(_)))
+    });
+    let odometry = &base.health()[0];
+    assert_eq!((odometry.topic.as_str(), odometry.received), ("/odom", 0));
+}
+
+#[test]
+fn impossible_settings_say_what_to_do() {
+    let connect = |config: &Config| Base::connect(config, |_, _| {}).map(drop).unwrap_err();
+    let error = connect(&Config::new(233, "agent"));
+    assert_eq!(error.to_string(), "ROS domain 233 does not exist: choose 0 to 232 (ROS_DOMAIN_ID)");
+    let error = connect(&Config::new(fresh_domain(), "bad name"));
+    assert!(matches!(error, ConnectError::Name { .. }), "{error}");
+    let mut config = Config::new(fresh_domain(), "agent");
+    config.topics.odometry = "odom".to_owned();
+    let error = connect(&config);
+    assert!(error.to_string().contains("begin it with a slash"), "{error}");
+}

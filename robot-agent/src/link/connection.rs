@@ -1,0 +1,317 @@
+//! Builds the peer connection and answers the offer.
+
+use super::inbound::{self, Lane};
+use super::offer::Offer;
+use super::outbound::{self, Outgoing, SEND_BUFFER_LEN};
+use super::session::Shared;
+use super::tap::{PLAYOUT_DELAY_URI, Tap};
+use super::video::{self, VideoLane};
+use super::LinkError;
+use crate::media::EncodedFrame;
+use protocol::signal::{IceServer, channel};
+use rtc::ice::mdns::MulticastDnsMode;
+use rtc::interceptor::{NackResponderBuilder, SenderReportBuilder, Slot};
+use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_RTX};
+use rtc::peer_connection::configuration::setting_engine::SctpMaxMessageSize;
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters,
+    RTCRtpEncodingParameters, RTCRtpHeaderExtensionCapability, RTCRtpRtxParameters, RtpCodecKind,
+};
+use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use webrtc::data_channel::{DataChannel, RTCDataChannelInit};
+use webrtc::media_stream::track_local::TrackLocal;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::peer_connection::{
+    MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
+    RTCConfigurationBuilder, RTCIceGatheringState, RTCIceServer, RTCPeerConnectionState,
+    RTCSessionDescription, Registry, SettingEngine, SettingEngineBuilder,
+};
+
+/// Constrained baseline, level 3.1, as every browser has it; the true level may be higher.
+const H264_FMTP: &str =
+    "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
+const H264_PAYLOAD_TYPE: u8 = 102;
+const RTX_PAYLOAD_TYPE: u8 = 103;
+/// Local addresses bound at most: a machine with many container networks has dozens.
+const ADDRESSES_MAX: usize = 16;
+/// A STUN or TURN server that does not answer must not hold up a drive.
+const GATHER_WITHIN: Duration = Duration::from_secs(2);
+/// Silence until the path counts as disturbed, and from there until it has failed. The safety core stops the
+/// robot long before.
+const ICE_DISTURBED_AFTER: Duration = Duration::from_secs(3);
+const ICE_FAILED_AFTER: Duration = Duration::from_secs(5);
+const ICE_KEEPALIVE_EVERY: Duration = Duration::from_secs(1);
+/// Inbound memory that a peer can occupy.
+const SCTP_RECEIVE_BUFFER_LEN: u32 = 256 * 1024;
+
+/// Answers an offer and starts the session's tasks.
+pub(super) async fn answer(
+    offer: &Offer,
+    ice_servers: &[IceServer],
+    shared: &Arc<Shared>,
+    frames: Vec<mpsc::Receiver<EncodedFrame>>,
+    outgoing: Outgoing,
+) -> Result<String, LinkError> {
+    let gathered = Arc::new(Notify::new());
+    let connection = build(ice_servers, shared, &gathered).await?;
+    shared.keep(Arc::clone(&connection));
+    let mut tracks = Vec::new();
+    for lane in shared.videos() {
+        let track = Arc::new(TrackLocalStaticRTP::new(track(lane)));
+        let direction = RTCRtpTransceiverDirection::Sendonly;
+        let init = RTCRtpTransceiverInit { direction, ..Default::default() };
+        connection
+            .add_transceiver_from_track(Arc::clone(&track) as Arc<dyn TrackLocal>, Some(init))
+            .await
+            .map_err(negotiation)?;
+        tracks.push(track);
+    }
+    let channels = channels(connection.as_ref()).await?;
+    let offered = RTCSessionDescription::offer(offer.sdp.clone()).map_err(refused)?;
+    connection.set_remote_description(offered).await.map_err(refused)?;
+    let answer = connection.create_answer(None).await.map_err(negotiation)?;
+    connection.set_local_description(answer).await.map_err(negotiation)?;
+    if tokio::time::timeout(GATHER_WITHIN, gathered.notified()).await.is_err() {
+        tracing::warn!("some STUN or TURN server does not answer; going on without its candidates");
+    }
+    let answer = connection.local_description().await.ok_or_else(|| LinkError::Negotiation {
+        why: "there is no local description".to_owned(),
+    })?;
+    if !shared.videos().is_empty() && !answer.sdp.contains("H264/90000") {
+        return Err(LinkError::NoH264);
+    }
+    start(shared, frames, tracks, channels, outgoing);
+    Ok(answer.sdp)
+}
+
+fn start(
+    shared: &Arc<Shared>,
+    frames: Vec<mpsc::Receiver<EncodedFrame>>,
+    tracks: Vec<Arc<TrackLocalStaticRTP>>,
+    channels: Channels,
+    outgoing: Outgoing,
+) {
+    let run = &shared.runtime;
+    for ((camera, frames), track) in (0_u8..).zip(frames).zip(tracks) {
+        run.spawn(video::run(camera, frames, track, Arc::clone(shared)));
+    }
+    let Channels { drive, telemetry, session, estop } = channels;
+    run.spawn(outbound::telemetry(Arc::clone(&telemetry), Arc::clone(shared)));
+    run.spawn(outbound::session(Arc::clone(&session), outgoing.session, Arc::clone(shared)));
+    run.spawn(outbound::estop(Arc::clone(&estop), outgoing.estop, Arc::clone(shared)));
+    run.spawn(inbound::read(Lane::Drive, drive, Arc::clone(shared)));
+    run.spawn(inbound::read(Lane::Telemetry, telemetry, Arc::clone(shared)));
+    run.spawn(inbound::read(Lane::Session, session, Arc::clone(shared)));
+    run.spawn(inbound::read(Lane::Estop, estop, Arc::clone(shared)));
+}
+
+async fn build(
+    ice_servers: &[IceServer],
+    shared: &Arc<Shared>,
+    gathered: &Arc<Notify>,
+) -> Result<Arc<dyn PeerConnection>, LinkError> {
+    let addresses = local_addresses();
+    if addresses.is_empty() {
+        return Err(LinkError::NoAddress);
+    }
+    let mut media = media_engine().map_err(negotiation)?;
+    let extension = RTCRtpHeaderExtensionCapability { uri: PLAYOUT_DELAY_URI.to_owned() };
+    media
+        .register_header_extension(extension, RtpCodecKind::Video, None)
+        .map_err(negotiation)?;
+    // The parts of the default set that a sender of video needs, and our tap nearest to the application.
+    let registry = Registry::new()
+        .with(Slot::NackResponder, NackResponderBuilder::new().build())
+        .with(Slot::SenderReport, SenderReportBuilder::new().build())
+        .with(Slot::from(14_000), Tap::new(shared));
+    let handler = Handler { session: Arc::downgrade(shared), gathered: Arc::clone(gathered) };
+    let configuration =
+        RTCConfigurationBuilder::new().with_ice_servers(usable(ice_servers)).build();
+    let connection = PeerConnectionBuilder::new()
+        .with_configuration(configuration)
+        .with_setting_engine(setting_engine())
+        .with_media_engine(media)
+        .with_interceptor_registry(registry)
+        .with_handler(Arc::new(handler))
+        .with_udp_addrs(addresses)
+        .with_data_channel_send_buffer_limit(SEND_BUFFER_LEN)
+        .build()
+        .await
+        .map_err(negotiation)?;
+    Ok(Arc::new(connection))
+}
+
+fn setting_engine() -> SettingEngine {
+    SettingEngineBuilder::new()
+        .with_multicast_dns_mode(MulticastDnsMode::Disabled)
+        .with_include_loopback_candidate(true)
+        .with_ice_timeouts(
+            Some(ICE_DISTURBED_AFTER),
+            Some(ICE_FAILED_AFTER),
+            Some(ICE_KEEPALIVE_EVERY),
+        )
+        .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(
+            SctpMaxMessageSize::DEFAULT_MESSAGE_SIZE,
+        ))
+        .with_sctp_max_receive_buffer_size(SCTP_RECEIVE_BUFFER_LEN)
+        .build()
+}
+
+fn media_engine() -> webrtc::error::Result<MediaEngine> {
+    let mut media = MediaEngine::default();
+    media.register_codec(
+        RTCRtpCodecParameters { rtp_codec: h264(), payload_type: H264_PAYLOAD_TYPE },
+        RtpCodecKind::Video,
+    )?;
+    let rtx = RTCRtpCodec {
+        mime_type: MIME_TYPE_RTX.to_owned(),
+        clock_rate: 90_000,
+        channels: 0,
+        sdp_fmtp_line: format!("apt={H264_PAYLOAD_TYPE}"),
+        rtcp_feedback: Vec::new(),
+    };
+    media.register_codec(
+        RTCRtpCodecParameters { rtp_codec: rtx, payload_type: RTX_PAYLOAD_TYPE },
+        RtpCodecKind::Video,
+    )?;
+    Ok(media)
+}
+
+fn h264() -> RTCRtpCodec {
+    let feedback = |typ: &str, parameter: &str| RTCPFeedback {
+        typ: typ.to_owned(),
+        parameter: parameter.to_owned(),
+    };
+    RTCRtpCodec {
+        mime_type: MIME_TYPE_H264.to_owned(),
+        clock_rate: 90_000,
+        channels: 0,
+        sdp_fmtp_line: H264_FMTP.to_owned(),
+        rtcp_feedback: vec![feedback("ccm", "fir"), feedback("nack", ""), feedback("nack", "pli")],
+    }
+}
+
+fn track(lane: &VideoLane) -> MediaStreamTrack {
+    let coding = RTCRtpCodingParameters {
+        ssrc: Some(lane.ssrc),
+        rtx: Some(RTCRtpRtxParameters { ssrc: lane.rtx_ssrc }),
+        ..Default::default()
+    };
+    let encoding = RTCRtpEncodingParameters {
+        rtp_coding_parameters: coding,
+        codec: h264(),
+        ..Default::default()
+    };
+    // A stream of its own for each camera: a browser holds back tracks of one stream to play them in step.
+    let name = format!("camera-{}", lane.camera);
+    MediaStreamTrack::new(name.clone(), name.clone(), name, RtpCodecKind::Video, vec![encoding])
+}
+
+struct Channels {
+    drive: Arc<dyn DataChannel>,
+    telemetry: Arc<dyn DataChannel>,
+    session: Arc<dyn DataChannel>,
+    estop: Arc<dyn DataChannel>,
+}
+
+async fn channels(connection: &dyn PeerConnection) -> Result<Channels, LinkError> {
+    let latest_wins = |id| RTCDataChannelInit {
+        ordered: false,
+        max_retransmits: Some(0),
+        negotiated: Some(id),
+        ..Default::default()
+    };
+    let reliable = |id| RTCDataChannelInit { negotiated: Some(id), ..Default::default() };
+    let create = async |label: &str, init| {
+        connection.create_data_channel(label, Some(init)).await.map_err(negotiation)
+    };
+    Ok(Channels {
+        drive: create("drive", latest_wins(channel::DRIVE)).await?,
+        telemetry: create("telemetry", latest_wins(channel::TELEMETRY)).await?,
+        session: create("session", reliable(channel::SESSION)).await?,
+        estop: create("estop", reliable(channel::ESTOP)).await?,
+    })
+}
+
+/// Every address of this machine but link-local ones, loopback included: a driver's end on the same machine may
+/// have no other.
+fn local_addresses() -> Vec<SocketAddr> {
+    let interfaces = rtc::shared::ifaces::ifaces().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the network interfaces could not be listed");
+        Vec::new()
+    });
+    let mut addresses: Vec<SocketAddr> = interfaces
+        .into_iter()
+        .filter_map(|interface| interface.addr)
+        .map(|address| address.ip())
+        .filter(|ip| !ip.is_unspecified() && !is_link_local(ip))
+        .map(|ip| SocketAddr::new(ip, 0))
+        .collect();
+    addresses.sort_by_key(|address| (address.ip().is_loopback(), address.ip()));
+    addresses.dedup();
+    addresses.truncate(ADDRESSES_MAX);
+    addresses
+}
+
+fn is_link_local(ip: &IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
+/// The servers that the stack can speak to: STUN, and TURN over UDP.
+fn usable(servers: &[IceServer]) -> Vec<RTCIceServer> {
+    let speaks = |url: &&String| {
+        let known = url.starts_with("stun:") || url.starts_with("turn:");
+        known && !url.contains("transport=tcp")
+    };
+    servers
+        .iter()
+        .map(|server| RTCIceServer {
+            urls: server.urls.iter().filter(speaks).cloned().collect(),
+            username: server.username.clone(),
+            credential: server.credential.clone(),
+        })
+        .filter(|server| !server.urls.is_empty())
+        .collect()
+}
+
+fn negotiation(error: webrtc::error::Error) -> LinkError {
+    LinkError::Negotiation { why: error.to_string() }
+}
+
+fn refused(error: webrtc::error::Error) -> LinkError {
+    LinkError::Offer { why: error.to_string() }
+}
+
+/// Weak, because the stack that owns it is owned by the session.
+struct Handler {
+    session: Weak<Shared>,
+    gathered: Arc<Notify>,
+}
+
+#[async_trait::async_trait]
+impl PeerConnectionEventHandler for Handler {
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        if state == RTCIceGatheringState::Complete {
+            self.gathered.notify_one();
+        }
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        let Some(session) = self.session.upgrade() else { return };
+        tracing::debug!(%state, "connection");
+        match state {
+            RTCPeerConnectionState::Connected => session.on_connected(),
+            RTCPeerConnectionState::Failed => session.close("the path to the driver's end failed"),
+            RTCPeerConnectionState::Closed => session.close("the connection was closed"),
+            _other => {}
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What can go wrong on a link, in words for the driver's side.
+
+/// Why an offer was not answered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// The offer cannot be one of ours.
+    #[error("the offer is refused: {why}")]
+    Offer {
+        /// What is wrong with it, and what it should be.
+        why: String,
+    },
+    /// The offer was readable and yet could not be answered.
+    #[error("the offer could not be answered: {why}")]
+    Negotiation {
+        /// What the WebRTC stack said.
+        why: String,
+    },
+    /// No H.264 in common.
+    #[error(
+        "the offer has no H.264 constrained baseline with packetization-mode 1, the one codec that this robot sends; \
+         use a browser with H.264"
+    )]
+    NoH264,
+    /// No network.
+    #[error("no local address to offer for the connection: is any network interface up?")]
+    NoAddress,
+}
+
+/// Why a message was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The session is over.
+    #[error("the session is closed")]
+    Closed,
+    /// The driver's end does not take what it is sent.
+    #[error("the lane is full: the driver's end does not keep up")]
+    Full,
+    /// Longer than the lane allows.
+    #[error("the message is longer than the lane allows")]
+    TooLong,
+}

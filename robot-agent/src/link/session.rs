@@ -1,0 +1,257 @@
+//! A session as its user sees it, and what its tasks share.
+
+use super::connection;
+use super::offer;
+use super::outbound::{Lanes, SESSION_LEN_MAX};
+use super::stats::{Counters, LinkStats, add};
+use super::video::VideoLane;
+use super::{LinkError, LinkEvent, SendError};
+use crate::media::EncodedFrame;
+use bytes::BytesMut;
+use protocol::signal::IceServer;
+use protocol::units::MonoMs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use webrtc::peer_connection::PeerConnection;
+
+/// How long the driver's end has to connect after it got its answer.
+const CONNECT_WITHIN: Duration = Duration::from_secs(20);
+
+/// A link to one driver. Dropping it closes it.
+#[derive(Debug)]
+pub struct Session {
+    shared: Arc<Shared>,
+}
+
+impl Session {
+    /// Answers an offer. `cameras` is how many cameras this robot has: the first video section of the offer
+    /// gets camera 0, the next camera 1, as far as both go.
+    ///
+    /// `events` is called from the link's tasks, must not block, and gets drive packets the moment they are
+    /// read. An event that another task was already telling may still arrive right after
+    /// [`LinkEvent::Closed`].
+    ///
+    /// Must be called within a tokio runtime. Returns when the answer has all its candidates.
+    pub async fn accept(
+        offer_sdp: &str,
+        ice_servers: &[IceServer],
+        cameras: u8,
+        events: impl Fn(LinkEvent) + Send + Sync + 'static,
+    ) -> Result<(Self, String), LinkError> {
+        let offer = offer::check(offer_sdp)?;
+        let (lanes, outgoing) = Lanes::new();
+        let (videos, frames) = (0..cameras.min(offer.videos)).map(VideoLane::new).unzip();
+        let shared = Arc::new(Shared {
+            events: Box::new(events),
+            closed: watch::Sender::new(false),
+            connected: AtomicBool::new(false),
+            counters: Counters::default(),
+            videos,
+            lanes,
+            connection: Mutex::new(None),
+            runtime: tokio::runtime::Handle::current(),
+        });
+        let session = Self { shared: Arc::clone(&shared) };
+        let servers = ice_servers.to_vec();
+        let setup = {
+            let shared = Arc::clone(&shared);
+            async move { connection::answer(&offer, &servers, &shared, frames, outgoing).await }
+        };
+        // In a task of its own, so that an offer on which the stack's parser trips ends as an error here.
+        let answer = tokio::spawn(setup)
+            .await
+            .map_err(|panic| LinkError::Negotiation { why: panic.to_string() })??;
+        shared.runtime.spawn(connect_or_close(Arc::clone(&shared)));
+        Ok((session, answer))
+    }
+
+    /// Hands a frame over for sending; never waits. Frames of cameras that the driver did not ask for are
+    /// ignored.
+    pub fn send_frame(&self, frame: &EncodedFrame) {
+        let shared = &self.shared;
+        let Some(lane) = shared.videos.get(usize::from(frame.camera)) else { return };
+        if !shared.connected.load(Ordering::Acquire) {
+            return;
+        }
+        if !lane.offer_frame(frame) {
+            add(&shared.counters.frames_dropped, 1);
+            shared.want_keyframe(lane);
+        }
+    }
+
+    /// When the frame with this RTP timestamp was captured; `None` if none of the last seconds had it.
+    pub fn capture_of(&self, camera: u8, rtp: u32) -> Option<MonoMs> {
+        self.shared.videos.get(usize::from(camera))?.capture_of(rtp)
+    }
+
+    /// Replaces what the telemetry lane sends next: the newest packet wins.
+    pub fn send_telemetry(&self, packet: &[u8]) {
+        if self.shared.lanes.telemetry.put(BytesMut::from(packet)) {
+            add(&self.shared.counters.telemetry_dropped, 1);
+        }
+    }
+
+    /// Queues a message of the session lane.
+    pub fn send_session(&self, text: &str) -> Result<(), SendError> {
+        if text.len() > SESSION_LEN_MAX {
+            return Err(SendError::TooLong);
+        }
+        self.shared.ensure_open()?;
+        self.shared.lanes.session.try_send(text.to_owned()).map_err(|_full| SendError::Full)
+    }
+
+    /// Queues a packet of the e-stop lane.
+    pub fn send_estop(&self, packet: &[u8]) -> Result<(), SendError> {
+        self.shared.ensure_open()?;
+        self.shared
+            .lanes
+            .estop
+            .try_send(BytesMut::from(packet))
+            .map_err(|_full| SendError::Full)
+    }
+
+    /// How many cameras this session carries.
+    pub fn cameras(&self) -> usize {
+        self.shared.videos.len()
+    }
+
+    /// The counters since the start.
+    pub fn stats(&self) -> LinkStats {
+        self.shared.counters.snapshot(self.shared.connected.load(Ordering::Relaxed))
+    }
+
+    /// Ends the session; does not wait. Tells [`LinkEvent::Closed`] if nothing has yet.
+    pub fn close(&self) {
+        self.shared.close("closed by the robot");
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.close("dropped by the robot");
+    }
+}
+
+async fn connect_or_close(shared: Arc<Shared>) {
+    tokio::select! {
+        () = shared.until_closed() => {}
+        () = tokio::time::sleep(CONNECT_WITHIN) => {
+            if !shared.connected.load(Ordering::Acquire) {
+                shared.close("the driver's end did not connect in time");
+            }
+        }
+    }
+}
+
+/// What the tasks of a session share.
+pub(super) struct Shared {
+    events: Box<dyn Fn(LinkEvent) + Send + Sync>,
+    closed: watch::Sender<bool>,
+    connected: AtomicBool,
+    pub(super) counters: Counters,
+    videos: Vec<VideoLane>,
+    pub(super) lanes: Lanes,
+    /// Taken out on close: the stack refers back to this through its handler.
+    connection: Mutex<Option<Arc<dyn PeerConnection>>>,
+    pub(super) runtime: tokio::runtime::Handle,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("counters", &self.counters).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Tells an event, unless the session is over.
+    pub(super) fn tell(&self, event: LinkEvent) {
+        if !*self.closed.borrow() {
+            (self.events)(event);
+        }
+    }
+
+    /// Keeps the connection until the end of the session; closes it at once if that was already.
+    pub(super) fn keep(&self, connection: Arc<dyn PeerConnection>) {
+        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+        if *self.closed.borrow() {
+            self.close_connection();
+        }
+    }
+
+    pub(super) fn on_connected(&self) {
+        if self.connected.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.tell(LinkEvent::Connected);
+        self.videos.iter().for_each(|lane| self.want_keyframe(lane));
+    }
+
+    /// Ends the session once.
+    pub(super) fn close(&self, why: &str) {
+        if self.closed.send_replace(true) {
+            return;
+        }
+        self.connected.store(false, Ordering::Release);
+        self.counters.closed_why.get_or_init(|| why.to_owned());
+        tracing::info!(why, "session closed");
+        (self.events)(LinkEvent::Closed);
+        self.close_connection();
+    }
+
+    /// Resolves when the session is over.
+    pub(super) async fn until_closed(&self) {
+        // Fails only when the sender is gone, and it lives in `self`.
+        self.closed.subscribe().wait_for(|closed| *closed).await.map(|_closed| ()).unwrap_or(());
+    }
+
+    pub(super) fn videos(&self) -> &[VideoLane] {
+        &self.videos
+    }
+
+    pub(super) fn video(&self, camera: u8) -> Option<&VideoLane> {
+        self.videos.get(usize::from(camera))
+    }
+
+    /// The camera whose packets have this source.
+    pub(super) fn camera_of(&self, ssrc: u32) -> Option<&VideoLane> {
+        self.videos.iter().find(|lane| lane.ssrc == ssrc)
+    }
+
+    /// The far end asks for a keyframe.
+    pub(super) fn keyframe_asked(&self, ssrc: u32) {
+        add(&self.counters.keyframes_asked, 1);
+        if let Some(lane) = self.camera_of(ssrc) {
+            self.want_keyframe(lane);
+        }
+    }
+
+    /// The stack has negotiated a payload type for this source.
+    pub(super) fn stream_bound(&self, ssrc: u32, payload_type: u8) {
+        if let Some(lane) = self.camera_of(ssrc) {
+            lane.bind(payload_type);
+        }
+    }
+
+    fn want_keyframe(&self, lane: &VideoLane) {
+        if lane.may_ask(crate::clock::mono_ms()) {
+            self.tell(LinkEvent::KeyframeWanted { camera: lane.camera });
+        }
+    }
+
+    fn ensure_open(&self) -> Result<(), SendError> {
+        if *self.closed.borrow() { Err(SendError::Closed) } else { Ok(()) }
+    }
+
+    fn close_connection(&self) {
+        let taken = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(connection) = taken {
+            self.runtime.spawn(async move {
+                if let Err(error) = connection.close().await {
+                    tracing::debug!(%error, "closing the connection");
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Our own place in the RTP chain: stamps the playout delay on what leaves, reads keyframe requests and reports
+//! from what arrives.
+//!
+//! The stack keeps inbound RTCP to itself; an interceptor is the way to see it. It is also where the negotiated
+//! ids of header extensions are told, when a stream is bound.
+
+use super::session::Shared;
+use super::stats::add;
+use bytes::Bytes;
+use rtc::interceptor::{Interceptor, Packet, StreamInfo, TaggedPacket};
+use rtc::rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
+use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtc::rtcp::receiver_report::ReceiverReport;
+use rtc::rtcp::reception_report::ReceptionReport;
+use rtc::rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
+use rtc::sansio::Protocol;
+use rtc::shared::error::Error;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Asks the receiver for a playout delay within bounds.
+pub(super) const PLAYOUT_DELAY_URI: &str =
+    "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+/// Twelve bits minimum, twelve bits maximum, in units of 10 ms: show each frame at once.
+const PLAYOUT_DELAY_NONE: &[u8] = &[0, 0, 0];
+/// Seconds from the NTP epoch (1900) to the Unix epoch.
+const NTP_OFFSET_S: u64 = 2_208_988_800;
+
+/// The interceptor. Weak, because the stack that owns it is owned by the session.
+pub(super) struct Tap {
+    session: Weak<Shared>,
+    playout_ids: BTreeMap<u32, u8>,
+    reads: VecDeque<TaggedPacket>,
+    writes: VecDeque<TaggedPacket>,
+}
+
+impl Tap {
+    pub(super) fn new(session: &Arc<Shared>) -> Self {
+        Self {
+            session: Arc::downgrade(session),
+            playout_ids: BTreeMap::new(),
+            reads: VecDeque::new(),
+            writes: VecDeque::new(),
+        }
+    }
+
+    fn read_rtcp(&self, packet: &dyn rtc::rtcp::Packet) {
+        let Some(session) = self.session.upgrade() else { return };
+        let any = packet.as_any();
+        if let Some(pli) = any.downcast_ref::<PictureLossIndication>() {
+            session.keyframe_asked(pli.media_ssrc);
+        } else if let Some(fir) = any.downcast_ref::<FullIntraRequest>() {
+            for entry in &fir.fir {
+                session.keyframe_asked(entry.ssrc);
+            }
+        } else if let Some(nack) = any.downcast_ref::<TransportLayerNack>() {
+            let asked = nack.nacks.iter().map(|pair| pair.packet_list().len()).sum::<usize>();
+            add(&session.counters.packets_nacked, u64::try_from(asked).unwrap_or(u64::MAX));
+        } else if let Some(report) = any.downcast_ref::<ReceiverReport>() {
+            report.reports.iter().for_each(|report| read_report(&session, report));
+        }
+    }
+}
+
+fn read_report(session: &Shared, report: &ReceptionReport) {
+    if session.camera_of(report.ssrc).is_none() {
+        return;
+    }
+    let counters = &session.counters;
+    counters.loss_256.store(u32::from(report.fraction_lost), Ordering::Relaxed);
+    if let Some(rtt_us) = round_trip_us(report, SystemTime::now()) {
+        counters.rtt_us.store(rtt_us.max(1), Ordering::Relaxed);
+    }
+}
+
+/// RFC 3550, 6.4.1: now, less when our report left, less how long it lay there, all in 1/65536 s.
+fn round_trip_us(report: &ReceptionReport, now: SystemTime) -> Option<u64> {
+    if report.last_sender_report == 0 {
+        return None;
+    }
+    let since_epoch = now.duration_since(UNIX_EPOCH).ok()?;
+    let seconds = since_epoch.as_secs().wrapping_add(NTP_OFFSET_S) & 0xffff;
+    let fraction = (u64::from(since_epoch.subsec_nanos()) << 16) / 1_000_000_000;
+    let now = u32::try_from(seconds << 16 | fraction).ok()?;
+    let ticks = now.wrapping_sub(report.last_sender_report).wrapping_sub(report.delay);
+    // More than a minute is a clock that was set, or a report that was made up.
+    (ticks < 60 << 16).then(|| u64::from(ticks) * 1_000_000 / 65_536)
+}
+
+impl Protocol<TaggedPacket, TaggedPacket, ()> for Tap {
+    type Rout = TaggedPacket;
+    type Wout = TaggedPacket;
+    type Eout = ();
+    type Error = Error;
+    type Time = Instant;
+
+    fn handle_read(&mut self, msg: TaggedPacket) -> Result<(), Error> {
+        if let Packet::Rtcp(packets) = &msg.message.packet {
+            packets.iter().for_each(|packet| self.read_rtcp(packet.as_ref()));
+        }
+        self.reads.push_back(msg);
+        Ok(())
+    }
+
+    fn poll_read(&mut self) -> Option<TaggedPacket> {
+        self.reads.pop_front()
+    }
+
+    fn handle_write(&mut self, mut msg: TaggedPacket) -> Result<(), Error> {
+        if let Packet::Rtp(packet) = &mut msg.message.packet
+            && let Some(id) = self.playout_ids.get(&packet.header.ssrc)
+        {
+            packet.header.set_extension(*id, Bytes::from_static(PLAYOUT_DELAY_NONE))?;
+        }
+        self.writes.push_back(msg);
+        Ok(())
+    }
+
+    fn poll_write(&mut self) -> Option<TaggedPacket> {
+        self.writes.pop_front()
+    }
+}
+
+impl Interceptor for Tap {
+    fn bind_local_stream(&mut self, info: &StreamInfo) {
+        let extension = info.rtp_header_extensions.iter().find(|e| e.uri == PLAYOUT_DELAY_URI);
+        if let Some(id) = extension.and_then(|e| u8::try_from(e.id).ok()) {
+            self.playout_ids.insert(info.ssrc, id);
+        }
+        if let Some(session) = self.session.upgrade() {
+            session.stream_bound(info.ssrc, info.payload_type);
+        }
+    }
+
+    fn unbind_local_stream(&mut self, info: &StreamInfo) {
+        self.playout_ids.remove(&info.ssrc);
+    }
+
+    fn bind_remote_stream(&mut self, _info: &StreamInfo) {}
+
+    fn unbind_remote_stream(&mut self, _info: &StreamInfo) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn round_trip_is_now_less_sent_less_held() {
+        let now = UNIX_EPOCH + Duration::from_millis(1_800_000_000_500);
+        let sent_ms = 1_800_000_000_400_u64;
+        let seconds = (sent_ms / 1_000 + NTP_OFFSET_S) & 0xffff;
+        let sent = u32::try_from(seconds << 16 | (sent_ms % 1_000 * 65_536 / 1_000)).unwrap();
+        let report =
+            ReceptionReport { last_sender_report: sent, delay: 65_536 / 20, ..Default::default() };
+        let rtt_us = round_trip_us(&report, now).unwrap();
+        assert!((49_900..50_100).contains(&rtt_us), "{rtt_us}");
+        assert_eq!(round_trip_us(&ReceptionReport::default(), now), None);
+        let made_up = ReceptionReport { delay: u32::MAX / 2, ..report };
+        assert_eq!(round_trip_us(&made_up, now), None);
+    }
+}

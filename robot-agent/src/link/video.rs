@@ -1,0 +1,194 @@
+//! One camera's way out: a short queue, packetising, and the memory of what was sent when.
+
+use super::capture::CaptureTable;
+use super::session::Shared;
+use super::stats::add;
+use crate::media::EncodedFrame;
+use bytes::Bytes;
+use protocol::units::MonoMs;
+use rtc::rtp;
+use rtc::rtp::codec::h264::H264Payloader;
+use rtc::rtp::packetizer::Payloader;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+use webrtc::media_stream::track_local::TrackLocal;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+
+/// Frames waiting to be packetised. One is being sent, one may wait; a third would only be late.
+const QUEUE_MAX: usize = 2;
+/// Payload of one packet: fits a path MTU of 1280 with IPv6, UDP, SRTP, RTP header and extensions.
+const PAYLOAD_LEN_MAX: usize = 1_150;
+/// Keyframes are not asked for more often than this: each costs several ordinary frames.
+const ASK_EVERY_MS: u64 = 50;
+
+/// What senders and the RTP chain need to know of one camera's stream.
+#[derive(Debug)]
+pub(super) struct VideoLane {
+    pub(super) camera: u8,
+    pub(super) ssrc: u32,
+    pub(super) rtx_ssrc: u32,
+    queue: mpsc::Sender<EncodedFrame>,
+    /// Set until the next keyframe, because what lies between cannot be decoded.
+    awaiting_keyframe: AtomicBool,
+    /// 0 until negotiated.
+    payload_type: AtomicU8,
+    asked_ms: AtomicU64,
+    table: Mutex<CaptureTable>,
+}
+
+impl VideoLane {
+    pub(super) fn new(camera: u8) -> (Self, mpsc::Receiver<EncodedFrame>) {
+        let (queue, frames) = mpsc::channel(QUEUE_MAX);
+        let ssrc = random_u32();
+        let lane = Self {
+            camera,
+            ssrc,
+            rtx_ssrc: ssrc.wrapping_add(1),
+            queue,
+            awaiting_keyframe: AtomicBool::new(true),
+            payload_type: AtomicU8::new(0),
+            asked_ms: AtomicU64::new(0),
+            table: Mutex::new(CaptureTable::new(random_u32())),
+        };
+        (lane, frames)
+    }
+
+    /// Queues a frame. `false`: dropped, and nothing is taken until a keyframe comes.
+    pub(super) fn offer_frame(&self, frame: &EncodedFrame) -> bool {
+        if self.awaiting_keyframe.load(Ordering::Acquire) && !frame.keyframe {
+            return false;
+        }
+        let taken = self.queue.try_send(frame.clone()).is_ok();
+        self.awaiting_keyframe.store(!taken, Ordering::Release);
+        taken
+    }
+
+    pub(super) fn capture_of(&self, rtp: u32) -> Option<MonoMs> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).capture_of(rtp)
+    }
+
+    pub(super) fn bind(&self, payload_type: u8) {
+        self.payload_type.store(payload_type, Ordering::Release);
+    }
+
+    /// Whether a keyframe may be asked for now; if so, it counts as asked.
+    pub(super) fn may_ask(&self, now: MonoMs) -> bool {
+        let asked = self.asked_ms.load(Ordering::Acquire);
+        let due = asked == 0 || now.since(MonoMs(asked)) >= ASK_EVERY_MS;
+        due && self
+            .asked_ms
+            .compare_exchange(asked, now.0, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+}
+
+/// Sends one camera's frames until the session is over.
+pub(super) async fn run(
+    camera: u8,
+    mut frames: mpsc::Receiver<EncodedFrame>,
+    track: Arc<TrackLocalStaticRTP>,
+    shared: Arc<Shared>,
+) {
+    let Some(lane) = shared.video(camera) else { return };
+    let mut payloader = H264Payloader::default();
+    let mut sequence = random_u32().to_le_bytes();
+    loop {
+        let frame = tokio::select! {
+            () = shared.until_closed() => return,
+            frame = frames.recv() => frame,
+        };
+        let Some(frame) = frame else { return };
+        let payloads = match payloader.payload(PAYLOAD_LEN_MAX, &frame.data) {
+            Ok(payloads) => payloads,
+            Err(error) => {
+                tracing::warn!(camera, %error, "a frame could not be packetised");
+                continue;
+            }
+        };
+        let payload_type = lane.payload_type.load(Ordering::Acquire);
+        if payload_type == 0 || payloads.is_empty() {
+            continue;
+        }
+        let timestamp =
+            lane.table.lock().unwrap_or_else(PoisonError::into_inner).remember(frame.capture);
+        let header = rtp::Header {
+            version: 2,
+            payload_type,
+            timestamp,
+            ssrc: lane.ssrc,
+            ..Default::default()
+        };
+        if let Err(error) = send(&header, payloads, &mut sequence, &track, &shared).await {
+            shared.close(&format!("the connection takes no more video: {error}"));
+            return;
+        }
+        add(&shared.counters.frames_sent, 1);
+    }
+}
+
+async fn send(
+    header: &rtp::Header,
+    payloads: Vec<Bytes>,
+    sequence: &mut [u8; 4],
+    track: &TrackLocalStaticRTP,
+    shared: &Shared,
+) -> webrtc::error::Result<()> {
+    let last = payloads.len().saturating_sub(1);
+    for (index, payload) in payloads.into_iter().enumerate() {
+        let [low, high, ..] = *sequence;
+        let sequence_number = u16::from_le_bytes([low, high]);
+        let [next_low, next_high] = sequence_number.wrapping_add(1).to_le_bytes();
+        *sequence = [next_low, next_high, 0, 0];
+        add(&shared.counters.packets_sent, 1);
+        add(&shared.counters.bytes_sent, u64::try_from(payload.len()).unwrap_or(0));
+        let header = rtp::Header { sequence_number, marker: index == last, ..header.clone() };
+        track.write_rtp(rtp::Packet { header, payload }).await?;
+    }
+    Ok(())
+}
+
+/// Unpredictable enough for stream ids and first numbers; no secret depends on it.
+pub(super) fn random_u32() -> u32 {
+    let hash = RandomState::new().build_hasher().finish().to_le_bytes();
+    let [a, b, c, d, ..] = hash;
+    u32::from_le_bytes([a, b, c, d])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::units::MonoNs;
+
+    fn frame(keyframe: bool) -> EncodedFrame {
+        EncodedFrame {
+            camera: 0,
+            capture: MonoNs(1),
+            keyframe,
+            data: Bytes::from_static(&[0, 0, 0, 1, 0x65, 1]),
+            width: 16,
+            height: 16,
+        }
+    }
+
+    #[test]
+    fn a_stream_starts_with_a_keyframe_and_after_a_drop_waits_for_the_next() {
+        let (lane, mut frames) = VideoLane::new(0);
+        assert!(!lane.offer_frame(&frame(false)), "no keyframe yet");
+        assert!(lane.offer_frame(&frame(true)));
+        assert!(lane.offer_frame(&frame(false)));
+        assert!(!lane.offer_frame(&frame(false)), "queue full");
+        frames.try_recv().unwrap();
+        assert!(!lane.offer_frame(&frame(false)), "its reference was dropped");
+        assert!(lane.offer_frame(&frame(true)));
+    }
+
+    #[test]
+    fn keyframes_are_asked_for_at_a_bounded_rate() {
+        let (lane, _frames) = VideoLane::new(0);
+        assert!(lane.may_ask(MonoMs(1_000)));
+        assert!(!lane.may_ask(MonoMs(1_049)));
+        assert!(lane.may_ask(MonoMs(1_050)));
+    }
+}

@@ -1,0 +1,62 @@
+//! Cameras: GStreamer capture, H.264 for the link and the recorder, a JPEG on demand.
+//!
+//! ```text
+//! source ! videoconvert ! I420 ! queue (newest frame) ! encoder ! constrained baseline ! appsink → sink closure
+//!          ^ capture time                               ^ latest raw frame kept for JPEG, keyframes forced here
+//! ```
+//!
+//! Each [`Camera`] has a pipeline and a thread of its own. A camera that fails is built anew with growing pauses;
+//! it never holds up another camera or its caller. Frames carry the time of capture on `CLOCK_MONOTONIC`, from
+//! the source's own timestamp, never one in the future.
+
+mod camera;
+mod error;
+mod pipeline;
+mod still;
+
+pub use camera::Camera;
+pub use error::MediaError;
+
+use bytes::Bytes;
+use protocol::units::MonoNs;
+
+/// One camera, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CameraConfig {
+    /// Its number: 0 is the front one. Frames carry it.
+    pub camera: u8,
+    /// Its name, for messages and files.
+    pub name: String,
+    /// The GStreamer source, as for `gst-launch-1.0`, ending in raw video of the size below: for example
+    /// `v4l2src device=/dev/video0 ! video/x-raw,width=1280,height=720,framerate=30/1`.
+    pub source: String,
+    /// Width, pixels.
+    pub width: u32,
+    /// Height, pixels.
+    pub height: u32,
+    /// Frames per second: sets the distance of keyframes.
+    pub fps: u32,
+    /// Bitrate at the start, kbit/s.
+    pub bitrate_kbps: u32,
+    /// The encoder, as for `gst-launch-1.0`, for one that this module does not know: takes I420, gives H.264 without
+    /// B-frames, its element named `enc`. `None` takes the first of x264enc and openh264enc that is installed.
+    pub encoder: Option<String>,
+}
+
+/// One encoded frame: a whole access unit in Annex B form, without B-frames, so that order of arrival is order
+/// of display. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedFrame {
+    /// The camera.
+    pub camera: u8,
+    /// When it was captured, on the robot's monotonic clock.
+    pub capture: MonoNs,
+    /// Whether decoding can start here: SPS, PPS and an IDR picture.
+    pub keyframe: bool,
+    /// The access unit.
+    pub data: Bytes,
+    /// Width, pixels.
+    pub width: u32,
+    /// Height, pixels.
+    pub height: u32,
+}

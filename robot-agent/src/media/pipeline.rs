@@ -1,0 +1,188 @@
+//! Builds one camera's pipeline.
+
+use super::{CameraConfig, MediaError};
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app::AppSink;
+
+/// Largest side of a picture: what H.264 level 5.2 and JPEG can hold.
+const SIDE_MAX: u32 = 4_096;
+/// Seconds between keyframes when nobody asks for one: a recording can be cut and repaired there.
+const KEYFRAME_EVERY_S: u32 = 2;
+
+/// The encoders that this module knows, best first, with the unit of their `bitrate` property.
+const ENCODERS: &[Encoder] = &[
+    Encoder {
+        element: "x264enc",
+        text: "x264enc name=enc tune=zerolatency speed-preset=ultrafast bframes=0 threads=1 vbv-buf-capacity=200 \
+               bitrate={kbps} key-int-max={interval}",
+        bits_per_unit: 1_000,
+    },
+    Encoder {
+        element: "openh264enc",
+        text: "openh264enc name=enc usage-type=camera complexity=low rate-control=bitrate multi-thread=1 \
+               bitrate={bps} gop-size={interval}",
+        bits_per_unit: 1,
+    },
+];
+
+struct Encoder {
+    element: &'static str,
+    text: &'static str,
+    bits_per_unit: u32,
+}
+
+/// A pipeline, ready to be played.
+#[derive(Debug, Clone)]
+pub(super) struct Pipeline {
+    pub(super) pipeline: gst::Pipeline,
+    /// The end of the capture branch: the queue's input.
+    pub(super) entry: gst::Element,
+    pub(super) encoder: gst::Element,
+    pub(super) sink: AppSink,
+    /// Bits per second in one unit of the encoder's `bitrate`; `None` when the encoder is not one of ours.
+    bits_per_unit: Option<u32>,
+}
+
+impl Pipeline {
+    /// Changes the bitrate while running. `false` if this encoder's unit is not known.
+    pub(super) fn set_bitrate_kbps(&self, kbps: u32) -> bool {
+        let Some(bits_per_unit) = self.bits_per_unit else { return false };
+        let units = kbps.saturating_mul(1_000) / bits_per_unit;
+        self.encoder.set_property("bitrate", units);
+        true
+    }
+}
+
+/// Checks what can be checked without opening the camera.
+pub(super) fn check(config: &CameraConfig) -> Result<(), MediaError> {
+    gst::init().map_err(|error| MediaError::Init { why: error.to_string() })?;
+    let range = |field, value, from: u32, to: u32, must| {
+        let camera = config.name.clone();
+        if (from..=to).contains(&value) {
+            Ok(())
+        } else {
+            Err(MediaError::Config { camera, field, value, must })
+        }
+    };
+    range("width", config.width, 16, SIDE_MAX, "16 to 4096")?;
+    range("height", config.height, 16, SIDE_MAX, "16 to 4096")?;
+    range("fps", config.fps, 1, 240, "1 to 240")?;
+    range("bitrate_kbps", config.bitrate_kbps, 50, 100_000, "50 to 100000")?;
+    build(config, config.bitrate_kbps).map(|_pipeline| ())
+}
+
+/// Builds the pipeline; the camera is opened when it is played.
+pub(super) fn build(config: &CameraConfig, bitrate_kbps: u32) -> Result<Pipeline, MediaError> {
+    let (encoder, bits_per_unit) = encoder(config, bitrate_kbps)?;
+    let CameraConfig { source, width, height, .. } = config;
+    let text = format!(
+        "{source} ! videoconvert ! video/x-raw,format=I420,width={width},height={height} \
+         ! queue name=entry leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0 \
+         ! {encoder} ! video/x-h264,profile=constrained-baseline,stream-format=byte-stream,alignment=au \
+         ! appsink name=sink sync=false max-buffers=4 drop=false"
+    );
+    let pipeline = parse(config, &text)?;
+    // The one clock whose time is CLOCK_MONOTONIC, whatever clock a source would bring.
+    pipeline.use_clock(Some(&gst::SystemClock::obtain()));
+    let named = |name: &str| {
+        pipeline.by_name(name).ok_or_else(|| failed(config, &format!("no element is named {name}")))
+    };
+    let (entry, encoder) = (named("entry")?, named("enc")?);
+    let sink = named("sink")?
+        .downcast::<AppSink>()
+        .map_err(|_other| failed(config, "the element named sink is not ours"))?;
+    Ok(Pipeline { pipeline, entry, encoder, sink, bits_per_unit })
+}
+
+fn encoder(
+    config: &CameraConfig,
+    bitrate_kbps: u32,
+) -> Result<(String, Option<u32>), MediaError> {
+    if let Some(own) = &config.encoder {
+        // SPS and PPS before each keyframe, whatever the encoder does by itself.
+        return Ok((format!("{own} ! h264parse config-interval=-1"), None));
+    }
+    let known = ENCODERS
+        .iter()
+        .find(|encoder| gst::ElementFactory::find(encoder.element).is_some())
+        .ok_or_else(|| MediaError::NoEncoder { camera: config.name.clone() })?;
+    Ok((fill(known.text, config, bitrate_kbps), Some(known.bits_per_unit)))
+}
+
+fn fill(text: &str, config: &CameraConfig, bitrate_kbps: u32) -> String {
+    text.replace("{kbps}", &bitrate_kbps.to_string())
+        .replace("{bps}", &bitrate_kbps.saturating_mul(1_000).to_string())
+        .replace("{interval}", &config.fps.saturating_mul(KEYFRAME_EVERY_S).to_string())
+}
+
+fn parse(config: &CameraConfig, text: &str) -> Result<gst::Pipeline, MediaError> {
+    let mut context = gst::ParseContext::new();
+    let parsed =
+        gst::parse::launch_full(text, Some(&mut context), gst::ParseFlags::FATAL_ERRORS);
+    let mut missing: Vec<String> =
+        context.missing_elements().into_iter().map(|name| name.to_string()).collect();
+    if !missing.is_empty() {
+        missing.sort();
+        missing.dedup();
+        return Err(MediaError::MissingElement { camera: config.name.clone(), elements: missing });
+    }
+    parsed
+        .map_err(|error| failed(config, &error.to_string()))?
+        .downcast::<gst::Pipeline>()
+        .map_err(|_other| failed(config, "it is not a pipeline"))
+}
+
+fn failed(config: &CameraConfig, why: &str) -> MediaError {
+    MediaError::Pipeline {
+        camera: config.name.clone(),
+        why: why.to_owned(),
+        source_text: config.source.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(source: &str) -> CameraConfig {
+        CameraConfig {
+            camera: 0,
+            name: "front".to_owned(),
+            source: source.to_owned(),
+            width: 320,
+            height: 240,
+            fps: 30,
+            bitrate_kbps: 500,
+            encoder: None,
+        }
+    }
+
+    #[test]
+    fn an_element_that_is_not_installed_is_named() {
+        let error = check(&config("nosuchsrc ! video/x-raw")).unwrap_err();
+        assert!(matches!(&error, MediaError::MissingElement { elements, .. } if elements == &["nosuchsrc"]));
+        assert!(error.to_string().contains("front"), "{error}");
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_read_is_quoted() {
+        let error = check(&config("videotestsrc pattern=nosuch")).unwrap_err();
+        assert!(error.to_string().contains("gst-launch-1.0 videotestsrc pattern=nosuch"), "{error}");
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        let error = check(&CameraConfig { fps: 0, ..config("videotestsrc") }).unwrap_err();
+        assert_eq!(error.to_string(), "camera front: fps is 0, but must be 1 to 240");
+        check(&config("videotestsrc")).unwrap();
+    }
+
+    #[test]
+    fn the_bitrate_reaches_the_encoder_in_its_own_unit() {
+        let pipeline = build(&config("videotestsrc"), 800).unwrap();
+        assert!(pipeline.set_bitrate_kbps(1_200));
+        let unit = pipeline.bits_per_unit.unwrap();
+        assert_eq!(pipeline.encoder.property::<u32>("bitrate"), 1_200_000 / unit);
+    }
+}

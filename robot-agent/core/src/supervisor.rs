@@ -1,0 +1,343 @@
+//! The state machine around the hazard table.
+
+use crate::codec::{Reader, Writer, bit, bits};
+use crate::governor::{Bounds, Governor, Order};
+use crate::hazards::{Action, Facts, Judgement, judge};
+use crate::inputs::{Command, Inputs};
+use crate::outputs::{EstopAnswer, Outputs, Twist, Verdict};
+use crate::policy::{Limits, Policy, PolicyError};
+use crate::stamps::Stamps;
+use protocol::WireError;
+use protocol::safety::{Reason, SafetyState};
+use protocol::units::MonoMs;
+
+/// Longest time between two steps, ms.
+pub const TICK_MS: u64 = 10;
+
+/// What the core remembers from step to step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Memory {
+    last_now: MonoMs,
+    clock_regressed: bool,
+    estop_latched: bool,
+    rearm_needed: bool,
+    /// Whether the last step let the driver drive.
+    driving: bool,
+    /// The highest epoch ever seen.
+    epoch_highest: u64,
+    /// The epoch that `command` and `stamps` are of.
+    epoch: u64,
+    command: Option<Command>,
+    /// Whether `command` was held up on the way.
+    held_up: bool,
+    stamps: Stamps,
+}
+
+/// Decides how fast the wheels may turn.
+///
+/// **Call [`Supervisor::step`] for every command that arrives, and at least every [`TICK_MS`], and write what it
+/// says to the wheels each time.**
+///
+/// A supervisor starts idle, with its policy frozen. Another policy needs another supervisor.
+#[derive(Debug, Clone)]
+pub struct Supervisor {
+    limits: Limits,
+    memory: Memory,
+    governor: Governor,
+}
+
+const fn bounds(limits: &Limits) -> Bounds {
+    Bounds {
+        forward_mmps_max: limits.speed_mmps_max,
+        backward_mmps_max: limits.reverse_mmps_max,
+        turn_mradps_max: limits.turn_mradps_max,
+        accel_mmps2_max: limits.accel_mmps2_max,
+        brake_mmps2_max: limits.brake_mmps2_max,
+        turn_mradps2_max: limits.turn_mradps2_max,
+        order_age_ms_max: limits.command_age_ms_max,
+    }
+}
+
+/// Age at `now`; none for what was never there or lies in the future, which is as bad.
+fn age(now: MonoMs, arrived: Option<MonoMs>) -> Option<u64> {
+    now.0.checked_sub(arrived?.0)
+}
+
+impl Supervisor {
+    /// Length of [`Supervisor::snapshot`].
+    pub const SNAPSHOT_LEN: usize = 160;
+
+    /// An idle robot under `policy`.
+    pub fn new(policy: &Policy) -> Result<Self, PolicyError> {
+        let limits = policy.limits()?;
+        let memory = Memory {
+            last_now: MonoMs(0),
+            clock_regressed: false,
+            estop_latched: false,
+            rearm_needed: false,
+            driving: false,
+            epoch_highest: 0,
+            epoch: 0,
+            command: None,
+            held_up: false,
+            stamps: Stamps::new(),
+        };
+        Ok(Self { limits, memory, governor: Governor::new(bounds(&limits)) })
+    }
+
+    /// One step. Total: no panic, no allocation, no I/O, bounded work.
+    pub fn step(&mut self, now: MonoMs, inputs: &Inputs) -> Outputs {
+        if now < self.memory.last_now {
+            self.memory.clock_regressed = true;
+        }
+        self.memory.last_now = self.memory.last_now.max(now);
+        let lease_live = self.take_lease(now, inputs);
+        let verdict = self.take_command(now, inputs, lease_live);
+        let estop_answer = self.take_estop(inputs, lease_live);
+        let facts = self.facts(now, inputs, lease_live);
+        let judgement = judge(&facts, &self.limits);
+        let drives = judgement.action < Some(Action::Hold);
+        if judgement.action >= Some(Action::Stop) && self.memory.driving {
+            self.memory.rearm_needed = true;
+        }
+        self.memory.driving = drives;
+        let limited = if drives { limit(&facts, &judgement, &self.limits) } else { Twist::ZERO };
+        let order = self.memory.command.filter(|_| drives).map(|command| Order {
+            arrived_ms: command.arrived.0,
+            linear_mmps: limited.linear_mmps,
+            angular_mradps: limited.angular_mradps,
+        });
+        let (linear_mmps, angular_mradps) = self.governor.pass(now.0, order);
+        Outputs {
+            state: state(&judgement, lease_live),
+            reason: judgement.reason,
+            hazards: judgement.hazards,
+            limit_mmps: judgement.limit_mmps,
+            limit_reason: judgement.limit_reason,
+            loop_latency_ms: facts.loop_latency_ms,
+            command_seq: self.memory.command.map_or(0, |command| command.seq),
+            verdict,
+            estop_answer,
+            limited,
+            executed: Twist { linear_mmps, angular_mradps },
+        }
+    }
+
+    /// The time by which `step` must run again: the next tick, or sooner if the command goes stale before.
+    pub fn deadline(&self) -> MonoMs {
+        let tick = self.memory.last_now.plus(TICK_MS);
+        let age_ms_max = u64::from(self.limits.command_age_ms_max);
+        // The first millisecond at which the command is too old.
+        let stale = self.memory.command.map(|command| command.arrived.plus(age_ms_max).plus(1));
+        stale.filter(|stale| *stale > self.memory.last_now).map_or(tick, |stale| stale.min(tick))
+    }
+
+    /// Whether the emergency stop is latched, so that it can outlive the process.
+    pub const fn estop_latched(&self) -> bool {
+        self.memory.estop_latched
+    }
+
+    fn take_lease(&mut self, now: MonoMs, inputs: &Inputs) -> bool {
+        let memory = &mut self.memory;
+        let lease_epoch = inputs.lease.map_or(0, |lease| lease.epoch);
+        memory.epoch_highest = memory.epoch_highest.max(inputs.epoch_highest).max(lease_epoch);
+        let Some(lease) = inputs.lease else { return false };
+        if lease.epoch == 0 || lease.epoch < memory.epoch_highest {
+            return false;
+        }
+        if lease.epoch != memory.epoch {
+            // Another lease: nothing of the old one's driver counts, nor what its driver had to make good.
+            memory.epoch = lease.epoch;
+            memory.command = None;
+            memory.held_up = false;
+            memory.stamps = Stamps::new();
+            memory.rearm_needed = false;
+            memory.driving = false;
+        }
+        now < lease.expires
+    }
+
+    fn take_command(&mut self, now: MonoMs, inputs: &Inputs, lease_live: bool) -> Verdict {
+        let Some(command) = inputs.command else { return Verdict::Nothing };
+        let memory = &mut self.memory;
+        if !lease_live || command.epoch != memory.epoch {
+            return Verdict::WrongEpoch;
+        }
+        if command.seq <= memory.command.map_or(0, |newest| newest.seq) {
+            return Verdict::Old;
+        }
+        if command.arrived > now {
+            return Verdict::Impossible;
+        }
+        memory.command = Some(command);
+        memory.held_up = is_held_up(&command, &mut memory.stamps, &self.limits);
+        if memory.held_up {
+            return Verdict::HeldUp;
+        }
+        if !command.deadman {
+            memory.rearm_needed = false;
+        }
+        Verdict::Counts
+    }
+
+    fn take_estop(&mut self, inputs: &Inputs, lease_live: bool) -> EstopAnswer {
+        let memory = &mut self.memory;
+        let at_rest = memory.command.is_none_or(|command| !command.deadman);
+        let mut answer = EstopAnswer::Nothing;
+        if inputs.estop_clear_epoch != 0 {
+            let current = lease_live && inputs.estop_clear_epoch == memory.epoch;
+            // Who stops and clears in the same step wants the stop.
+            if current && at_rest && !inputs.estop_stop {
+                memory.estop_latched = false;
+                answer = EstopAnswer::Cleared;
+            } else {
+                answer = EstopAnswer::Refused;
+            }
+        }
+        if inputs.estop_stop {
+            memory.estop_latched = true;
+        }
+        answer
+    }
+
+    fn facts(&self, now: MonoMs, inputs: &Inputs, lease_live: bool) -> Facts {
+        let memory = &self.memory;
+        let command = memory.command;
+        let seen = command.and_then(|command| command.seen);
+        let latency_ms = command.and_then(|command| age(command.arrived, command.seen));
+        Facts {
+            clock_regressed: memory.clock_regressed,
+            estop_latched: memory.estop_latched,
+            lease_live,
+            lease_mmps_max: inputs.lease.map_or(0, |lease| lease.speed_mmps_max),
+            program: inputs.lease.is_some_and(|lease| lease.program),
+            command_age_ms: age(now, command.map(|command| command.arrived)),
+            command_held_up: memory.held_up,
+            stamp_age_ms: age(now, command.and_then(|command| command.stamp)),
+            deadman: command.is_some_and(|command| command.deadman),
+            rearm_needed: memory.rearm_needed,
+            seen_age_ms: age(now, seen),
+            loop_latency_ms: latency_ms.map(|ms| u32::try_from(ms).unwrap_or(u32::MAX)),
+            odometry_age_ms: age(now, inputs.odometry_arrived),
+            scan_age_ms: age(now, inputs.scan.map(|scan| scan.arrived)),
+            ahead_mm: inputs.scan.and_then(|scan| scan.ahead_mm),
+            behind_mm: inputs.scan.and_then(|scan| scan.behind_mm),
+            battery_permille: inputs.battery_permille,
+            tilt_mrad: inputs.tilt_mrad,
+            recorder_able: inputs.recorder_able,
+            wanted: command.map_or(Twist::ZERO, |command| Twist {
+                linear_mmps: i32::from(command.linear_mmps),
+                angular_mradps: i32::from(command.angular_mradps),
+            }),
+        }
+    }
+
+    /// The memory, so that a replay can begin in the middle of a run:
+    ///
+    /// ```text
+    ///  0 u8 flags (clock, estop, rearm, driving, command, held_up, stamp, seen)   1 u8 deadman   2 6 bytes 0
+    ///  8 u64 last_now   16 u64 epoch_highest   24 u64 epoch
+    /// 32 command: u64 arrived, u64 epoch, u64 stamp, u64 seen, u32 seq, i16 linear, i16 angular
+    /// 72 stamps: u64 second, 10 times u32    120 governor: u64 last, i64 µm/s, i64 µrad/s    144 16 bytes 0
+    /// ```
+    pub fn snapshot(&self) -> [u8; Self::SNAPSHOT_LEN] {
+        let memory = &self.memory;
+        let command = memory.command.unwrap_or_default();
+        let mut w = Writer::<{ Self::SNAPSHOT_LEN }>::new();
+        w.put([bits([
+            memory.clock_regressed,
+            memory.estop_latched,
+            memory.rearm_needed,
+            memory.driving,
+            memory.command.is_some(),
+            memory.held_up,
+            command.stamp.is_some(),
+            command.seen.is_some(),
+        ])]);
+        w.put([u8::from(command.deadman), 0, 0, 0, 0, 0, 0]);
+        w.put(memory.last_now.0.to_le_bytes());
+        w.put(memory.epoch_highest.to_le_bytes());
+        w.put(memory.epoch.to_le_bytes());
+        w.put(command.arrived.0.to_le_bytes());
+        w.put(command.epoch.to_le_bytes());
+        w.put(command.stamp.unwrap_or_default().0.to_le_bytes());
+        w.put(command.seen.unwrap_or_default().0.to_le_bytes());
+        w.put(command.seq.to_le_bytes());
+        w.put(command.linear_mmps.to_le_bytes());
+        w.put(command.angular_mradps.to_le_bytes());
+        memory.stamps.write(&mut w);
+        let (last_ms, linear_umps, angular_uradps) = self.governor.memory();
+        w.put(last_ms.to_le_bytes());
+        w.put(linear_umps.to_le_bytes());
+        w.put(angular_uradps.to_le_bytes());
+        w.finish()
+    }
+
+    /// Takes the memory of a snapshot. The policy is not part of it.
+    pub fn resume(&mut self, snapshot: &[u8]) -> Result<(), WireError> {
+        if snapshot.len() != Self::SNAPSHOT_LEN {
+            return Err(WireError::Length { expected: Self::SNAPSHOT_LEN, got: snapshot.len() });
+        }
+        let mut r = Reader::new(snapshot);
+        let (flags, deadman, _zero) = (r.u8(), r.u8() == 1, r.take::<6>());
+        let (last_now, epoch_highest, epoch) = (MonoMs(r.u64()), r.u64(), r.u64());
+        let command = Command {
+            arrived: MonoMs(r.u64()),
+            epoch: r.u64(),
+            stamp: Some(MonoMs(r.u64())).filter(|_| bit(flags, 6)),
+            seen: Some(MonoMs(r.u64())).filter(|_| bit(flags, 7)),
+            seq: r.u32(),
+            deadman,
+            linear_mmps: r.i16(),
+            angular_mradps: r.i16(),
+        };
+        self.memory = Memory {
+            last_now,
+            clock_regressed: bit(flags, 0),
+            estop_latched: bit(flags, 1),
+            rearm_needed: bit(flags, 2),
+            driving: bit(flags, 3),
+            epoch_highest,
+            epoch,
+            command: Some(command).filter(|_| bit(flags, 4)),
+            held_up: bit(flags, 5),
+            stamps: Stamps::read(&mut r),
+        };
+        let memory = (r.u64(), r.i64(), r.i64());
+        self.governor = Governor::resume(bounds(&self.limits), memory);
+        Ok(())
+    }
+}
+
+/// Whether a queue on the way held the command up: its age is bounded by the newest robot stamp that it echoes,
+/// never by its arrival alone.
+fn is_held_up(command: &Command, stamps: &mut Stamps, limits: &Limits) -> bool {
+    let Some(age_ms) = age(command.arrived, command.stamp) else { return true };
+    let age_ms = u32::try_from(age_ms).unwrap_or(u32::MAX);
+    if age_ms > limits.command_stamp_age_ms_max {
+        return true;
+    }
+    let least_ms = stamps.least_ms(command.arrived);
+    stamps.push(command.arrived, age_ms);
+    age_ms > least_ms.saturating_add(limits.command_stamp_slack_ms)
+}
+
+fn limit(facts: &Facts, judgement: &Judgement, limits: &Limits) -> Twist {
+    let speed = i32::try_from(judgement.limit_mmps).unwrap_or(i32::MAX);
+    let turn = i32::try_from(limits.turn_mradps_max).unwrap_or(i32::MAX);
+    Twist {
+        linear_mmps: facts.wanted.linear_mmps.clamp(speed.saturating_neg(), speed),
+        angular_mradps: facts.wanted.angular_mradps.clamp(turn.saturating_neg(), turn),
+    }
+}
+
+fn state(judgement: &Judgement, lease_live: bool) -> SafetyState {
+    match judgement.action {
+        Some(Action::Latch) if judgement.reason == Reason::Estop => SafetyState::EmergencyStopped,
+        Some(Action::Latch) => SafetyState::Stopped,
+        _ if !lease_live => SafetyState::Idle,
+        Some(Action::Stop) => SafetyState::Stopped,
+        Some(Action::Hold) => SafetyState::Ready,
+        None | Some(Action::Cap | Action::Block) => SafetyState::Driving,
+    }
+}

@@ -1,0 +1,384 @@
+//! The ground: what it is made of, how it is lit, and its tiles.
+
+use super::SUN;
+use super::noise::{clouds, hash, noise};
+use super::pixel::{Colour, Rgb, lerp, mix, rgb, scale};
+use super::texture::Texture;
+use crate::city::{self, City, EXTENT, Kind, ROADS_X, ROADS_Y, Rect, Surface};
+
+/// Side of a cell of the material and shade maps, in metres.
+pub(crate) const CELL_M: f32 = 0.125;
+const WIDE: usize = 1600;
+const TALL: usize = 1280;
+/// Side of a ground tile in metres, and texels to the metre.
+const TILE_M: f32 = 2.4;
+const TILE_LOG2: u32 = 9;
+pub(crate) const TEXELS_PER_M: f32 = 512.0 / TILE_M;
+/// Light in the shade, of 256.
+pub(crate) const SHADE: u32 = 118;
+
+pub(crate) const ASPHALT: u8 = 0;
+const PAINT: u8 = 1;
+/// Materials from here on lie at the height of the sidewalk.
+pub(crate) const RAISED: u8 = 2;
+const SLABS: u8 = 2;
+const KERB: u8 = 3;
+const SETTS: u8 = 4;
+const TACTILE: u8 = 5;
+const SOIL: u8 = 6;
+const FLOOR: u8 = 7;
+
+/// Everything the floor is drawn from.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    material: Vec<u8>,
+    shade: Vec<u8>,
+    pub(crate) tiles: Vec<Texture>,
+    /// Colours at 4 and at 16 cells to a side: for what is far away.
+    coarse: [Vec<Colour>; 2],
+    /// The upright face of a kerb.
+    pub(crate) kerb_face: Colour,
+}
+
+#[inline]
+fn cell(x: f32, y: f32) -> (usize, usize) {
+    let cx = ((x - EXTENT.x0 as f32) * (1.0 / CELL_M)) as i32;
+    let cy = ((y - EXTENT.y0 as f32) * (1.0 / CELL_M)) as i32;
+    (cx.clamp(0, WIDE as i32 - 1) as usize, cy.clamp(0, TALL as i32 - 1) as usize)
+}
+
+impl Ground {
+    pub(crate) fn new(city: &City) -> Self {
+        let tiles = vec![
+            Texture::paint(TILE_LOG2, asphalt),
+            Texture::paint(TILE_LOG2, paint),
+            Texture::paint(TILE_LOG2, slabs),
+            Texture::paint(TILE_LOG2, kerb),
+            Texture::paint(TILE_LOG2, setts),
+            Texture::paint(TILE_LOG2, tactile),
+            Texture::paint(TILE_LOG2 - 3, soil),
+            Texture::paint(TILE_LOG2 - 5, |_, _| rgb(60, 60, 62)),
+        ];
+        let material = materials(city);
+        let shade = shades(city);
+        let averages: Vec<Colour> = tiles.iter().map(Texture::average).collect();
+        let coarse = [4, 16].map(|n| coarse(&material, &averages, n));
+        let kerb_face = super::pixel::colour(rgb(146, 142, 134));
+        Self { material, shade, tiles, coarse, kerb_face }
+    }
+
+    #[inline]
+    pub(crate) fn material(&self, x: f32, y: f32) -> u8 {
+        let (cx, cy) = cell(x, y);
+        self.material[cy * WIDE + cx]
+    }
+
+    /// The light at a place, of 256, smooth between cells.
+    #[inline]
+    pub(crate) fn shade(&self, x: f32, y: f32) -> u32 {
+        let gx = (x - EXTENT.x0 as f32) * (1.0 / CELL_M) - 0.5;
+        let gy = (y - EXTENT.y0 as f32) * (1.0 / CELL_M) - 0.5;
+        let cx = (gx as i32).clamp(0, WIDE as i32 - 2) as usize;
+        let cy = (gy as i32).clamp(0, TALL as i32 - 2) as usize;
+        let tx = ((gx - cx as f32) * 16.0).clamp(0.0, 16.0) as u32;
+        let ty = ((gy - cy as f32) * 16.0).clamp(0.0, 16.0) as u32;
+        let at = |n: usize| u32::from(self.shade[n]);
+        let n = cy * WIDE + cx;
+        let low = at(n) * (16 - tx) + at(n + 1) * tx;
+        let high = at(n + WIDE) * (16 - tx) + at(n + WIDE + 1) * tx;
+        (low * (16 - ty) + high * ty) >> 8
+    }
+
+    /// The average colour around a place; `which` 0 for half a metre, 1 for two.
+    #[inline]
+    pub(crate) fn coarse(&self, which: usize, x: f32, y: f32) -> Colour {
+        let log2 = if which == 0 { 2 } else { 4 };
+        let (cx, cy) = cell(x, y);
+        self.coarse[which][(cy >> log2) * (WIDE >> log2) + (cx >> log2)]
+    }
+
+    /// A texel of a tile at a place.
+    #[inline]
+    pub(crate) fn texel(&self, material: u8, level: u32, x: f32, y: f32) -> Colour {
+        let (texels, log2) = self.tiles[material as usize].level(level);
+        // All places have coordinates above −1000 m, so that truncation is floor.
+        let k = TEXELS_PER_M * (1.0 / 512.0) * (1_u32 << log2) as f32;
+        let mask = (1_u32 << log2) - 1;
+        let u = ((x + 960.0) * k) as i32 as u32 & mask;
+        let v = ((y + 960.0) * k) as i32 as u32 & mask;
+        texels[((u << log2) | v) as usize]
+    }
+}
+
+fn each_cell(mut f: impl FnMut(f64, f64, usize)) {
+    for cy in 0..TALL {
+        for cx in 0..WIDE {
+            let at = |n: usize, low: f64| low + (n as f64 + 0.5) * f64::from(CELL_M);
+            f(at(cx, EXTENT.x0), at(cy, EXTENT.y0), cy * WIDE + cx);
+        }
+    }
+}
+
+/// How far a road's edge is on the sidewalk's side, in metres, for kerb stones and the furniture's strip.
+fn from_kerb(x: f64, y: f64) -> f64 {
+    let beside = |strips: &[[f64; 2]; 2], at: f64| {
+        strips.iter().map(|[a, b]| (a - at).max(at - b).max(0.0)).fold(f64::INFINITY, f64::min)
+    };
+    beside(&ROADS_X, x).min(beside(&ROADS_Y, y))
+}
+
+fn materials(city: &City) -> Vec<u8> {
+    let mut out = vec![SLABS; WIDE * TALL];
+    each_cell(|x, y, n| {
+        out[n] = match city::surface(x, y) {
+            Surface::Road => road(x, y),
+            Surface::Crossing => {
+                let across = city::ROADS_X.iter().any(|[a, b]| x > *a && x < *b);
+                let at = if across { x } else { y };
+                if at.rem_euclid(1.0) < 0.5 { PAINT } else { ASPHALT }
+            }
+            Surface::Sidewalk => {
+                let d = from_kerb(x, y);
+                if d < 0.25 {
+                    KERB
+                } else if city::in_crossing_line(x, y) && d < 1.0 {
+                    TACTILE
+                } else if d < 1.25 {
+                    SETTS
+                } else {
+                    SLABS
+                }
+            }
+        };
+    });
+    for b in &city.buildings {
+        fill(&b.rect, |n, _, _| out[n] = FLOOR);
+    }
+    for f in city.fixtures.iter().filter(|f| f.kind == Kind::Tree) {
+        let pit = Rect { x0: f.x - 0.45, y0: f.y - 0.45, x1: f.x + 0.45, y1: f.y + 0.45 };
+        fill(&pit, |n, _, _| out[n] = SOIL);
+    }
+    out
+}
+
+/// Dashes in the middle of a road, away from junctions.
+fn road(x: f64, y: f64) -> u8 {
+    let inside = |strips: &[[f64; 2]; 2], at: f64, margin: f64| {
+        strips.iter().any(|[a, b]| at > a - margin && at < b + margin)
+    };
+    let dash = |strips: &[[f64; 2]; 2], at: f64, along: f64| {
+        strips.iter().any(|[a, b]| (at - (a + b) / 2.0).abs() < 0.07) && along.rem_euclid(6.0) < 3.0
+    };
+    let clear = 6.0;
+    let paint = (!inside(&ROADS_X, x, clear) && dash(&ROADS_Y, y, x))
+        || (!inside(&ROADS_Y, y, clear) && dash(&ROADS_X, x, y));
+    if paint { PAINT } else { ASPHALT }
+}
+
+/// Calls `f` with index and place of each cell whose centre lies in the rectangle.
+fn fill(r: &Rect, mut f: impl FnMut(usize, f64, f64)) {
+    let cell = f64::from(CELL_M);
+    let span = |low: f64, high: f64, origin: f64, most: usize| {
+        let a = ((low - origin) / cell - 0.5).ceil().max(0.0) as usize;
+        let b = (((high - origin) / cell - 0.5).floor() + 1.0).clamp(0.0, most as f64) as usize;
+        a..b
+    };
+    for cy in span(r.y0, r.y1, EXTENT.y0, TALL) {
+        for cx in span(r.x0, r.x1, EXTENT.x0, WIDE) {
+            let at = |n: usize, low: f64| low + (n as f64 + 0.5) * cell;
+            f(cy * WIDE + cx, at(cx, EXTENT.x0), at(cy, EXTENT.y0));
+        }
+    }
+}
+
+/// Sun and shade baked: shadows of buildings, trees, posts and cars, and the dimness along walls.
+fn shades(city: &City) -> Vec<u8> {
+    let mut sun = vec![255_u8; WIDE * TALL];
+    let tan = f64::from(SUN[2]) / f64::from(SUN[0]).hypot(f64::from(SUN[1]));
+    let flat = f64::from(SUN[0]).hypot(f64::from(SUN[1]));
+    let (sx, sy) = (f64::from(SUN[0]) / flat, f64::from(SUN[1]) / flat);
+    let mut cast = |r: &Rect, from_m: f64, to_m: f64, dark: u8| {
+        let (near, far) = (from_m / tan, to_m / tan);
+        let hull = Rect {
+            x0: r.x0 - (sx * far).max(sx * near).max(0.0),
+            x1: r.x1 - (sx * far).min(sx * near).min(0.0),
+            y0: r.y0 - (sy * far).max(sy * near).max(0.0),
+            y1: r.y1 - (sy * far).min(sy * near).min(0.0),
+        };
+        fill(&hull, |n, x, y| {
+            let hit = r.contains(x + sx * near, y + sy * near)
+                || r.ray(x + sx * near, y + sy * near, sx, sy).is_some_and(|d| d < far - near);
+            if hit {
+                sun[n] = sun[n].min(dark);
+            }
+        });
+    };
+    for b in &city.buildings {
+        cast(&b.rect, 0.0, b.height_m, SHADE as u8);
+    }
+    for f in &city.fixtures {
+        let r = f.rect();
+        match f.kind {
+            Kind::Car => {
+                cast(&r, 0.0, 0.8, SHADE as u8);
+                let cabin = Rect { x0: r.x0 + 0.3, x1: r.x1 - 0.3, y0: r.y0 + 0.1, y1: r.y1 - 0.1 };
+                cast(&cabin, 0.8, 1.4, SHADE as u8);
+            }
+            Kind::Lamp => cast(&r, 0.0, 5.2, 160),
+            Kind::Tree => cast(&r, 0.0, 3.2, 130),
+            Kind::Bench => cast(&r, 0.0, 0.5, 140),
+            Kind::Bin | Kind::Hydrant | Kind::Bollard => cast(&r, 0.0, 0.8, 130),
+            Kind::Sign => cast(&r, 0.0, 2.2, 175),
+        }
+    }
+    for f in city.fixtures.iter().filter(|f| f.kind == Kind::Tree) {
+        dapple(&mut sun, f.x - sx * 4.2 / tan, f.y - sy * 4.2 / tan, f.variant);
+    }
+    let mut out = soften(&sun);
+    for b in &city.buildings {
+        let r = &b.rect;
+        let rim = Rect { x0: r.x0 - 1.0, y0: r.y0 - 1.0, x1: r.x1 + 1.0, y1: r.y1 + 1.0 };
+        fill(&rim, |n, x, y| dim(&mut out[n], r.gap(x, y), 1.0, 0.32));
+    }
+    for f in &city.fixtures {
+        let r = f.rect();
+        let (reach, depth) = match f.kind {
+            Kind::Car => (0.45, 0.72),
+            Kind::Bench => (0.3, 0.4),
+            _ => (0.22, 0.4),
+        };
+        let rim =
+            Rect { x0: r.x0 - reach, y0: r.y0 - reach, x1: r.x1 + reach, y1: r.y1 + reach };
+        fill(&rim, |n, x, y| dim(&mut out[n], f.gap(x, y), reach, depth));
+    }
+    out
+}
+
+fn dim(value: &mut u8, gap: (f64, f64), reach_m: f64, depth: f64) {
+    let near = 1.0 - gap.0.hypot(gap.1) / reach_m;
+    if near > 0.0 {
+        *value = (f64::from(*value) * (1.0 - depth * near * near)) as u8;
+    }
+}
+
+/// The dappled shadow of a crown.
+fn dapple(sun: &mut [u8], cx: f64, cy: f64, salt: u32) {
+    let reach = 2.6;
+    let r = Rect { x0: cx - reach, y0: cy - reach, x1: cx + reach, y1: cy + reach };
+    fill(&r, |n, x, y| {
+        let d = (x - cx).hypot((y - cy) * 0.8) / 2.3;
+        let leaves = clouds((x * 2.2 + 400.0) as f32, (y * 2.2 + 400.0) as f32, 4096, 3, salt);
+        let cover = (1.15 - d as f32 + (leaves - 0.5) * 1.1).clamp(0.0, 1.0);
+        let cover = (cover * 2.2).min(1.0) * if leaves > 0.60 { 0.45 } else { 0.95 };
+        let dark = 255.0 - cover * (255.0 - SHADE as f32 - 6.0);
+        sun[n] = sun[n].min(dark as u8);
+    });
+}
+
+/// Softens the edges of shadows: a 3×3 mean.
+fn soften(sun: &[u8]) -> Vec<u8> {
+    let mut out = sun.to_vec();
+    for cy in 1..TALL - 1 {
+        for cx in 1..WIDE - 1 {
+            let n = cy * WIDE + cx;
+            let mut sum = 0_u32;
+            for row in [n - WIDE, n, n + WIDE] {
+                sum += sun[row - 1..=row + 1].iter().map(|v| u32::from(*v)).sum::<u32>();
+            }
+            out[n] = (sum / 9) as u8;
+        }
+    }
+    out
+}
+
+fn coarse(material: &[u8], averages: &[Colour], side: usize) -> Vec<Colour> {
+    let (wide, tall) = (WIDE / side, TALL / side);
+    let mut out = Vec::with_capacity(wide * tall);
+    for by in 0..tall {
+        for bx in 0..wide {
+            let mut mean = averages[0];
+            let mut seen = 0_u32;
+            for dy in 0..side {
+                let row = (by * side + dy) * WIDE + bx * side;
+                for m in &material[row..row + side] {
+                    seen += 1;
+                    mean = lerp(mean, averages[*m as usize], 256 / seen);
+                }
+            }
+            out.push(mean);
+        }
+    }
+    out
+}
+
+fn grain(u: f32, v: f32, n: i32, salt: u32) -> f32 {
+    hash((u * n as f32) as i32, (v * n as f32) as i32, salt)
+}
+
+fn asphalt(u: f32, v: f32) -> Rgb {
+    let stone = grain(u, v, 512, 3);
+    let chip = if stone > 0.93 { 1.45 } else { 0.8 + 0.34 * stone };
+    let patch = 0.86 + 0.28 * clouds(u * 4.0, v * 4.0, 4, 4, 12);
+    let crack = (clouds(u * 3.0, v * 3.0, 3, 5, 31) - 0.5).abs() < 0.006;
+    scale(rgb(98, 99, 103), chip * patch * if crack { 0.62 } else { 1.0 })
+}
+
+fn paint(u: f32, v: f32) -> Rgb {
+    let worn = clouds(u * 12.0, v * 12.0, 12, 4, 5);
+    let c = scale(rgb(236, 234, 226), 0.9 + 0.12 * grain(u, v, 512, 8));
+    if worn > 0.66 { mix(c, asphalt(u, v), 0.7) } else { c }
+}
+
+fn slabs(u: f32, v: f32) -> Rgb {
+    // Four rows of 0.6 m, laid in half bond along the other axis.
+    let (su, sv) = (u * 4.0, v * 4.0);
+    let row = sv.floor();
+    let su = su + if row as i32 % 2 == 0 { 0.0 } else { 0.5 };
+    let (fu, fv) = (su.fract(), sv.fract());
+    let edge = fu.min(1.0 - fu).min(fv).min(1.0 - fv);
+    let tint = 0.90 + 0.17 * hash((su.floor() as i32).rem_euclid(4), row as i32, 21);
+    let grit = 0.93 + 0.14 * grain(u, v, 512, 22);
+    let stain = 0.90 + 0.2 * clouds(u * 5.0, v * 5.0, 5, 4, 23);
+    let spot = if noise(u * 40.0, v * 40.0, 40, 24) > 0.93 { 0.8 } else { 1.0 };
+    let c = scale(rgb(190, 184, 172), tint * grit * stain * spot);
+    if edge < 0.012 {
+        mix(scale(c, 0.45), rgb(84, 80, 70), 0.4)
+    } else if edge < 0.026 {
+        scale(c, 0.9)
+    } else {
+        c
+    }
+}
+
+fn kerb(u: f32, v: f32) -> Rgb {
+    let joint = (u * 3.0).fract() < 0.012 || (v * 3.0).fract() < 0.012;
+    let grit = 0.9 + 0.2 * grain(u, v, 512, 41);
+    let stain = 0.9 + 0.2 * clouds(u * 6.0, v * 6.0, 6, 3, 42);
+    scale(rgb(206, 202, 192), grit * stain * if joint { 0.5 } else { 1.0 })
+}
+
+fn setts(u: f32, v: f32) -> Rgb {
+    let (su, sv) = (u * 20.0, v * 20.0);
+    let row = sv.floor() as i32;
+    let su = su + if row % 2 == 0 { 0.0 } else { 0.5 };
+    let (fu, fv) = (su.fract() - 0.5, sv.fract() - 0.5);
+    let round = fu.abs().max(fv.abs()) + 0.12 * fu.abs().min(fv.abs());
+    let tint = 0.78 + 0.4 * hash((su.floor() as i32).rem_euclid(20), row, 51);
+    let grit = 0.92 + 0.16 * grain(u, v, 512, 52);
+    let c = scale(rgb(138, 132, 126), tint * grit);
+    if round > 0.46 { scale(c, 0.5) } else { scale(c, 1.06 - 0.35 * round) }
+}
+
+fn tactile(u: f32, v: f32) -> Rgb {
+    let (fu, fv) = ((u * 24.0).fract() - 0.5, (v * 24.0).fract() - 0.5);
+    let bump = fu.hypot(fv);
+    let joint = (u * 6.0).fract() < 0.02 || (v * 6.0).fract() < 0.02;
+    let lit = if bump < 0.28 { 1.1 + 0.4 * fv } else if bump < 0.38 { 0.74 } else { 0.92 };
+    let c = scale(rgb(206, 180, 120), lit * (0.93 + 0.1 * grain(u, v, 512, 61)));
+    if joint { scale(c, 0.6) } else { c }
+}
+
+fn soil(u: f32, v: f32) -> Rgb {
+    let n = clouds(u * 8.0, v * 8.0, 8, 3, 71);
+    mix(rgb(74, 58, 44), rgb(92, 104, 60), ((n - 0.5) * 3.0).clamp(0.0, 1.0))
+}

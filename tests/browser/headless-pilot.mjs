@@ -2,14 +2,13 @@
 // the drive, and reads the page as a person would. Steering looks only at what the page itself shows (bearing of the
 // next checkpoint, heading, safety state), never at the simulator.
 //
-// node headless-pilot.mjs --chromium PATH --join URL --mission ID [--screenshots DIR] [--stop-after-m M] [--hold]
+// node headless-pilot.mjs --chromium PATH --join URL --mission ID [--screenshots DIR] [--hold]
 //
 // The last line on standard output is one JSON object.
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { chromium } from "playwright-core";
+import { launch, percentile } from "./launch.mjs";
 
 const { values: args } = parseArgs({
   options: {
@@ -17,7 +16,7 @@ const { values: args } = parseArgs({
     join: { type: "string" },
     mission: { type: "string" },
     screenshots: { type: "string" },
-    // Drive straight until asked to go on by a line on standard output's reader: used by the fault tests.
+    // Only hold W until killed: what the fault tests need.
     hold: { type: "boolean", default: false },
     "max-seconds": { type: "string", default: "300" },
   },
@@ -25,24 +24,7 @@ const { values: args } = parseArgs({
 
 const progress = (text) => process.stderr.write(`    pilot: ${text}\n`);
 
-const profile = mkdtempSync(join(tmpdir(), "longrein-chromium-"));
-const context = await chromium.launchPersistentContext(profile, {
-  executablePath: args.chromium,
-  headless: true,
-  viewport: { width: 1440, height: 810 },
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-features=WebRtcHideLocalIpsWithMdns",
-    "--autoplay-policy=no-user-gesture-required",
-  ],
-});
-const page = context.pages()[0] ?? (await context.newPage());
+const { page, close } = await launch(args.chromium);
 const consoleErrors = [];
 page.on("console", (message) => {
   if (message.type() === "error") consoleErrors.push(message.text());
@@ -127,11 +109,6 @@ async function drive() {
   throw new Error(`the mission was not done within ${args["max-seconds"]} s`);
 }
 
-function percentile(sorted, share) {
-  if (sorted.length === 0) return null;
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
-}
-
 let failed = false;
 try {
   progress("joins by invitation");
@@ -161,7 +138,7 @@ try {
     setTimeout(() => shot("driving").catch(() => {}), 6000);
   }
   await driving;
-  const samples = (await view()).latencySamplesMs.filter(Number.isFinite).sort((a, b) => a - b);
+  const samples = (await view()).latencySamplesMs;
   await shot("arrived");
   progress("ends the drive");
   await byTest("end-drive").click();
@@ -197,7 +174,6 @@ try {
   process.stderr.write(`    pilot: ${error}\n`);
   for (const line of consoleErrors.slice(-10)) process.stderr.write(`    pilot: console: ${line}\n`);
 } finally {
-  await context.close().catch(() => {});
-  rmSync(profile, { recursive: true, force: true });
+  await close();
 }
 process.exit(failed ? 1 : 0);

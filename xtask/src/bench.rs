@@ -1,16 +1,291 @@
-//! `cargo xtask bench`.
+//! `cargo xtask bench`: our own figures beside those of peers, in one run, on one machine.
+//!
+//! A machine is noisy, so the bars compare with the bare limit of the same run where they can.
 
-use anyhow::Result;
+use crate::fleet::text;
+use crate::process::{Process, wait_for};
+use crate::stack::{Options, Stack};
+use crate::{progress, result, root, setup};
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// Measure beside peers.
+///
+/// Glass to glass (a stamp in the pixels, read back in Chromium), the drive command from browser to wheel command, click
+/// to first frame, CPU and memory of the agent; beside the bare `webrtc` crate, aiortc and GStreamer's webrtcbin.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Print a list of {id, unit, p50, p99 or value, peers, bar, holds} instead of a table
     #[arg(long)]
     json: bool,
+    /// How long each figure is measured
+    #[arg(long, default_value_t = 20)]
+    seconds: u32,
+}
+
+struct Figures {
+    p50: Option<f64>,
+    p99: Option<f64>,
+}
+
+fn figures(values: &[f64]) -> Figures {
+    let mut sorted: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    let at = |permille: usize| {
+        sorted.get((sorted.len() * permille / 1000).min(sorted.len().saturating_sub(1))).copied()
+    };
+    Figures { p50: at(500), p99: at(990) }
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().map_or_else(Vec::new, |a| a.iter().filter_map(Value::as_f64).collect())
 }
 
 /// Runs the command.
-pub fn run(_args: &Args) -> Result<()> {
+pub fn run(args: &Args) -> Result<()> {
+    setup::test_packages()?;
+    setup::install(setup::BENCH_PACKAGES)?;
+    setup::npm_install(&root().join("tests/browser"))?;
+    let python = setup::python_with(&["aiortc==1.16.0"])?;
+    let data = setup::target_dir().join("bench");
+    if data.exists() {
+        std::fs::remove_dir_all(&data)?;
+    }
+    std::fs::create_dir_all(data.join("logs"))?;
+    let data = data.canonicalize()?;
+    let mut rows = own(&data, args.seconds)?;
+    let peers = peers(&data, &python, args.seconds)?;
+    merge(&mut rows, &peers);
+    if args.json {
+        result(&serde_json::to_string_pretty(&rows)?);
+    } else {
+        table(&rows);
+    }
     Ok(())
+}
+
+/// The whole system, driven through the real cockpit.
+fn own(data: &Path, seconds: u32) -> Result<Vec<Value>> {
+    let commands = data.join("commands.jsonl");
+    let options = Options {
+        sim_args: vec!["--stamp".into(), "--command-log".into(), commands.display().to_string()],
+        ros_domain: 77,
+        ..Options::new(&data.join("own"))?
+    };
+    let mut stack = Stack::start(options)?;
+    progress("agent at rest");
+    let (idle_cpu, _) = usage(stack.agent.pid(), 5)?;
+    let mission = text(&stack.open_mission()?, "id")?;
+    let join = stack.invite_pilot()?;
+    progress("our own stack through the cockpit");
+    let pilot = Command::new("node")
+        .current_dir(root().join("tests/browser"))
+        .args(["bench-cockpit.mjs", "--chromium"])
+        .arg(setup::chromium()?)
+        .args(["--join", &join, "--mission", &mission, "--seconds", &seconds.to_string()])
+        .stdout(std::process::Stdio::piped())
+        .spawn()?;
+    std::thread::sleep(Duration::from_secs(8));
+    let (drive_cpu, rss_mb) = usage(stack.agent.pid(), 8)?;
+    let out = pilot.wait_with_output()?;
+    ensure!(out.status.success(), "the benchmark's pilot failed");
+    let measured: Value = serde_json::from_slice(&out.stdout)?;
+    let wheels = to_wheels(&measured["presses"], &std::fs::read_to_string(&commands)?);
+    ensure!(wheels.len() > 20, "only {} presses reached the wheels", wheels.len());
+    stack.stop();
+
+    let glass = figures(&numbers(&measured["glass_ms"]));
+    let wheels = figures(&wheels);
+    let first = measured["first_frame_ms"].as_f64();
+    Ok(vec![
+        row("glass_to_glass", "ms", &glass, "p50 <= 20, p99 <= 40", within(&glass, 20.0, 40.0)),
+        row("drive_to_wheel", "ms", &wheels, "p50 <= 2, p99 <= 10", within(&wheels, 2.0, 10.0)),
+        single("click_to_first_frame", "ms", first, "<= 1000", first.is_some_and(|v| v <= 1000.0)),
+        single("agent_cpu_driving_with_encoding", "% of a core", Some(drive_cpu), "none", true),
+        single("agent_cpu_idle", "% of a core", Some(idle_cpu), "none", true),
+        single("agent_rss", "MB", Some(rss_mb), "<= 80", rss_mb <= 80.0),
+    ])
+}
+
+/// From the page's first moving command after a rest to the base's receipt of the first moving wheel command after it.
+fn to_wheels(presses: &Value, log: &str) -> Vec<f64> {
+    let received: Vec<(f64, bool)> = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|line| {
+            let moving =
+                line["linear"].as_f64()?.abs() > 1e-9 || line["angular"].as_f64()?.abs() > 1e-9;
+            Some((line["wall_us"].as_f64()?, moving))
+        })
+        .collect();
+    presses
+        .as_array()
+        .map_or(&[][..], Vec::as_slice)
+        .iter()
+        .filter_map(|press| {
+            let sent = press["sent_us"].as_f64()?;
+            let at = received.iter().position(|(us, _)| *us >= sent)?;
+            // The command before must have been at rest, else this press is no first one.
+            if at > 0 && received[at - 1].1 {
+                return None;
+            }
+            let (us, _) = received[at..].iter().find(|(_, moving)| *moving)?;
+            Some((us - sent) / 1000.0).filter(|ms| *ms < 150.0)
+        })
+        .collect()
+}
+
+/// CPU in percent of a core over `seconds`, and resident memory in MB.
+fn usage(pid: u32, seconds: u64) -> Result<(f64, f64)> {
+    let ticks = || -> Result<f64> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let after = text.rsplit(')').next().context("stat")?;
+        let fields: Vec<&str> = after.split_whitespace().collect();
+        let field = |i: usize| fields.get(i).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
+        Ok(field(11) + field(12))
+    };
+    let (before, start) = (ticks()?, Instant::now());
+    std::thread::sleep(Duration::from_secs(seconds));
+    // Linux counts in 1/100 s (USER_HZ).
+    let cpu = (ticks()? - before) / start.elapsed().as_secs_f64();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = rss.and_then(|r| r.split_whitespace().next()).and_then(|k| k.parse::<f64>().ok());
+    Ok((cpu, kib.unwrap_or(0.0) / 1024.0))
+}
+
+/// The peers, in the same Chromium, on the same stamped pictures where they can take them.
+fn peers(data: &Path, python: &Path, seconds: u32) -> Result<Vec<(&'static str, Value)>> {
+    let bin = setup::binaries()?;
+    setup::examples()?;
+    let socket = std::env::temp_dir().join(format!("longrein-bench-{}", std::process::id()));
+    let source = format!(
+        "shmsrc socket-path={} is-live=true do-timestamp=true ! video/x-raw,format=I420,width=1280,height=720,framerate=30/1",
+        socket.display()
+    );
+    let mut sim = Process::start(
+        "sim-robot",
+        &bin.join("sim-robot"),
+        &["run", "--seed", "1", "--ros-domain", "78", "--stamp", "--camera-front"]
+            .map(ToOwned::to_owned)
+            .into_iter()
+            .chain([socket.display().to_string()])
+            .collect::<Vec<_>>(),
+        data.join("logs/sim-robot.log"),
+    )?;
+    wait_for("the simulator's camera", 20, || {
+        sim.check()?;
+        Ok(socket.exists().then_some(()))
+    })?;
+    let bench = root().join("tests/bench");
+    let of = |program: PathBuf, args: Vec<String>| (program, args);
+    let list = [
+        (
+            "bare webrtc",
+            of(bin.join("examples/echo_peer"), vec!["--source".into(), source.clone()]),
+        ),
+        (
+            "webrtcbin",
+            of(
+                "/usr/bin/python3".into(),
+                vec![text_of(&bench.join("peer_webrtcbin.py")), "--source".into(), source],
+            ),
+        ),
+        ("aiortc", of(python.to_owned(), vec![text_of(&bench.join("peer_aiortc.py"))])),
+    ];
+    let mut measured = Vec::new();
+    for (name, (program, args)) in list {
+        progress(&format!("peer: {name}"));
+        let out = Command::new("node")
+            .current_dir(root().join("tests/browser"))
+            .args(["bench-peer.mjs", "--chromium"])
+            .arg(setup::chromium()?)
+            .args(["--seconds", &seconds.to_string(), "--"])
+            .arg(program)
+            .args(args)
+            .output()?;
+        let words = String::from_utf8_lossy(&out.stderr).into_owned();
+        ensure!(out.status.success(), "peer {name}: {words}");
+        measured.push((
+            name,
+            serde_json::from_slice(&out.stdout).with_context(|| format!("peer {name}: {words}"))?,
+        ));
+    }
+    Ok(measured)
+}
+
+fn text_of(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn within(figures: &Figures, p50_max: f64, p99_max: f64) -> bool {
+    figures.p50.is_some_and(|v| v <= p50_max) && figures.p99.is_some_and(|v| v <= p99_max)
+}
+
+fn row(id: &str, unit: &str, figures: &Figures, bar: &str, holds: bool) -> Value {
+    json!({"id": id, "unit": unit, "p50": figures.p50, "p99": figures.p99, "peers": {}, "bar": bar, "holds": holds})
+}
+
+fn single(id: &str, unit: &str, value: Option<f64>, bar: &str, holds: bool) -> Value {
+    json!({"id": id, "unit": unit, "value": value, "peers": {}, "bar": bar, "holds": holds})
+}
+
+fn merge(rows: &mut [Value], peers: &[(&'static str, Value)]) {
+    for (name, measured) in peers {
+        let glass = figures(&numbers(&measured["glass_ms"]));
+        let echo = figures(&numbers(&measured["echo_ms"]));
+        for row in &mut *rows {
+            let peer = match row["id"].as_str() {
+                Some("glass_to_glass") => json!({"p50": glass.p50, "p99": glass.p99}),
+                Some("drive_to_wheel") => {
+                    json!({"echo_round_trip": {"p50": echo.p50, "p99": echo.p99}})
+                }
+                Some("click_to_first_frame") => json!({"value": measured["first_frame_ms"]}),
+                _ => continue,
+            };
+            row["peers"][*name] = peer;
+        }
+    }
+}
+
+fn table(rows: &[Value]) {
+    let number = |v: &Value| v.as_f64().map_or_else(|| "-".to_owned(), |v| format!("{v:.1}"));
+    result(&format!(
+        "{:<34}{:>9}{:>9}  {:<12}{:<24}{}",
+        "figure", "p50", "p99", "unit", "bar", "holds"
+    ));
+    for row in rows {
+        let p50 = if row["value"].is_null() { &row["p50"] } else { &row["value"] };
+        let holds = if row["bar"] == "none" {
+            ""
+        } else if row["holds"] == true {
+            "yes"
+        } else {
+            "NO"
+        };
+        result(&format!(
+            "{:<34}{:>9}{:>9}  {:<12}{:<24}{holds}",
+            row["id"].as_str().unwrap_or_default(),
+            number(p50),
+            number(&row["p99"]),
+            row["unit"].as_str().unwrap_or_default(),
+            row["bar"].as_str().unwrap_or_default(),
+        ));
+        for (name, peer) in row["peers"].as_object().into_iter().flatten() {
+            let (peer, what) = match peer.get("echo_round_trip") {
+                Some(echo) => (echo, "  echo round trip"),
+                None => (peer, ""),
+            };
+            let p50 = if peer["value"].is_null() { &peer["p50"] } else { &peer["value"] };
+            result(&format!(
+                "  {:<32}{:>9}{:>9}",
+                format!("{name}{what}"),
+                number(p50),
+                number(&peer["p99"])
+            ));
+        }
+    }
 }

@@ -24,6 +24,10 @@ const PACKAGES: &[&str] = &[
 const TEST_PACKAGES: &[&str] =
     &["chromium", "fonts-dejavu-core", "python3-venv", "iproute2", "nftables", "gstreamer1.0-nice"];
 
+/// What the peers of the benchmark need on top.
+pub const BENCH_PACKAGES: &[&str] =
+    &["python3-gi", "gir1.2-gst-plugins-base-1.0", "gir1.2-gst-plugins-bad-1.0"];
+
 /// Independent peers and readers for the tests, from PyPI.
 const PYTHON_PACKAGES: &[&str] = &[
     "cyclonedds==11.0.1",
@@ -57,7 +61,8 @@ fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout.trim_ascii() == b"0")
 }
 
-fn install(packages: &[&str]) -> Result<()> {
+/// Installs those of `packages` that are missing.
+pub fn install(packages: &[&str]) -> Result<()> {
     let missing: Vec<&str> = packages.iter().copied().filter(|p| !is_installed(p)).collect();
     if missing.is_empty() {
         return Ok(());
@@ -184,6 +189,24 @@ pub fn binaries() -> Result<PathBuf> {
 /// Cargo's target folder.
 pub fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Builds every program and every example, the peers of the benchmark among them.
+pub fn examples() -> Result<()> {
+    run(Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--workspace", "--bins", "--examples"])
+        .current_dir(root()))
+}
+
+/// As [`python`], with further packages.
+pub fn python_with(packages: &[&str]) -> Result<PathBuf> {
+    let interpreter = python()?;
+    progress(&format!("installing Python packages: {}", packages.join(" ")));
+    run(Command::new(&interpreter)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .args(packages)
+        .stdout(std::io::stderr()))?;
+    Ok(interpreter)
 }
 
 /// A Python with the peers of the tests, in the target folder. Returns its interpreter.

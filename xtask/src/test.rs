@@ -2,8 +2,9 @@
 
 use crate::{progress, result, root, setup};
 use anyhow::{Context, Result, ensure};
-use std::path::Path;
-use std::process::Command;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// Run every test.
 #[derive(Debug, clap::Args)]
@@ -30,22 +31,23 @@ pub fn run(args: &Args) -> Result<()> {
     setup::run(Command::new("npm").args(["run", "--silent", "test"]).current_dir(web))?;
 
     setup::binaries()?;
+    progress("building the tests");
+    let tests = build()?;
+    let (system, others): (Vec<TestProgram>, Vec<TestProgram>) =
+        tests.into_iter().partition(|test| test.package == "system-tests");
     progress("Rust: units, properties, golden vectors, components");
-    let mut command = cargo(&python);
-    command.args(["test", "--workspace", "--exclude", "system-tests"]);
-    command.args(args.filter.iter());
-    setup::run(&mut command)?;
+    for test in &others {
+        test.run(&python, args.filter.as_deref(), &[])?;
+    }
+    setup::run(&mut cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
     if args.quick {
         return Ok(());
     }
-
     progress("the whole system: real processes, real browser, faults");
-    let mut command = cargo(&python);
-    // One stack at a time: they share two cores.
-    command.args(["test", "--package", "system-tests"]).args(args.filter.iter());
-    command.args(["--", "--test-threads", "1"]);
-    setup::run(&mut command)?;
-
+    for test in &system {
+        // One stack at a time: they share two cores.
+        test.run(&python, args.filter.as_deref(), &["--test-threads", "1"])?;
+    }
     if !args.no_coverage {
         coverage()?;
     }
@@ -53,10 +55,58 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn cargo(python: &Path) -> Command {
+fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root()).env("LONGREIN_PYTHON", python);
+    command.args(args).current_dir(root());
     command
+}
+
+/// A built test program.
+struct TestProgram {
+    package: String,
+    folder: PathBuf,
+    program: PathBuf,
+}
+
+impl TestProgram {
+    fn run(&self, python: &Path, filter: Option<&str>, more: &[&str]) -> Result<()> {
+        let name = self.program.file_stem().unwrap_or_default().to_string_lossy();
+        progress(&format!("{}: {name}", self.package));
+        setup::run(
+            Command::new(&self.program)
+                .args(filter)
+                .args(more)
+                .current_dir(&self.folder)
+                .env("LONGREIN_PYTHON", python),
+        )
+    }
+}
+
+/// Builds all tests at once, so that every program is built with the same features as for the demo.
+fn build() -> Result<Vec<TestProgram>> {
+    let out =
+        cargo(&["test", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"])
+            .stderr(Stdio::inherit())
+            .output()?;
+    ensure!(out.status.success(), "the tests do not build");
+    let mut tests = Vec::new();
+    for line in out.stdout.split(|&b| b == b'\n').filter(|line| line.starts_with(b"{")) {
+        let message: Value = serde_json::from_slice(line)?;
+        let (Some(program), true) =
+            (message["executable"].as_str(), message["profile"]["test"] == true)
+        else {
+            continue;
+        };
+        let manifest =
+            Path::new(message["manifest_path"].as_str().context("a test without a manifest")?);
+        let folder = manifest.parent().context("a manifest without a folder")?.to_owned();
+        let text = std::fs::read_to_string(manifest)?;
+        let manifest: toml::Table = toml::from_str(&text)?;
+        let package = manifest["package"]["name"].as_str().unwrap_or_default().to_owned();
+        tests.push(TestProgram { package, folder, program: program.into() });
+    }
+    ensure!(!tests.is_empty(), "cargo built no test");
+    Ok(tests)
 }
 
 /// Version of the tool that measures coverage.
@@ -104,7 +154,7 @@ fn coverage() -> Result<()> {
             .current_dir(root()),
     )?;
     let text = std::fs::read_to_string(report.join("tarpaulin-report.json"))?;
-    let report: serde_json::Value = serde_json::from_str(&text)?;
+    let report: Value = serde_json::from_str(&text)?;
     let (covered, coverable) = (&report["covered"], &report["coverable"]);
     result(&format!("safety core: {covered} of {coverable} lines covered"));
     ensure!(

@@ -43,7 +43,7 @@ impl Base {
     /// A base or a sensor that is not there is no error: see [`Base::health`].
     pub fn connect(
         config: &Config,
-        mut deliver: impl FnMut(Inbound, MonoNs) + Send + 'static,
+        deliver: impl FnMut(Inbound, MonoNs) + Send + 'static,
     ) -> Result<Self, ConnectError> {
         let mut ros = Ros::connect(config)?;
         let topics = &config.topics;
@@ -56,7 +56,7 @@ impl Base {
         sources.add(&mut ros, &topics.battery, 1, |m| Inbound::Battery(Box::new(m)))?;
         sources.add(&mut ros, &topics.scan, 2, |m| Inbound::Scan(Box::new(m)))?;
         sources.add(&mut ros, &topics.wheels, 4, |m| Inbound::WheelSpeeds(Box::new(m)))?;
-        let intake = sources.start(move |message, arrived| deliver(message, arrived))?;
+        let intake = sources.start(deliver)?;
         Ok(Self { intake, cmd_vel, cmd_vel_topic: topics.cmd_vel.clone(), ros })
     }
 

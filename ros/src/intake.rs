@@ -2,6 +2,7 @@
 
 use crate::clock::mono_ns;
 use crate::config::ConnectError;
+use crate::exact::Exact;
 use crate::node::Ros;
 use futures::channel::oneshot;
 use futures::executor::block_on;
@@ -27,7 +28,7 @@ pub struct TopicHealth {
     pub malformed: u64,
     /// Arrival of the newest message.
     pub newest: Option<MonoNs>,
-    /// Publishers that discovery knows. None: the driver is not running, or in another domain.
+    /// Publishers of this type that discovery knows. None: the driver is not running, or in another domain.
     pub publishers: usize,
 }
 
@@ -45,7 +46,7 @@ trait Source<E>: Send {
 }
 
 struct Typed<M, E> {
-    subscription: Subscription<M>,
+    subscription: Subscription<Exact<M>>,
     wrap: fn(M) -> E,
 }
 
@@ -54,7 +55,7 @@ impl<M: RosMessage + Send + 'static, E> Source<E> for Typed<M, E> {
         let wrap = self.wrap;
         self.subscription
             .async_stream()
-            .map(move |taken| taken.map(|(message, _info)| wrap(message)))
+            .map(move |taken| taken.map(|(Exact(message), _info)| wrap(message)))
             .boxed_local()
     }
 }
@@ -152,7 +153,7 @@ impl Intake {
                 received: counter.received.load(Ordering::Relaxed),
                 malformed: counter.malformed.load(Ordering::Relaxed),
                 newest: (newest_ns != 0).then_some(MonoNs(newest_ns)),
-                publishers: ros.publishers_of(&counter.topic),
+                publishers: ros.publishers_of(&counter.topic, counter.message),
             }
         };
         self.counters.iter().map(health).collect()

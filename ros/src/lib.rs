@@ -11,6 +11,7 @@ pub mod agent;
 pub mod base;
 mod clock;
 mod config;
+mod exact;
 mod intake;
 mod node;
 mod outlet;

@@ -1,8 +1,10 @@
 //! Makes the participant, the node and its endpoints.
 
 use crate::config::{Config, ConnectError, DOMAIN_ID_MAX};
+use crate::exact::Exact;
 use ros_msgs::RosMessage;
 use ros2_client::dds::rustdds::TopicKind;
+use ros2_client::dds::rustdds::discovery::PublicationBuiltinTopicData;
 use ros2_client::qos::{Durability, History, Reliability, WhenFull};
 use ros2_client::ros2::{QosPolicies, policy};
 use ros2_client::{
@@ -61,7 +63,7 @@ impl Ros {
         &mut self,
         topic: &str,
         depth: usize,
-    ) -> Result<Subscription<M>, ConnectError> {
+    ) -> Result<Subscription<Exact<M>>, ConnectError> {
         let qos = qos(Reliability::BestEffort, depth);
         let what = || format!("subscription to {topic}");
         let dds_topic = self
@@ -114,12 +116,17 @@ impl Ros {
         self.node.create_publisher(&dds_topic, None).map_err(dds(what()))
     }
 
-    /// How many publishers of `topic` are known, ours not counted.
-    pub(crate) fn publishers_of(&self, topic: &str) -> usize {
-        self.node.publisher_count(topic)
+    /// How many publishers of `topic` with this type are known.
+    pub(crate) fn publishers_of(&self, topic: &str, message: &str) -> usize {
+        let (topic, type_name) = (format!("rt{topic}"), message_type(message).dds_msg_type());
+        let writers = self.context.domain_participant().discovered_writers();
+        let matches = |data: &PublicationBuiltinTopicData| {
+            data.topic_name == topic && data.type_name == type_name
+        };
+        writers.iter().filter(|writer| matches(&writer.publication_topic_data)).count()
     }
 
-    /// How many subscriptions to `topic` are known, ours not counted.
+    /// How many subscriptions to `topic` are known.
     pub(crate) fn subscriptions_to(&self, topic: &str) -> usize {
         self.node.subscription_count(topic)
     }
@@ -132,9 +139,13 @@ fn topic_name(topic: &str) -> Result<Name, ConnectError> {
     Name::parse(topic).map_err(|reason| bad_name(topic, reason))
 }
 
-/// `nav_msgs/msg/Odometry` is package `nav_msgs`, type `Odometry`.
 fn type_name<M: RosMessage>() -> MessageTypeName {
-    let package = M::NAME.split('/').next().unwrap_or_default();
-    let name = M::NAME.rsplit('/').next().unwrap_or_default();
+    message_type(M::NAME)
+}
+
+/// `nav_msgs/msg/Odometry` is package `nav_msgs`, type `Odometry`.
+fn message_type(full_name: &str) -> MessageTypeName {
+    let package = full_name.split('/').next().unwrap_or_default();
+    let name = full_name.rsplit('/').next().unwrap_or_default();
     MessageTypeName::new(package, name)
 }

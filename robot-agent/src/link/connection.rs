@@ -1,12 +1,12 @@
 //! Builds the peer connection and answers the offer.
 
+use super::LinkError;
 use super::inbound::{self, Lane};
 use super::offer::Offer;
 use super::outbound::{self, Outgoing, SEND_BUFFER_LEN};
 use super::session::Shared;
 use super::tap::{PLAYOUT_DELAY_URI, Tap};
 use super::video::{self, VideoLane};
-use super::LinkError;
 use crate::media::EncodedFrame;
 use protocol::signal::{IceServer, channel};
 use rtc::ice::mdns::MulticastDnsMode;
@@ -14,6 +14,7 @@ use rtc::interceptor::{NackResponderBuilder, SenderReportBuilder, Slot};
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_RTX};
 use rtc::peer_connection::configuration::setting_engine::SctpMaxMessageSize;
+use rtc::peer_connection::transport::RTCDtlsRole;
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters,
     RTCRtpEncodingParameters, RTCRtpHeaderExtensionCapability, RTCRtpRtxParameters, RtpCodecKind,
@@ -33,8 +34,7 @@ use webrtc::peer_connection::{
 };
 
 /// Constrained baseline, level 3.1, as every browser has it; the true level may be higher.
-const H264_FMTP: &str =
-    "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
+const H264_FMTP: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
 const H264_PAYLOAD_TYPE: u8 = 102;
 const RTX_PAYLOAD_TYPE: u8 = 103;
 /// Local addresses bound at most: a machine with many container networks has dozens.
@@ -121,9 +121,7 @@ async fn build(
     }
     let mut media = media_engine().map_err(negotiation)?;
     let extension = RTCRtpHeaderExtensionCapability { uri: PLAYOUT_DELAY_URI.to_owned() };
-    media
-        .register_header_extension(extension, RtpCodecKind::Video, None)
-        .map_err(negotiation)?;
+    media.register_header_extension(extension, RtpCodecKind::Video, None).map_err(negotiation)?;
     // The parts of the default set that a sender of video needs, and our tap nearest to the application.
     let registry = Registry::new()
         .with(Slot::NackResponder, NackResponderBuilder::new().build())
@@ -148,6 +146,10 @@ async fn build(
 
 fn setting_engine() -> SettingEngine {
     SettingEngineBuilder::new()
+        // As DTLS server this side is also the one that the SCTP handshake completes on first. As client, what
+        // the far end sends the moment its channels open can arrive before ours exist, and is lost even on a
+        // reliable lane.
+        .with_answering_dtls_role(RTCDtlsRole::Server)
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)
         .with_include_loopback_candidate(true)
         .with_ice_timeouts(

@@ -33,7 +33,9 @@ pub(super) fn check(sdp: &str) -> Result<Offer, LinkError> {
         return refuse("it has more than 64 candidates");
     }
     if count("m=application ") != 1 {
-        return refuse("it must have one data channel section; create the negotiated channels first");
+        return refuse(
+            "it must have one data channel section; create the negotiated channels first",
+        );
     }
     if count("a=fingerprint:") == 0 {
         return refuse("it has no DTLS fingerprint");

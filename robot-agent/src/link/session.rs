@@ -105,11 +105,7 @@ impl Session {
     /// Queues a packet of the e-stop lane.
     pub fn send_estop(&self, packet: &[u8]) -> Result<(), SendError> {
         self.shared.ensure_open()?;
-        self.shared
-            .lanes
-            .estop
-            .try_send(BytesMut::from(packet))
-            .map_err(|_full| SendError::Full)
+        self.shared.lanes.estop.try_send(BytesMut::from(packet)).map_err(|_full| SendError::Full)
     }
 
     /// How many cameras this session carries.

@@ -253,7 +253,10 @@ fn watch_entry(state: &Arc<State>, built: &Pipeline) {
             stamp.is_some_and(|stamp| stamp <= now && now.saturating_sub(stamp) <= STAMP_AGE_MAX);
         if !plausible {
             if !warned.swap(true, Ordering::Relaxed) {
-                tracing::info!(camera = name, "the source has no usable timestamps; time of arrival is taken");
+                tracing::info!(
+                    camera = name,
+                    "the source has no usable timestamps; time of arrival is taken"
+                );
             }
             let pts = segment.position_from_running_time(now);
             buffer.make_mut().set_pts(pts);
@@ -275,7 +278,10 @@ fn watch_encoder(state: &Arc<State>, built: &Pipeline) {
         if keyframe_due(&state) {
             let event = UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
             if !output.send_event(event) {
-                tracing::debug!(camera = state.config.name, "the encoder takes no keyframe request");
+                tracing::debug!(
+                    camera = state.config.name,
+                    "the encoder takes no keyframe request"
+                );
             }
         }
         if let (Some(buffer), Some(pipeline)) = (info.buffer(), pipeline.upgrade())
@@ -300,7 +306,11 @@ fn keyframe_due(state: &State) -> bool {
     true
 }
 
-fn raw_frame(pad: &gst::Pad, buffer: &gst::BufferRef, pipeline: &gst::Pipeline) -> Option<RawFrame> {
+fn raw_frame(
+    pad: &gst::Pad,
+    buffer: &gst::BufferRef,
+    pipeline: &gst::Pipeline,
+) -> Option<RawFrame> {
     let caps = pad.current_caps()?;
     let info = VideoInfo::from_caps(&caps).ok()?;
     let capture = capture_time(&segment_of(pad)?, buffer.pts()?, pipeline)?;

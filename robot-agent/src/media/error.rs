@@ -66,12 +66,26 @@ pub enum MediaError {
 
 /// The Debian packages of the elements that cameras are most often made of.
 const PACKAGES: &[(&str, &[&str])] = &[
-    ("gstreamer1.0-plugins-base", &["videotestsrc", "videoconvert", "videoscale", "videorate", "appsink"]),
+    (
+        "gstreamer1.0-plugins-base",
+        &["videotestsrc", "videoconvert", "videoscale", "videorate", "appsink"],
+    ),
     (
         "gstreamer1.0-plugins-good",
-        &["v4l2src", "rtspsrc", "udpsrc", "jpegdec", "rtph264depay", "rtpjpegdepay", "multifilesrc"],
+        &[
+            "v4l2src",
+            "rtspsrc",
+            "udpsrc",
+            "jpegdec",
+            "rtph264depay",
+            "rtpjpegdepay",
+            "multifilesrc",
+        ],
     ),
-    ("gstreamer1.0-plugins-bad", &["shmsrc", "openh264enc", "h264parse", "vah264enc", "nvh264enc", "v4l2codecs"]),
+    (
+        "gstreamer1.0-plugins-bad",
+        &["shmsrc", "openh264enc", "h264parse", "vah264enc", "nvh264enc", "v4l2codecs"],
+    ),
     ("gstreamer1.0-plugins-ugly", &["x264enc"]),
     ("gstreamer1.0-libav", &["avdec_h264", "avdec_mjpeg"]),
     ("gstreamer1.0-libcamera", &["libcamerasrc"]),
@@ -81,12 +95,15 @@ const PACKAGES: &[(&str, &[&str])] = &[
 fn advice(elements: &[String]) -> String {
     let mut packages: Vec<&str> = PACKAGES
         .iter()
-        .filter(|(_package, known)| elements.iter().any(|element| known.contains(&element.as_str())))
+        .filter(|(_package, known)| {
+            elements.iter().any(|element| known.contains(&element.as_str()))
+        })
         .map(|(package, _known)| *package)
         .collect();
     packages.dedup();
     if packages.is_empty() {
-        "correct its name in the camera's `source` or `encoder`, or install the package that has it".to_owned()
+        "correct its name in the camera's `source` or `encoder`, or install the package that has it"
+            .to_owned()
     } else {
         format!("install it: apt-get install {}", packages.join(" "))
     }

@@ -95,10 +95,7 @@ pub(super) fn build(config: &CameraConfig, bitrate_kbps: u32) -> Result<Pipeline
     Ok(Pipeline { pipeline, entry, encoder, sink, bits_per_unit })
 }
 
-fn encoder(
-    config: &CameraConfig,
-    bitrate_kbps: u32,
-) -> Result<(String, Option<u32>), MediaError> {
+fn encoder(config: &CameraConfig, bitrate_kbps: u32) -> Result<(String, Option<u32>), MediaError> {
     if let Some(own) = &config.encoder {
         // SPS and PPS before each keyframe, whatever the encoder does by itself.
         return Ok((format!("{own} ! h264parse config-interval=-1"), None));
@@ -118,8 +115,7 @@ fn fill(text: &str, config: &CameraConfig, bitrate_kbps: u32) -> String {
 
 fn parse(config: &CameraConfig, text: &str) -> Result<gst::Pipeline, MediaError> {
     let mut context = gst::ParseContext::new();
-    let parsed =
-        gst::parse::launch_full(text, Some(&mut context), gst::ParseFlags::FATAL_ERRORS);
+    let parsed = gst::parse::launch_full(text, Some(&mut context), gst::ParseFlags::FATAL_ERRORS);
     let mut missing: Vec<String> =
         context.missing_elements().into_iter().map(|name| name.to_string()).collect();
     if !missing.is_empty() {
@@ -161,14 +157,19 @@ mod tests {
     #[test]
     fn an_element_that_is_not_installed_is_named() {
         let error = check(&config("nosuchsrc ! video/x-raw")).unwrap_err();
-        assert!(matches!(&error, MediaError::MissingElement { elements, .. } if elements == &["nosuchsrc"]));
+        assert!(
+            matches!(&error, MediaError::MissingElement { elements, .. } if elements == &["nosuchsrc"])
+        );
         assert!(error.to_string().contains("front"), "{error}");
     }
 
     #[test]
     fn a_source_that_cannot_be_read_is_quoted() {
         let error = check(&config("videotestsrc pattern=nosuch")).unwrap_err();
-        assert!(error.to_string().contains("gst-launch-1.0 videotestsrc pattern=nosuch"), "{error}");
+        assert!(
+            error.to_string().contains("gst-launch-1.0 videotestsrc pattern=nosuch"),
+            "{error}"
+        );
     }
 
     #[test]

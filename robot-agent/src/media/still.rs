@@ -20,7 +20,8 @@ impl RawFrame {
     pub(super) fn jpeg(&self) -> Option<Vec<u8>> {
         let frame = VideoFrameRef::from_buffer_ref_readable(&self.buffer, &self.info).ok()?;
         let plane = |index: u32| {
-            let stride = usize::try_from(*frame.plane_stride().get(usize::try_from(index).ok()?)?).ok()?;
+            let stride =
+                usize::try_from(*frame.plane_stride().get(usize::try_from(index).ok()?)?).ok()?;
             Some(Plane { data: frame.plane_data(index).ok()?, stride })
         };
         let full = self.info.colorimetry().range() == VideoColorRange::Range0_255;

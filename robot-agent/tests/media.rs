@@ -1,0 +1,202 @@
+//! Cameras with real encoders on GStreamer's test picture.
+
+use robot_agent::clock;
+use robot_agent::media::{Camera, CameraConfig, EncodedFrame, MediaError};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+const WITHIN: Duration = Duration::from_secs(20);
+
+fn config(source: &str) -> CameraConfig {
+    CameraConfig {
+        camera: 1,
+        name: "test".to_owned(),
+        source: source.to_owned(),
+        width: 320,
+        height: 240,
+        fps: 30,
+        bitrate_kbps: 500,
+        encoder: None,
+    }
+}
+
+fn test_picture() -> CameraConfig {
+    config(
+        "videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=240,framerate=30/1",
+    )
+}
+
+fn start(config: CameraConfig) -> (Camera, Receiver<EncodedFrame>) {
+    let (frames_in, frames) = channel();
+    let camera = Camera::start(config, move |frame| _ = frames_in.send(frame)).unwrap();
+    (camera, frames)
+}
+
+/// The types of an access unit's NAL units, in order.
+fn nal_types(annex_b: &[u8]) -> Vec<u8> {
+    let starts = annex_b.windows(4).enumerate().filter(|(_at, window)| window[..3] == [0, 0, 1]);
+    starts.map(|(_at, window)| window[3] & 0x1f).collect()
+}
+
+fn assert_decodable_from(frame: &EncodedFrame) {
+    let types = nal_types(&frame.data);
+    let at = |wanted| types.iter().position(|nal| *nal == wanted);
+    let (sps, pps, idr) = (at(7), at(8), at(5));
+    assert!(sps.is_some() && sps < pps && pps < idr, "{types:?}");
+}
+
+fn check_stream(config: CameraConfig) {
+    let (camera, frames) = start(config);
+    let first = frames.recv_timeout(WITHIN).unwrap();
+    assert!(first.keyframe);
+    assert_decodable_from(&first);
+    assert_eq!((first.camera, first.width, first.height), (1, 320, 240));
+    let mut last = first;
+    for _frame in 0..20 {
+        let frame = frames.recv_timeout(WITHIN).unwrap();
+        let now = clock::mono_ns();
+        assert!(frame.capture > last.capture, "capture times grow");
+        assert!(frame.capture <= now, "a capture time is never in the future");
+        assert!(now.since(frame.capture) < 2_000_000_000, "capture times are near now");
+        assert!(!frame.keyframe || nal_types(&frame.data).contains(&5));
+        last = frame;
+    }
+    camera.force_keyframe();
+    let forced = std::iter::from_fn(|| frames.recv_timeout(WITHIN).ok())
+        .take(30)
+        .find(|frame| frame.keyframe)
+        .expect("a keyframe soon after it was asked for");
+    assert_decodable_from(&forced);
+    assert!(camera.healthy());
+    camera.stop();
+}
+
+#[test]
+fn a_stream_is_decodable_from_each_keyframe_and_stamped_with_its_capture() {
+    check_stream(test_picture());
+}
+
+#[test]
+fn an_encoder_of_the_configuration_gives_the_same_stream() {
+    let encoder = "openh264enc name=enc usage-type=camera complexity=low gop-size=60";
+    check_stream(CameraConfig { encoder: Some(encoder.to_owned()), ..test_picture() });
+}
+
+#[test]
+fn without_a_request_a_keyframe_comes_every_two_seconds_and_never_a_b_frame() {
+    let (camera, frames) = start(test_picture());
+    let keyframes: Vec<usize> = std::iter::from_fn(|| frames.recv_timeout(WITHIN).ok())
+        .take(62)
+        .enumerate()
+        .filter(|(_index, frame)| frame.keyframe)
+        .map(|(index, _frame)| index)
+        .collect();
+    assert_eq!(keyframes, [0, 60]);
+    camera.stop();
+}
+
+#[test]
+fn a_source_without_timestamps_is_stamped_on_arrival() {
+    // Not live: its own timestamps run ahead of the clock.
+    let (camera, frames) = start(config(
+        "videotestsrc ! video/x-raw,format=I420,width=320,height=240,framerate=1/1 ! identity sleep-time=20000",
+    ));
+    for _frame in 0..5 {
+        let frame = frames.recv_timeout(WITHIN).unwrap();
+        assert!(clock::mono_ns().since(frame.capture) < 1_000_000_000);
+        assert!(frame.capture <= clock::mono_ns());
+    }
+    camera.stop();
+}
+
+#[test]
+fn a_still_is_a_jpeg_of_the_picture_with_its_levels() {
+    let (camera, frames) = start(config(
+        "videotestsrc is-live=true pattern=red ! video/x-raw,format=I420,width=320,height=240,framerate=30/1",
+    ));
+    frames.recv_timeout(WITHIN).unwrap();
+    let (jpeg, capture) = camera.jpeg().expect("a fresh frame");
+    assert!(clock::mono_ns().since(capture) < 1_000_000_000);
+    let (width, height, [red, green, blue]) = decode(&jpeg);
+    assert_eq!((width, height), (320, 240));
+    assert!(red > 245 && green < 12 && blue < 12, "red is {red},{green},{blue}");
+    camera.stop();
+}
+
+/// Size and first pixel of a JPEG, by GStreamer's own decoder.
+fn decode(jpeg: &[u8]) -> (i32, i32, [u8; 3]) {
+    use gstreamer::prelude::*;
+    let pipeline = gstreamer::parse::launch(
+        "appsrc name=src ! jpegdec ! videoconvert ! video/x-raw,format=RGB ! appsink name=sink sync=false",
+    )
+    .unwrap()
+    .downcast::<gstreamer::Pipeline>()
+    .unwrap();
+    let named = |name| pipeline.by_name(name).unwrap();
+    let source = named("src").downcast::<gstreamer_app::AppSrc>().unwrap();
+    let sink = named("sink").downcast::<gstreamer_app::AppSink>().unwrap();
+    pipeline.set_state(gstreamer::State::Playing).unwrap();
+    source.push_buffer(gstreamer::Buffer::from_slice(jpeg.to_vec())).unwrap();
+    source.end_of_stream().unwrap();
+    let sample = sink.pull_sample().unwrap();
+    let caps = sample.caps().unwrap().structure(0).unwrap().to_owned();
+    let map = sample.buffer().unwrap().map_readable().unwrap();
+    let pixel = [map[0], map[1], map[2]];
+    drop(map);
+    pipeline.set_state(gstreamer::State::Null).unwrap();
+    (caps.get("width").unwrap(), caps.get("height").unwrap(), pixel)
+}
+
+#[test]
+fn a_camera_that_is_not_there_is_waited_for_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("camera.sock");
+    let source = format!(
+        "shmsrc socket-path={} is-live=true do-timestamp=true ! video/x-raw,format=I420,width=320,height=240,framerate=30/1",
+        socket.display()
+    );
+    let (camera, frames) = start(config(&source));
+    let trouble = until(|| camera.trouble());
+    assert!(trouble.contains("test"), "{trouble}");
+    assert!(!camera.healthy());
+    assert!(camera.jpeg().is_none());
+
+    // The camera appears, and with it the frames.
+    use gstreamer::prelude::*;
+    let other_side = gstreamer::parse::launch(&format!(
+        "videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! shmsink socket-path={} wait-for-connection=false shm-size=4000000",
+        socket.display()
+    ))
+    .unwrap();
+    other_side.set_state(gstreamer::State::Playing).unwrap();
+    let first = frames.recv_timeout(WITHIN).unwrap();
+    assert!(first.keyframe);
+    assert!(camera.healthy());
+
+    // It goes away: another camera's frames and this caller are not held up, and the trouble is said.
+    other_side.set_state(gstreamer::State::Null).unwrap();
+    until(|| camera.trouble());
+    camera.stop();
+}
+
+/// Waits until there is something.
+fn until<T>(mut condition: impl FnMut() -> Option<T>) -> T {
+    let started = std::time::Instant::now();
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(started.elapsed() < WITHIN, "waited in vain");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn what_only_a_person_can_mend_fails_at_once() {
+    let refusal = |config| Camera::start(config, |_frame| {}).unwrap_err();
+    let error = refusal(config("nosuchcamerasrc"));
+    assert!(matches!(error, MediaError::MissingElement { .. }));
+    let encoder = Some("nosuchenc name=enc".to_owned());
+    let error = refusal(CameraConfig { encoder, ..test_picture() });
+    assert!(error.to_string().contains("no element nosuchenc"), "{error}");
+}

@@ -1,0 +1,33 @@
+/**
+ * The front camera, so that things on the ground can be drawn into its picture: pinhole, 0.6 m above the ground,
+ * looking 5° down, 90° wide. Coordinates are the robot's: x forward, y to the left, metres, z up from the ground.
+ */
+export const CAMERA = { heightM: 0.6, pitchDeg: -5, hfovDeg: 90, widthPx: 1280, heightPx: 720 } as const;
+
+const PITCH_RAD = (CAMERA.pitchDeg * Math.PI) / 180;
+const FOCAL_PX = CAMERA.widthPx / 2 / Math.tan((CAMERA.hfovDeg * Math.PI) / 360);
+/** Nothing nearer than this to the lens is drawn: its pixel would run away to infinity. */
+const NEAR_M = 0.15;
+
+export interface Pixel {
+  readonly x: number;
+  readonly y: number;
+  /** Distance along the optical axis, metres. */
+  readonly depthM: number;
+}
+
+/** Where a point appears in the picture (it may lie outside); null when it is behind the lens. */
+export function project(forwardM: number, leftM: number, upM = 0): Pixel | null {
+  const up = upM - CAMERA.heightM;
+  const depthM = forwardM * Math.cos(PITCH_RAD) + up * Math.sin(PITCH_RAD);
+  const rise = -forwardM * Math.sin(PITCH_RAD) + up * Math.cos(PITCH_RAD);
+  if (depthM < NEAR_M) return null;
+  return {
+    x: CAMERA.widthPx / 2 - (leftM / depthM) * FOCAL_PX,
+    y: CAMERA.heightPx / 2 - (rise / depthM) * FOCAL_PX,
+    depthM,
+  };
+}
+
+/** The picture's row of the horizon. */
+export const HORIZON_PX = CAMERA.heightPx / 2 + Math.tan(PITCH_RAD) * FOCAL_PX;

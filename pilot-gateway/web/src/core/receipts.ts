@@ -1,0 +1,43 @@
+/**
+ * The chain of receipts: what the driver says that it sent. This builds the documents; io signs and sends them.
+ */
+import { toHex } from "../protocol/bytes";
+import { PACKET_DIGEST_LEN, RECEIPT_PACKETS_MAX } from "../protocol/session";
+
+export interface ReceiptChain {
+  readonly leaseId: string;
+  readonly epoch: bigint;
+  readonly index: number;
+  /** SHA-256 of the body of the receipt before, hexadecimal. */
+  readonly previous: string;
+  /** `seq` of the first packet that the next receipt covers. */
+  readonly firstSeq: number;
+}
+
+export function firstReceipt(leaseId: string, epoch: bigint): ReceiptChain {
+  return { leaseId, epoch, index: 0, previous: "0".repeat(64), firstSeq: 1 };
+}
+
+/** How many of the packets that wait fit into the next receipt. */
+export function receiptSize(waiting: number): number {
+  return Math.min(waiting, RECEIPT_PACKETS_MAX);
+}
+
+/** The body of the next receipt, for packets whose SHA-256 are given in the order of their `seq`. */
+export function receiptBody(chain: ReceiptChain, hashes: readonly Uint8Array[]): string {
+  const digests = hashes.map((hash) => toHex(hash.subarray(0, PACKET_DIGEST_LEN))).join("");
+  // Written by hand, for JSON.stringify has no 64-bit integers.
+  return (
+    `{"lease_id":${JSON.stringify(chain.leaseId)},"epoch":${chain.epoch},"index":${chain.index},` +
+    `"previous":"${chain.previous}","first_seq":${chain.firstSeq},"digests":"${digests}"}`
+  );
+}
+
+export function afterReceipt(chain: ReceiptChain, bodyHash: Uint8Array, packets: number): ReceiptChain {
+  return {
+    ...chain,
+    index: chain.index + 1,
+    previous: toHex(bodyHash),
+    firstSeq: chain.firstSeq + packets,
+  };
+}

@@ -1,0 +1,199 @@
+/** The fleet's and the gateway's HTTP API. Every call gives a value or a problem that says what to do. */
+import { object, text } from "../core/json";
+import {
+  type Episode,
+  type Invitation,
+  type Me,
+  type Mission,
+  type Problem,
+  parseEpisode,
+  parseInvitation,
+  parseItems,
+  parseMe,
+  parseMission,
+  parseProblem,
+  parseRobot,
+  parseSession,
+  type Robot,
+  type Session,
+} from "../core/model";
+import { toHex } from "../protocol/bytes";
+import { type Envelope, parseEnvelope } from "../protocol/dsse";
+import { authBytes, invitationBytes } from "../protocol/signed";
+import type { Backend, IceServer } from "./backend";
+import type { Identity } from "./keys";
+
+export type Result<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problem: Problem };
+
+export interface GatewayConfig {
+  readonly iceServers: readonly IceServer[];
+  readonly fleetDid: string;
+  readonly name: string;
+}
+
+export interface OpenedSession {
+  readonly episode: string;
+  readonly answerSdp: string;
+  readonly robotSignature: string;
+}
+
+export interface Api {
+  readonly invitation: (code: string) => Promise<Result<Invitation>>;
+  readonly accept: (code: string, name: string, identity: Identity) => Promise<Result<Session>>;
+  readonly signIn: (identity: Identity) => Promise<Result<Session>>;
+  readonly config: () => Promise<Result<GatewayConfig>>;
+  readonly me: () => Promise<Result<Me>>;
+  readonly missions: () => Promise<Result<readonly Mission[]>>;
+  readonly mission: (id: string) => Promise<Result<Mission>>;
+  readonly robots: () => Promise<Result<readonly Robot[]>>;
+  readonly episodes: () => Promise<Result<readonly Episode[]>>;
+  readonly episode: (id: string) => Promise<Result<Episode>>;
+  readonly episodeFile: (id: string, name: string) => Promise<Result<Blob>>;
+  readonly takeLease: (mission: string) => Promise<Result<Envelope>>;
+  readonly renewLease: (id: string) => Promise<Result<Envelope>>;
+  readonly endLease: (id: string) => Promise<Result<null>>;
+  readonly openSession: (
+    robot: string,
+    lease: Envelope,
+    offerSdp: string,
+    driverSignature: string,
+  ) => Promise<Result<OpenedSession>>;
+  readonly estop: (robot: string) => Promise<Result<null>>;
+}
+
+/** Who is signed in; the caller keeps it and may sign in anew when a session has ended. */
+export interface Credentials {
+  readonly token: () => string | null;
+  /** Signs in again; false when that did not work. */
+  readonly refresh: () => Promise<boolean>;
+}
+
+const NO_ANSWER = {
+  code: "unavailable",
+  title: "no answer",
+  detail: "The server does not answer. Check your connection; this page tries again.",
+};
+const ODD_ANSWER = {
+  code: "internal",
+  title: "odd answer",
+  detail: "The server's answer can't be read. Reload the page; if it stays, tell the operator.",
+};
+
+const TIMEOUT_MS = 15_000;
+const DOWNLOAD_MS = 30 * 60_000;
+
+const id = encodeURIComponent;
+
+export function createApi(backend: Backend, credentials: Credentials): Api {
+  async function send(
+    method: string,
+    path: string,
+    body: unknown,
+    timeoutMs = TIMEOUT_MS,
+    retried = false,
+  ): Promise<Result<Response>> {
+    const token = credentials.token();
+    const headers: Record<string, string> = { accept: "application/json" };
+    if (token !== null) headers["authorization"] = `Bearer ${token}`;
+    if (body !== undefined) headers["content-type"] = "application/json";
+    let response: Response;
+    try {
+      response = await backend.fetch(path, {
+        method,
+        headers,
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+    } catch {
+      return { ok: false, problem: parseProblem(0, NO_ANSWER) };
+    }
+    if (response.ok) return { ok: true, value: response };
+    if (response.status === 401 && token !== null && !retried && (await credentials.refresh())) {
+      return send(method, path, body, timeoutMs, true);
+    }
+    const problem = await response.json().catch(() => ({}));
+    return { ok: false, problem: parseProblem(response.status, problem) };
+  }
+
+  async function call<T>(
+    method: string,
+    path: string,
+    body: unknown,
+    parse: (json: unknown) => T | null,
+  ): Promise<Result<T>> {
+    const sent = await send(method, path, body);
+    if (!sent.ok) return sent;
+    const parsed = parse(await sent.value.json().catch(() => null));
+    if (parsed === null) return { ok: false, problem: parseProblem(sent.value.status, ODD_ANSWER) };
+    return { ok: true, value: parsed };
+  }
+
+  const get = <T>(path: string, parse: (json: unknown) => T | null) => call("GET", path, undefined, parse);
+  const post = <T>(path: string, body: unknown, parse: (json: unknown) => T | null) =>
+    call("POST", path, body, parse);
+  async function plain(method: string, path: string, body?: unknown): Promise<Result<null>> {
+    const sent = await send(method, path, body);
+    return sent.ok ? { ok: true, value: null } : sent;
+  }
+  const parseGrant = (json: unknown) => parseEnvelope(object(json)["lease"]);
+
+  return {
+    invitation: (code) => get(`/v1/invitations/${id(code)}`, parseInvitation),
+    accept: async (code, name, identity) => {
+      const signature = toHex(await identity.sign(invitationBytes(code)));
+      const body = { did: identity.did, name, signature };
+      return post(`/v1/invitations/${id(code)}/accept`, body, parseSession);
+    },
+    signIn: async (identity) => {
+      const { did } = identity;
+      const asked = await post("/v1/auth/challenge", { did }, (json) => text(object(json)["nonce"]) || null);
+      if (!asked.ok) return asked;
+      const nonce = asked.value;
+      const signature = toHex(await identity.sign(authBytes(nonce)));
+      return post("/v1/auth/session", { did, nonce, signature }, parseSession);
+    },
+    config: () => get("/v1/config", parseConfig),
+    me: () => get("/v1/me", parseMe),
+    missions: () => get("/v1/missions?limit=200", (json) => parseItems(json, parseMission)),
+    mission: (mission) => get(`/v1/missions/${id(mission)}`, parseMission),
+    robots: () => get("/v1/robots?limit=200", (json) => parseItems(json, parseRobot)),
+    episodes: () => get("/v1/episodes?limit=200", (json) => parseItems(json, parseEpisode)),
+    episode: (episode) => get(`/v1/episodes/${id(episode)}`, parseEpisode),
+    episodeFile: async (episode, name) => {
+      const sent = await send("GET", `/v1/episodes/${id(episode)}/files/${id(name)}`, undefined, DOWNLOAD_MS);
+      return sent.ok ? { ok: true, value: await sent.value.blob() } : sent;
+    },
+    takeLease: (mission) => post("/v1/leases", { robot: null, mission, relay: null }, parseGrant),
+    renewLease: (lease) => post(`/v1/leases/${id(lease)}/renew`, undefined, parseGrant),
+    endLease: (lease) => plain("DELETE", `/v1/leases/${id(lease)}`),
+    openSession: (robot, lease, offer_sdp, driver_signature) =>
+      post(`/v1/robots/${id(robot)}/session`, { lease, offer_sdp, driver_signature }, parseOpened),
+    estop: (robot) => plain("POST", `/v1/robots/${id(robot)}/estop`, {}),
+  };
+}
+
+function parseConfig(json: unknown): GatewayConfig | null {
+  const c = object(json);
+  if (typeof c["fleet_did"] !== "string") return null;
+  const servers = Array.isArray(c["ice_servers"]) ? c["ice_servers"] : [];
+  return {
+    iceServers: servers.map((value: unknown) => {
+      const s = object(value);
+      const urls = Array.isArray(s["urls"]) ? s["urls"].map(String) : [];
+      return { urls, username: text(s["username"]), credential: text(s["credential"]) };
+    }),
+    fleetDid: c["fleet_did"],
+    name: text(c["name"], "Longrein"),
+  };
+}
+
+function parseOpened(json: unknown): OpenedSession | null {
+  const o = object(json);
+  const { episode, answer_sdp, robot_signature } = o;
+  if (typeof episode !== "string" || typeof answer_sdp !== "string" || typeof robot_signature !== "string") {
+    return null;
+  }
+  return { episode, answerSdp: answer_sdp, robotSignature: robot_signature };
+}

@@ -1,0 +1,44 @@
+/** What this page needs of the world outside: HTTP, events, and a link to a robot. The fake one in mock/ has the
+ * same face. */
+
+export interface IceServer {
+  readonly urls: readonly string[];
+  readonly username?: string;
+  readonly credential?: string;
+}
+
+export interface LinkEvents {
+  readonly telemetry: (bytes: Uint8Array) => void;
+  readonly session: (text: string) => void;
+  readonly estop: (bytes: Uint8Array) => void;
+  readonly video: (camera: number, stream: MediaStream) => void;
+  readonly open: () => void;
+  /** The link has gone for good; a new one is needed. */
+  readonly lost: (words: string) => void;
+}
+
+/** Counters of the front camera's stream since its start. */
+export interface VideoCounters {
+  readonly atMs: number;
+  readonly bytes: number;
+  readonly packets: number;
+  readonly packetsLost: number;
+}
+
+export interface Link {
+  readonly offerSdp: string;
+  readonly accept: (answerSdp: string) => Promise<void>;
+  /** False when it was not sent: the channel is closed or something is still queued before it. */
+  readonly sendDrive: (packet: Uint8Array<ArrayBuffer>) => boolean;
+  readonly sendSession: (text: string) => boolean;
+  readonly sendEstop: (packet: Uint8Array<ArrayBuffer>) => boolean;
+  readonly counters: () => Promise<VideoCounters | null>;
+  readonly close: () => void;
+}
+
+export interface Backend {
+  readonly fetch: (path: string, init: RequestInit) => Promise<Response>;
+  /** Calls `on` for each event; returns how to stop. */
+  readonly events: (token: string, on: (name: string, data: unknown) => void) => () => void;
+  readonly openLink: (iceServers: readonly IceServer[], events: LinkEvents) => Promise<Link>;
+}

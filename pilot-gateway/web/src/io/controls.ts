@@ -1,0 +1,90 @@
+/** Keyboard, gamepad and focus of the page, gathered for the control loop. */
+import { type Controls, type DriveKey, driveKey, type Stick } from "../core/input";
+import { nowMs } from "./clock";
+
+/** After a gamepad vanished in the driver's hand, nothing is held for this long. */
+const GAMEPAD_LOST_MS = 1_000;
+/** Shoulder buttons and triggers of the standard layout: any of them is the deadman. */
+const DEADMAN_BUTTONS = [4, 5, 6, 7];
+const ESTOP_BUTTON = 1;
+
+export interface ControlsReading {
+  readonly controls: Controls;
+  readonly focused: boolean;
+  readonly visible: boolean;
+  readonly gamepadLost: boolean;
+  readonly gamepadThere: boolean;
+}
+
+export interface ControlsSource {
+  readonly read: () => ControlsReading;
+  readonly setPad: (stick: Stick | null) => void;
+  readonly close: () => void;
+}
+
+export function openControls(onEstop: () => void): ControlsSource {
+  const keys = new Set<DriveKey>();
+  let slow = false;
+  let pad: Stick | null = null;
+  let lostAtMs = Number.NEGATIVE_INFINITY;
+  let gamepadHeld = false;
+  let estopButtonDown = false;
+  const stop = new AbortController();
+  const { signal } = stop;
+
+  const releaseAll = () => {
+    keys.clear();
+    slow = false;
+    pad = null;
+  };
+  const onKey = (event: KeyboardEvent) => {
+    const down = event.type === "keydown";
+    if (event.code === "Space") {
+      // Also keeps Space from pressing whatever button has the focus.
+      event.preventDefault();
+      if (down && !event.repeat) onEstop();
+      return;
+    }
+    slow = event.shiftKey;
+    const key = driveKey(event.code);
+    if (key === null || event.ctrlKey || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    // A key that repeats was pressed before focus was lost: it must be pressed anew.
+    if (down && !event.repeat) keys.add(key);
+    if (!down) keys.delete(key);
+  };
+  window.addEventListener("keydown", onKey, { signal, capture: true });
+  window.addEventListener("keyup", onKey, { signal, capture: true });
+  window.addEventListener("blur", releaseAll, { signal });
+  window.addEventListener("pagehide", releaseAll, { signal });
+  document.addEventListener("visibilitychange", releaseAll, { signal });
+
+  const gamepad = (): { there: boolean; stick: Stick | null } => {
+    const found = navigator.getGamepads().find((g) => g?.connected && g.mapping === "standard") ?? null;
+    if (found === null) return { there: false, stick: null };
+    const pressed = (index: number) => found.buttons[index]?.pressed === true;
+    if (pressed(ESTOP_BUTTON) && !estopButtonDown) onEstop();
+    estopButtonDown = pressed(ESTOP_BUTTON);
+    if (!DEADMAN_BUTTONS.some(pressed)) return { there: true, stick: null };
+    return { there: true, stick: { forward: -(found.axes[1] ?? 0), left: -(found.axes[0] ?? 0) } };
+  };
+
+  return {
+    read: () => {
+      const { there, stick } = gamepad();
+      if (gamepadHeld && !there) lostAtMs = nowMs();
+      gamepadHeld = stick !== null;
+      return {
+        controls: { keys: new Set(keys), slow, gamepad: stick, pad },
+        focused: document.hasFocus(),
+        visible: document.visibilityState === "visible",
+        gamepadLost: nowMs() - lostAtMs < GAMEPAD_LOST_MS,
+        gamepadThere: there,
+      };
+    },
+    setPad: (stick) => {
+      pad = stick;
+    },
+    close: () => stop.abort(),
+  };
+}

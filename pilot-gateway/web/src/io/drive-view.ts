@@ -1,0 +1,66 @@
+/** What a drive looks like from outside: read-only, replaced as a whole. */
+import { type Deadman, RELEASED } from "../core/deadman";
+import { AT_REST, type DriveKey, type Wish } from "../core/input";
+import type { Sample } from "../core/series";
+import type { Connection } from "../core/status";
+import type { Telemetry } from "../protocol/telemetry";
+
+export interface LinkNumbers {
+  readonly bitrateBps: number | null;
+  readonly fps: number | null;
+  /** Share of packets lost in the last second. */
+  readonly loss: number | null;
+  readonly rttMs: number | null;
+}
+
+export interface DriveView {
+  readonly connection: Connection;
+  readonly connectionWords: string;
+  readonly telemetry: Telemetry | null;
+  readonly telemetryAgeMs: number | null;
+  readonly videoAgeMs: number | null;
+  readonly nowMs: number;
+  readonly latencies: readonly Sample[];
+  readonly link: LinkNumbers;
+  readonly deadman: Deadman;
+  readonly keys: ReadonlySet<DriveKey>;
+  readonly slow: boolean;
+  readonly wish: Wish;
+  readonly gamepadThere: boolean;
+  readonly estopAsked: boolean;
+  readonly clearRefused: boolean;
+  readonly leaseId: string | null;
+  readonly episode: string | null;
+  /** Why the drive could not start; it can be tried again. */
+  readonly failure: { readonly title: string; readonly detail: string } | null;
+  /** A remark for the driver: something did not work, driving goes on. */
+  readonly notice: string | null;
+}
+
+export const NO_VIEW: DriveView = {
+  connection: "opening",
+  connectionWords: "Asking for the robot.",
+  telemetry: null,
+  telemetryAgeMs: null,
+  videoAgeMs: null,
+  nowMs: 0,
+  latencies: [],
+  link: { bitrateBps: null, fps: null, loss: null, rttMs: null },
+  deadman: RELEASED,
+  keys: new Set(),
+  slow: false,
+  wish: AT_REST,
+  gamepadThere: false,
+  estopAsked: false,
+  clearRefused: false,
+  leaseId: null,
+  episode: null,
+  failure: null,
+  notice: null,
+};
+
+/** How long the latency's line is. */
+export const LATENCY_SPAN_MS = 15_000;
+
+/** Every loop latency of this drive, for measurements; bounded to an hour of telemetry. */
+export const LATENCY_SAMPLES_MAX = 72_000;

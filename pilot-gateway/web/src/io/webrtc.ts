@@ -1,0 +1,123 @@
+/**
+ * A link to a robot over WebRTC: two cameras to watch and four negotiated channels. Channels that only the
+ * browser creates would be reliable and ordered towards it, hence the fixed ids on both sides.
+ */
+import { CHANNELS } from "../protocol/session";
+import type { IceServer, Link, LinkEvents, VideoCounters } from "./backend";
+
+/** Candidates of the machine itself come within milliseconds; a dead STUN server must not hold up the drive. */
+const GATHERING_MS_MAX = 1_500;
+/** A link that is only "disconnected" may come back: ICE needs a few seconds to be sure. */
+const DISCONNECTED_MS_MAX = 3_000;
+
+function gathered(pc: RTCPeerConnection): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, GATHERING_MS_MAX);
+    const look = () => {
+      if (pc.iceGatheringState !== "complete") return;
+      clearTimeout(timer);
+      resolve();
+    };
+    pc.addEventListener("icegatheringstatechange", look);
+    look();
+  });
+}
+
+function iceServer({ urls, username, credential }: IceServer): RTCIceServer {
+  return {
+    urls: [...urls],
+    ...(username ? { username } : {}),
+    ...(credential ? { credential } : {}),
+  };
+}
+
+function watchState(pc: RTCPeerConnection, events: LinkEvents): void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  pc.addEventListener("connectionstatechange", () => {
+    clearTimeout(timer);
+    if (pc.connectionState === "failed") events.lost("No path to the robot works.");
+    if (pc.connectionState === "disconnected") {
+      timer = setTimeout(() => events.lost("The path to the robot broke."), DISCONNECTED_MS_MAX);
+    }
+  });
+}
+
+async function countersOf(receiver: RTCRtpReceiver): Promise<VideoCounters | null> {
+  for (const report of (await receiver.getStats()).values()) {
+    if (report.type !== "inbound-rtp") continue;
+    const inbound = report as RTCInboundRtpStreamStats;
+    return {
+      atMs: inbound.timestamp,
+      bytes: inbound.bytesReceived ?? 0,
+      packets: inbound.packetsReceived ?? 0,
+      packetsLost: inbound.packetsLost ?? 0,
+    };
+  }
+  return null;
+}
+
+export async function openLink(iceServers: readonly IceServer[], events: LinkEvents): Promise<Link> {
+  const pc = new RTCPeerConnection({ iceServers: iceServers.map(iceServer), bundlePolicy: "max-bundle" });
+  const cameras = [0, 1].map(() => pc.addTransceiver("video", { direction: "recvonly" }));
+  for (const { receiver } of cameras) {
+    if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
+  }
+  pc.addEventListener("track", ({ transceiver, track }) => {
+    const camera = cameras.indexOf(transceiver);
+    if (camera >= 0) events.video(camera, new MediaStream([track]));
+  });
+
+  const latest: RTCDataChannelInit = { ordered: false, maxRetransmits: 0 };
+  const channel = (name: keyof typeof CHANNELS, init: RTCDataChannelInit) => {
+    const made = pc.createDataChannel(name, { ...init, negotiated: true, id: CHANNELS[name] });
+    made.binaryType = "arraybuffer";
+    return made;
+  };
+  const drive = channel("drive", latest);
+  const telemetry = channel("telemetry", latest);
+  const session = channel("session", {});
+  const estop = channel("estop", {});
+  telemetry.onmessage = ({ data }) => events.telemetry(new Uint8Array(data as ArrayBuffer));
+  estop.onmessage = ({ data }) => events.estop(new Uint8Array(data as ArrayBuffer));
+  session.onmessage = ({ data }) => events.session(String(data));
+  let openChannels = 0;
+  let closed = false;
+  for (const each of [drive, telemetry, session, estop]) {
+    each.onopen = () => {
+      openChannels += 1;
+      if (openChannels === 4) events.open();
+    };
+    each.onclose = () => {
+      if (!closed) events.lost("The robot closed the connection.");
+    };
+  }
+  watchState(pc, {
+    ...events,
+    lost: (words) => {
+      if (!closed) events.lost(words);
+    },
+  });
+
+  await pc.setLocalDescription(await pc.createOffer());
+  await gathered(pc);
+  const send = (to: RTCDataChannel, data: string | ArrayBuffer): boolean => {
+    if (to.readyState !== "open") return false;
+    if (typeof data === "string") to.send(data);
+    else to.send(data);
+    return true;
+  };
+  const front = cameras[0]?.receiver;
+  return {
+    offerSdp: pc.localDescription?.sdp ?? "",
+    accept: (sdp) => pc.setRemoteDescription({ type: "answer", sdp }),
+    // Latest wins: a command is dropped rather than queued behind older ones.
+    sendDrive: (packet) => drive.bufferedAmount === 0 && send(drive, packet.buffer),
+    sendSession: (text) => send(session, text),
+    sendEstop: (packet) => send(estop, packet.buffer),
+    counters: async () => (front === undefined ? null : countersOf(front)),
+    close: () => {
+      closed = true;
+      pc.close();
+    },
+  };
+}

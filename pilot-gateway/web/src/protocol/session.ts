@@ -1,0 +1,58 @@
+/** The session lane: JSON text, reliable and ordered. */
+import type { Envelope } from "./dsse";
+
+/** Longest message in characters; longer ones are refused unread. */
+export const SESSION_LEN_MAX = 64 * 1024;
+/** Bytes of a packet's digest in a receipt. */
+export const PACKET_DIGEST_LEN = 8;
+export const RECEIPT_EVERY_MS = 2_000;
+export const RECEIPT_PACKETS_MAX = 1_000;
+/** How often the driver renews its lease. */
+export const RENEW_EVERY_MS = 10_000;
+
+/** Data channels, negotiated: both sides create them with these ids. */
+export const CHANNELS = { drive: 1, telemetry: 2, session: 3, estop: 4 } as const;
+
+export type ToRobot =
+  | { type: "renew"; lease: Envelope }
+  | { type: "receipt"; receipt: Envelope }
+  | { type: "release" }
+  | {
+      type: "link_stats";
+      fps: number;
+      bitrate_bps: number;
+      loss: number;
+      rtt_ms: number;
+      seen_age_ms: number;
+    };
+
+export type FromRobot =
+  | { type: "opened"; episode: string }
+  | { type: "renewed"; renewal: number }
+  | { type: "ended"; why: string }
+  | { type: "refused"; code: string; detail: string };
+
+/** Reads a message of the robot; null when it is none that we know. */
+export function parseFromRobot(text: string): FromRobot | null {
+  if (text.length > SESSION_LEN_MAX) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof value !== "object" || value === null) return null;
+  const { type, episode, renewal, why, code, detail } = value as Record<string, unknown>;
+  switch (type) {
+    case "opened":
+      return typeof episode === "string" ? { type, episode } : null;
+    case "renewed":
+      return typeof renewal === "number" ? { type, renewal } : null;
+    case "ended":
+      return typeof why === "string" ? { type, why } : null;
+    case "refused":
+      return typeof code === "string" && typeof detail === "string" ? { type, code, detail } : null;
+    default:
+      return null;
+  }
+}

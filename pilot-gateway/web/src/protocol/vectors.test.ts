@@ -1,0 +1,192 @@
+import { createHash, createPrivateKey, sign } from "node:crypto";
+import { readFileSync } from "node:fs";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { fromHex, toHex, utf8 } from "./bytes";
+import { didOf, publicKeyOf } from "./did";
+import { type DriveCommand, decodeDrive, encodeDrive } from "./drive";
+import {
+  bodyUnverified,
+  documentUnverified,
+  envelopeOf,
+  parseEnvelope,
+  preAuthenticationEncoding,
+} from "./dsse";
+import { decodeEstop, encodeEstop } from "./estop";
+import { REASON_COUNT, reasonOf, SAFETY_STATES } from "./safety";
+import { answerBytes, authBytes, invitationBytes, openBytes } from "./signed";
+import { decodeTelemetry } from "./telemetry";
+
+interface Case {
+  name: string;
+  hex: string;
+  ok?: Record<string, number | string | boolean>;
+  error?: string;
+}
+
+function vectors(name: string): unknown {
+  const path = new URL(`../../../../protocol/vectors/${name}.json`, import.meta.url);
+  return JSON.parse(readFileSync(path, "utf8"));
+}
+
+function cases(name: string): Case[] {
+  return (vectors(name) as { cases: Case[] }).cases;
+}
+
+function bytes(hex: string): Uint8Array<ArrayBuffer> {
+  const decoded = fromHex(hex);
+  if (decoded === null) throw new Error(`not hexadecimal: ${hex}`);
+  return decoded;
+}
+
+/** The vectors name fields as Rust does and keep 64-bit numbers as text. */
+function snake(value: object): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(value).map(([key, v]) => [
+      key.replace(/(1e7)|([A-Z])/g, (_, e7, c) => (e7 ? "_1e7" : `_${c.toLowerCase()}`)),
+      typeof v === "bigint" ? v.toString() : v,
+    ]),
+  );
+}
+
+describe("golden vectors of protocol/", () => {
+  it.each(cases("drive"))("drive: $name", ({ hex, ok, error }) => {
+    const decoded = decodeDrive(bytes(hex));
+    if (!decoded.ok) return expect(decoded.error).toBe(error);
+    const { seen, ...rest } = decoded.value;
+    const flat = { ...snake(rest), seen: seen.kind === "nothing" ? 0 : seen.stamp, seen_kind: seen.kind };
+    expect(flat).toEqual(ok);
+    expect(toHex(encodeDrive(decoded.value))).toBe(hex);
+  });
+
+  it.each(cases("estop"))("estop: $name", ({ hex, ok, error }) => {
+    const decoded = decodeEstop(bytes(hex));
+    if (!decoded.ok) return expect(decoded.error).toBe(error);
+    expect(decoded.value.epoch.toString()).toBe(ok?.["epoch"]);
+    expect(decoded.value.seq).toBe(ok?.["seq"]);
+    expect(["stop", "clear", "stopped", "cleared", "clear-refused"][Number(ok?.["action"]) - 1]).toBe(
+      decoded.value.action,
+    );
+    expect(toHex(encodeEstop(decoded.value))).toBe(hex);
+  });
+
+  it.each(cases("telemetry"))("telemetry: $name", ({ hex, ok, error }) => {
+    const decoded = decodeTelemetry(bytes(hex));
+    if (!decoded.ok) return expect(decoded.error).toBe(error);
+    const { recording, recorderLost, baseSilent, ...rest } = decoded.value;
+    const got = snake(rest);
+    const unknown: Record<string, number> = {
+      loop_latency_ms: 65535,
+      battery_pct: 255,
+      lat_1e7: -2147483648,
+      lon_1e7: -2147483648,
+      heading_cdeg: 65535,
+      h_acc_cm: 65535,
+      fix: 255,
+      satellites: 255,
+      obstacle_cm: 65535,
+    };
+    for (const [key, value] of Object.entries(unknown)) got[key] ??= value;
+    got["state"] = SAFETY_STATES.indexOf(decoded.value.state);
+    expect(got).toEqual(ok);
+    const flags = Number(ok?.["flags"]);
+    expect([recording, recorderLost, baseSilent]).toEqual([1, 2, 4].map((bit) => (flags & bit) !== 0));
+  });
+
+  it("reasons", () => {
+    const reasons = vectors("reasons") as {
+      number: number;
+      code: string;
+      words: string;
+      what_next: string;
+    }[];
+    expect(REASON_COUNT).toBe(reasons.length);
+    for (const { number, code, words, what_next } of reasons) {
+      expect(reasonOf(number)).toEqual({ code, words, whatNext: what_next });
+    }
+  });
+
+  it("signatures", () => {
+    const v = vectors("signatures") as Record<string, never>;
+    const get = (path: string): string =>
+      path.split(".").reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], v) as string;
+    const sha256 = (data: Uint8Array) => new Uint8Array(createHash("sha256").update(data).digest());
+    const der = Buffer.concat([Buffer.from("302e020100300506032b657004220420", "hex"), bytes(get("seed"))]);
+    const key = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
+
+    expect(didOf(bytes(get("public_key")))).toBe(get("did"));
+    expect(toHex(publicKeyOf(get("did")) ?? new Uint8Array())).toBe(get("public_key"));
+    expect(toHex(authBytes(get("auth.nonce")))).toBe(get("auth.bytes"));
+    expect(toHex(invitationBytes(get("invitation.code")))).toBe(get("invitation.bytes"));
+
+    const open = openBytes(bytes(get("open.lease_digest")), sha256(utf8(get("open.offer_sdp"))));
+    expect(toHex(open)).toBe(get("open.bytes"));
+    expect(sign(null, open, key).toString("hex")).toBe(get("open.signature"));
+    const answer = answerBytes(get("answer.lease_id"), sha256(utf8(get("answer.answer_sdp"))));
+    expect(toHex(answer)).toBe(get("answer.bytes"));
+    expect(sign(null, answer, key).toString("hex")).toBe(get("answer.signature"));
+
+    const body = utf8(get("dsse.body"));
+    const encoding = preAuthenticationEncoding(get("dsse.payload_type"), body);
+    expect(toHex(encoding)).toBe(get("dsse.pre_authentication_encoding"));
+    const envelope = envelopeOf(get("dsse.payload_type"), body, get("did"), sign(null, encoding, key));
+    expect(envelope).toEqual(get("dsse.envelope"));
+    expect(toHex(sha256(bytes(get("packet_digest.packet"))).slice(0, 8))).toBe(get("packet_digest.digest"));
+  });
+});
+
+describe("any input", () => {
+  it("what is encoded is decoded again", () => {
+    const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
+    const i16 = fc.integer({ min: -0x8000, max: 0x7fff });
+    const command = fc.record<DriveCommand>({
+      deadman: fc.boolean(),
+      camera: fc.integer({ min: 0, max: 255 }),
+      seq: u32,
+      epoch: fc.bigInt({ min: 0n, max: 0xffff_ffff_ffff_ffffn }),
+      seen: fc.oneof(
+        fc.constant({ kind: "nothing" as const }),
+        fc.record({ kind: fc.constantFrom("rtp" as const, "capture_ms" as const), stamp: u32 }),
+      ),
+      robotStampMs: u32,
+      linearMmps: i16,
+      angularMradps: i16,
+      clientMs: u32,
+    });
+    fc.assert(
+      fc.property(command, (value) => {
+        expect(decodeDrive(encodeDrive(value))).toEqual({ ok: true, value });
+      }),
+    );
+  });
+
+  it("no bytes make a decoder throw", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 100 }), fc.constantFrom(0, 1, 2, 3), (noise, kind) => {
+        noise.set([kind, 1].slice(0, noise.length));
+        for (const decode of [decodeDrive, decodeTelemetry, decodeEstop]) decode(noise);
+      }),
+    );
+  });
+
+  it("public keys keep their name", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), (key) => {
+        expect(publicKeyOf(didOf(key))).toEqual(Uint8Array.from(key));
+      }),
+    );
+    for (const bad of ["", "did:key:z", "did:key:z6Mk", "did:web:x", `did:key:z${"6".repeat(1000)}`]) {
+      expect(publicKeyOf(bad)).toBeNull();
+    }
+  });
+
+  it("what is no envelope is refused", () => {
+    for (const bad of [null, 1, {}, { payload: "", payloadType: "", signatures: [] }, { payload: 1 }]) {
+      expect(parseEnvelope(bad)).toBeNull();
+    }
+    const odd = { payload: "%%%", payloadType: "x", signatures: [{ keyid: "", sig: "" }] };
+    expect(parseEnvelope(odd)).toEqual(odd);
+    expect(bodyUnverified(odd)).toBeNull();
+    expect(documentUnverified({ ...odd, payload: "e30x" })).toBeNull();
+  });
+});

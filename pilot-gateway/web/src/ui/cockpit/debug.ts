@@ -1,0 +1,71 @@
+/** A read-only view of the drive for tests and measurements: `window.__longrein`. */
+
+import type { Mission } from "../../core/model";
+import type { NextCheckpoint } from "../../core/progress";
+import type { Drive } from "../../io/drive";
+import type { DriveView } from "../../io/drive-view";
+import { reasonOf } from "../../protocol/safety";
+
+interface Facts {
+  readonly view: () => DriveView;
+  readonly drive: Drive;
+  readonly next: () => NextCheckpoint | null;
+  readonly mission: () => Mission | undefined;
+}
+
+export function publishDebugView(facts: Facts): () => void {
+  const view = {
+    get telemetry() {
+      return facts.view().telemetry;
+    },
+    get latencySamplesMs() {
+      return [...facts.drive.latencySamplesMs];
+    },
+    get connected() {
+      return facts.view().connection === "open";
+    },
+    get connection() {
+      return facts.view().connection;
+    },
+    get state() {
+      return facts.view().telemetry?.state ?? null;
+    },
+    get reason() {
+      const reason = facts.view().telemetry?.reason;
+      return reason === undefined ? null : reasonOf(reason).code;
+    },
+    /** Why this page itself holds the deadman released; null when it does not. */
+    get release() {
+      return facts.view().deadman.release;
+    },
+    get letGoFirst() {
+      return facts.view().deadman.letGoFirst;
+    },
+    get nextCheckpoint() {
+      const next = facts.next();
+      if (next === null) return null;
+      return { index: next.index, distanceM: next.distanceM, bearingDeg: next.bearingDeg };
+    },
+    get headingDeg() {
+      const heading = facts.view().telemetry?.headingCdeg ?? null;
+      return heading === null ? null : heading / 100;
+    },
+    get speedMps() {
+      const speed = facts.view().telemetry?.speedMmps;
+      return speed === undefined ? null : speed / 1000;
+    },
+    get link() {
+      return facts.view().link;
+    },
+    get mission() {
+      return facts.mission() ?? null;
+    },
+    get episode() {
+      return facts.view().episode;
+    },
+  };
+  Object.defineProperty(window, "__longrein", { value: view, configurable: true });
+  return () => {
+    Reflect.deleteProperty(window, "__longrein");
+  };
+}

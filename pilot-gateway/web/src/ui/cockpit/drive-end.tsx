@@ -1,0 +1,162 @@
+/** After the drive: what became of its recording, what it earned, and what to do next. */
+import { createMemo, For, type JSX, Show } from "solid-js";
+import { canDrive } from "../../core/can";
+import { credits, distance, duration } from "../../core/format";
+import type { Episode, Mission } from "../../core/model";
+import { createData } from "../data";
+import { Files, Split, VerifyCommand } from "../episode-parts";
+import { follow } from "../router";
+import { Mark, ProblemNote } from "../shell";
+import type { AppState } from "../state";
+
+interface Step {
+  readonly words: string;
+  readonly done: boolean;
+  readonly failed: boolean;
+  readonly detail: string;
+}
+
+function steps(episode: Episode | undefined, mission: Mission | undefined): readonly Step[] {
+  const state = episode?.state ?? "recording";
+  const size = episode?.files.reduce((sum, f) => sum + f.size, 0) ?? 0;
+  const received = episode?.files.reduce((sum, f) => sum + f.received, 0) ?? 0;
+  const share = size === 0 ? 0 : Math.floor((received / size) * 100);
+  const sealed = state !== "recording";
+  const accepted = state === "accepted";
+  const refused = state === "refused";
+  const step = (words: string, done: boolean, detail = "", failed = false) => ({
+    words,
+    done,
+    failed,
+    detail,
+  });
+  return [
+    step("Sealed and signed by the robot", sealed, sealed ? "" : "The robot closes its files"),
+    step("Uploaded", accepted || refused, sealed && !accepted && !refused ? `${share} % has arrived` : ""),
+    step(
+      refused ? "Refused" : "Verified by the fleet",
+      accepted,
+      episode?.reason ?? (accepted ? "Every byte, signature and the chain" : ""),
+      refused,
+    ),
+    paidStep(episode, mission, step),
+  ];
+}
+
+function paidStep(
+  episode: Episode | undefined,
+  mission: Mission | undefined,
+  step: (words: string, done: boolean, detail?: string, failed?: boolean) => Step,
+): Step {
+  if (episode?.earned != null) return step("Paid", true, `${credits(episode.earned)} credits for you`);
+  if (mission !== undefined && mission.reached < mission.checkpoints.length && mission.state === "open") {
+    return step("Not paid", false, "The mission was not finished; it is open again", true);
+  }
+  return step("Paid", false);
+}
+
+export function DriveEnd(props: {
+  app: AppState;
+  episodeId: string;
+  missionId: string;
+  why: string;
+}): JSX.Element {
+  const { app, episodeId, missionId } = props;
+  const data = createData(app, () => app.api.episode(episodeId), ["episode", "mission"], 1_000);
+  const missions = createData(app, app.api.missions, ["mission", "episode"], 3_000);
+  const robots = createData(app, app.api.robots, ["lease"], 5_000);
+  const mission = createMemo(() => missions.value()?.find((m) => m.id === missionId));
+  const next = createMemo(() =>
+    missions.value()?.find((m) => {
+      const robot = robots.value()?.find((r) => r.id === m.robot) ?? null;
+      return canDrive(m, robot, app.session()?.claims ?? { did: "", role: "" }).ok;
+    }),
+  );
+  const waiting = () => data.problem()?.status === 404;
+  const earned = () => data.value()?.earned ?? null;
+  const accepted = () => data.value()?.state === "accepted";
+  return (
+    <div class="end-page">
+      <div class="card end-card">
+        <div class="row spread">
+          <span class="brand">
+            <Mark />
+            {mission()?.name ?? "Your drive"}
+          </span>
+          <span class="dim">{props.why}</span>
+        </div>
+        <div class="end-columns">
+          <div>
+            <span class="label">Earned</span>
+            <p class="huge" data-testid="earned" data-credits={earned() ?? ""}>
+              {earned() === null ? "–" : credits(earned() ?? 0)}
+              <small>credits</small>
+            </p>
+            <Show when={data.value()?.settlement ?? mission()?.settlement}>
+              {(settlement) => <Split settlement={settlement()} />}
+            </Show>
+            <ol class="steps">
+              <For each={steps(data.value(), mission())}>
+                {(step) => (
+                  <li classList={{ done: step.done, failed: step.failed }}>
+                    <span aria-hidden="true">{step.done ? "✓" : step.failed ? "✕" : "·"}</span>
+                    <b>{step.words}</b>
+                    <Show when={step.detail}>
+                      <span class="dim">{step.detail}</span>
+                    </Show>
+                  </li>
+                )}
+              </For>
+            </ol>
+          </div>
+          <div>
+            <span class="label">Episode</span>
+            <p class="id" data-testid="episode-id">
+              {episodeId}
+            </p>
+            <p
+              class={accepted() ? "verified" : "dim"}
+              data-testid="episode-verified"
+              data-verified={String(accepted())}
+            >
+              {accepted() ? "Verified: whole, signed, accepted" : "Not yet verified"}
+            </p>
+            <Show when={data.value()}>
+              {(episode) => (
+                <>
+                  <p class="dim">
+                    {episode().durationS === null ? "" : `${duration(episode().durationS ?? 0)} of driving`}
+                    {episode().distanceM === null ? "" : `, ${distance(episode().distanceM ?? 0)}`}
+                  </p>
+                  <Show when={episode().state === "accepted"}>
+                    <Files app={app} episode={episode()} />
+                    <VerifyCommand id={episode().id} />
+                  </Show>
+                </>
+              )}
+            </Show>
+            <Show when={!waiting()}>
+              <ProblemNote problem={data.problem()} />
+            </Show>
+          </div>
+        </div>
+        <div class="row wrap end-actions">
+          <Show when={next()}>
+            {(m) => (
+              // A full load: a new drive begins with nothing left of this one.
+              <a class="button" href={`/drive/${m().id}`} data-testid="next-mission">
+                {m().id === missionId ? "Take it again" : `Next: ${m().name}`}
+              </a>
+            )}
+          </Show>
+          <a class={next() ? "button quiet" : "button"} href="/" onClick={follow}>
+            All missions
+          </a>
+          <a class="button quiet" href={`/episodes/${episodeId}`} onClick={follow}>
+            This episode
+          </a>
+        </div>
+      </div>
+    </div>
+  );
+}

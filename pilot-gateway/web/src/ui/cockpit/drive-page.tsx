@@ -1,0 +1,85 @@
+/** One drive from taking the mission to its end. */
+import { createSignal, type JSX, Match, onCleanup, Show, Switch } from "solid-js";
+import { startDrive } from "../../io/drive";
+import { type DriveView, NO_VIEW } from "../../io/drive-view";
+import type { Identity } from "../../io/keys";
+import { createData } from "../data";
+import { follow } from "../router";
+import type { AppState } from "../state";
+import { Cockpit } from "./cockpit";
+import { DriveEnd } from "./drive-end";
+
+export function DrivePage(props: { app: AppState; missionId: string; identity: Identity }): JSX.Element {
+  const { app, missionId, identity } = props;
+  const [view, setView] = createSignal<DriveView>(NO_VIEW);
+  const [front, setFront] = createSignal<MediaStream | null>(null);
+  const [rear, setRear] = createSignal<MediaStream | null>(null);
+  const [ending, setEnding] = createSignal(false);
+  const mission = createData(app, () => app.api.mission(missionId), ["mission"], 1_500);
+  const drive = startDrive({
+    backend: app.backend,
+    api: app.api,
+    identity,
+    missionId,
+    onView: setView,
+    onVideo: (camera, stream) => (camera === 0 ? setFront(stream) : setRear(stream)),
+  });
+  onCleanup(drive.close);
+  const end = async () => {
+    setEnding(true);
+    await drive.end();
+  };
+  return (
+    <Switch
+      fallback={
+        <Cockpit
+          drive={drive}
+          view={view()}
+          mission={mission.value()}
+          front={front()}
+          rear={rear()}
+          onEnd={end}
+          ending={ending()}
+        />
+      }
+    >
+      <Match when={view().failure}>
+        {(failure) => (
+          <div class="end-page">
+            <div class="card end-card failed" role="alert" data-testid="drive-failed">
+              <span class="label">{mission.value()?.name ?? "Drive"}</span>
+              <h1>The drive did not start.</h1>
+              <p>{failure().detail}</p>
+              <div class="row wrap end-actions">
+                <button type="button" class="button" onClick={() => location.reload()}>
+                  Try again
+                </button>
+                <a class="button quiet" href="/" onClick={follow}>
+                  All missions
+                </a>
+              </div>
+            </div>
+          </div>
+        )}
+      </Match>
+      <Match when={view().connection === "ended" && view().episode}>
+        {(episode) => (
+          <DriveEnd app={app} episodeId={episode()} missionId={missionId} why={view().connectionWords} />
+        )}
+      </Match>
+      <Match when={view().connection === "ended"}>
+        <div class="end-page">
+          <div class="card end-card">
+            <h1>The drive is over.</h1>
+            <Show when={view().connectionWords}>{(words) => <p>{words()}</p>}</Show>
+            <div class="row wrap end-actions">
+              <a class="button" href="/" onClick={follow}>
+                All missions
+              </a>
+            </div>
+          </div>
+        </div>
+      </Match>
+    </Switch>
+  );
+}

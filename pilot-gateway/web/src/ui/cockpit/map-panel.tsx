@@ -1,0 +1,137 @@
+/** Where the robot is, where it was, and the checkpoints. North is up; there are no tiles, only the route. */
+import { createMemo, For, type JSX, Show } from "solid-js";
+import { enuM, type GeoPoint } from "../../core/geo";
+import type { Checkpoint } from "../../core/model";
+
+const WIDTH = 300;
+const HEIGHT = 214;
+const MARGIN = 26;
+const SPAN_M_MIN = 24;
+const STEPS_M = [5, 10, 20, 50, 100, 200, 500, 1000];
+
+interface Frame {
+  readonly origin: GeoPoint;
+  readonly eastM: number;
+  readonly northM: number;
+  readonly pxPerM: number;
+}
+
+function frameOf(points: readonly GeoPoint[]): Frame | null {
+  const origin = points[0];
+  if (origin === undefined) return null;
+  const all = points.map((p) => enuM(p, origin));
+  const [west, east] = [Math.min(...all.map((p) => p.eastM)), Math.max(...all.map((p) => p.eastM))];
+  const [south, north] = [Math.min(...all.map((p) => p.northM)), Math.max(...all.map((p) => p.northM))];
+  const pxPerM = Math.min(
+    (WIDTH - 2 * MARGIN) / Math.max(east - west, SPAN_M_MIN),
+    (HEIGHT - 2 * MARGIN) / Math.max(north - south, SPAN_M_MIN / 2),
+  );
+  return { origin, eastM: (west + east) / 2, northM: (south + north) / 2, pxPerM };
+}
+
+function place(frame: Frame, point: GeoPoint): { x: number; y: number } {
+  const { eastM, northM } = enuM(point, frame.origin);
+  return {
+    x: WIDTH / 2 + (eastM - frame.eastM) * frame.pxPerM,
+    y: HEIGHT / 2 - (northM - frame.northM) * frame.pxPerM,
+  };
+}
+
+export function MapPanel(props: {
+  checkpoints: readonly Checkpoint[];
+  reached: number;
+  at: GeoPoint | null;
+  headingDeg: number | null;
+  accuracyM: number | null;
+  trail: readonly GeoPoint[];
+}): JSX.Element {
+  // The frame follows the route and the robot's start, not every move: a map that shivers can't be read.
+  const frame = createMemo(() => {
+    const start = props.trail[0];
+    const far = props.trail.filter((_, i) => i % 20 === 0);
+    return frameOf([...props.checkpoints.map((c) => c.position), ...(start ? [start] : []), ...far]);
+  });
+  const line = (points: readonly GeoPoint[]) => {
+    const f = frame();
+    if (f === null) return "";
+    return points
+      .map((p) => place(f, p))
+      .map(({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`)
+      .join(" ");
+  };
+  const stepM = () => STEPS_M.find((step) => step * (frame()?.pxPerM ?? 1) >= 34) ?? 1000;
+  const ahead = () => {
+    const start = props.at === null ? [] : [props.at];
+    return line([...start, ...props.checkpoints.slice(props.reached).map((c) => c.position)]);
+  };
+  return (
+    <div class="panel map">
+      <Show when={frame()} fallback={<p class="label">Waiting for a position</p>}>
+        {(f) => {
+          const grid = () => stepM() * f().pxPerM;
+          return (
+            <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label="Map">
+              <defs>
+                <pattern id="map-grid" width={grid()} height={grid()} patternUnits="userSpaceOnUse">
+                  <path d={`M${grid()} 0H0V${grid()}`} class="grid" />
+                </pattern>
+              </defs>
+              <rect width={WIDTH} height={HEIGHT} fill="url(#map-grid)" />
+              <polyline class="ahead" points={ahead()} />
+              <polyline class="trail" points={line([...props.trail, ...(props.at ? [props.at] : [])])} />
+              <For each={props.checkpoints}>
+                {(checkpoint, index) => {
+                  const at = () => place(f(), checkpoint.position);
+                  const kind = () =>
+                    index() < props.reached
+                      ? "spot reached"
+                      : index() === props.reached
+                        ? "spot next"
+                        : "spot";
+                  return (
+                    <g class={kind()}>
+                      <circle class="radius" cx={at().x} cy={at().y} r={checkpoint.radiusM * f().pxPerM} />
+                      <circle cx={at().x} cy={at().y} r="8" />
+                      <text x={at().x} y={at().y + 3.5}>
+                        {index() + 1}
+                      </text>
+                    </g>
+                  );
+                }}
+              </For>
+              <Show when={props.at}>
+                {(point) => {
+                  const at = () => place(f(), point());
+                  return (
+                    <g transform={`translate(${at().x.toFixed(1)} ${at().y.toFixed(1)})`}>
+                      <Show when={props.accuracyM}>
+                        {(accuracy) => <circle class="accuracy" r={accuracy() * f().pxPerM} />}
+                      </Show>
+                      <path
+                        class="robot"
+                        transform={`rotate(${(props.headingDeg ?? 0).toFixed(1)})`}
+                        d={
+                          props.headingDeg === null
+                            ? "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0"
+                            : "M0-10L7 8L0 4L-7 8Z"
+                        }
+                      />
+                    </g>
+                  );
+                }}
+              </Show>
+              <path class="scale" d={`M12 ${HEIGHT - 16}v4h${grid()}v-4`} />
+              <text class="scale-words" x={18 + grid()} y={HEIGHT - 11}>
+                {stepM()} m
+              </text>
+              <text class="scale-words" x={WIDTH - 18} y="20">
+                N
+              </text>
+              <path class="north" d={`M${WIDTH - 14.5} 26v10m-3-7l3-3l3 3`} />
+            </svg>
+          );
+        }}
+      </Show>
+    </div>
+  );
+}

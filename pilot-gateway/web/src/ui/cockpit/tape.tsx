@@ -1,0 +1,64 @@
+/** The compass: heading in the middle, the next checkpoint as a dot. */
+import { createMemo, For, type JSX, Show } from "solid-js";
+import { degrees } from "../../core/format";
+import { turnDeg } from "../../core/geo";
+import { clamp } from "../../core/units";
+
+const WIDTH = 360;
+const SPAN_DEG = 120;
+const STEP_DEG = 15;
+const NAMES: Readonly<Record<number, string>> = {
+  0: "N",
+  45: "NE",
+  90: "E",
+  135: "SE",
+  180: "S",
+  225: "SW",
+  270: "W",
+  315: "NW",
+};
+const TICKS = Array.from({ length: 360 / STEP_DEG }, (_, i) => i * STEP_DEG);
+const EDGE_PX = 12;
+
+const xOf = (turn: number) => WIDTH / 2 + (turn / SPAN_DEG) * WIDTH;
+
+export function Tape(props: { headingDeg: number | null; bearingDeg: number | null }): JSX.Element {
+  const ticks = createMemo(() => {
+    const heading = props.headingDeg;
+    if (heading === null) return [];
+    return TICKS.map((deg) => ({ deg, x: xOf(turnDeg(heading, deg)), name: NAMES[deg] })).filter(
+      ({ x }) => x > 4 && x < WIDTH - 4,
+    );
+  });
+  const dot = () => {
+    if (props.headingDeg === null || props.bearingDeg === null) return null;
+    return clamp(xOf(turnDeg(props.headingDeg, props.bearingDeg)), EDGE_PX, WIDTH - EDGE_PX);
+  };
+  return (
+    <div
+      class="panel tape"
+      role="img"
+      aria-label={props.headingDeg === null ? "No heading" : `Heading ${degrees(props.headingDeg)}`}
+    >
+      <svg viewBox={`0 0 ${WIDTH} 44`} aria-hidden="true">
+        <For each={ticks()}>
+          {(tick) => (
+            <>
+              <path class="tick" d={`M${tick.x} ${tick.name ? 29 : 33}V38`} />
+              <Show when={tick.name && Math.abs(tick.x - WIDTH / 2) > 34}>
+                <text x={tick.x} y="20" class="name">
+                  {tick.name}
+                </text>
+              </Show>
+            </>
+          )}
+        </For>
+        <Show when={dot()}>{(x) => <circle cx={x()} cy="34" r="4.5" class="dot" />}</Show>
+        <path d="M180 44l-7-9h14z" class="needle" />
+        <text x={WIDTH / 2} y="21" class="heading">
+          {props.headingDeg === null ? "no heading" : degrees(props.headingDeg)}
+        </text>
+      </svg>
+    </div>
+  );
+}

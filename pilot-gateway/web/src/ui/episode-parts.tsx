@@ -1,0 +1,87 @@
+/** Parts that the episode's page and the end of a drive share. */
+import { createSignal, For, type JSX, Show } from "solid-js";
+import { bytes, credits } from "../core/format";
+import type { Episode, Settlement } from "../core/model";
+import { download } from "./download";
+import type { AppState } from "./state";
+
+/** Who got what: one bar, three parts, in words as well. */
+export function Split(props: { settlement: Settlement }): JSX.Element {
+  const parts = () => [
+    { who: "you, the pilot", amount: props.settlement.pilot, kind: "pilot" },
+    ...props.settlement.owners.map((o) => ({ who: o.name, amount: o.amount, kind: "owner" })),
+    { who: "operator", amount: props.settlement.operator, kind: "operator" },
+  ];
+  return (
+    <div class="split">
+      <div class="split-bar">
+        <For each={parts()}>{(part) => <i class={part.kind} style={{ "flex-grow": part.amount }} />}</For>
+      </div>
+      <ul>
+        <For each={parts()}>
+          {(part) => (
+            <li>
+              <i class={part.kind} />
+              <span>{part.who}</span>
+              <b>{credits(part.amount)}</b>
+            </li>
+          )}
+        </For>
+      </ul>
+    </div>
+  );
+}
+
+export function Files(props: { app: AppState; episode: Episode }): JSX.Element {
+  const [busy, setBusy] = createSignal<string | null>(null);
+  const [words, setWords] = createSignal("");
+  const fetchFile = async (name: string) => {
+    setBusy(name);
+    const result = await props.app.api.episodeFile(props.episode.id, name);
+    setBusy(null);
+    if (result.ok) download(name, result.value);
+    setWords(result.ok ? "" : result.problem.detail);
+  };
+  const names = () => {
+    const files = props.episode.files.map(({ name, size }) => ({ name, size: bytes(size) }));
+    const manifest = "manifest.dsse.json";
+    return files.some((f) => f.name === manifest) ? files : [...files, { name: manifest, size: "" }];
+  };
+  return (
+    <>
+      <ul class="files">
+        <For each={names()}>
+          {(file) => (
+            <li>
+              <button
+                type="button"
+                class="link"
+                disabled={busy() !== null}
+                onClick={() => fetchFile(file.name)}
+                data-testid="episode-file"
+              >
+                {file.name}
+              </button>
+              <span class="dim">{busy() === file.name ? "fetching" : file.size}</span>
+            </li>
+          )}
+        </For>
+      </ul>
+      <Show when={words() !== ""}>
+        <p class="why" role="alert">
+          {words()}
+        </p>
+      </Show>
+    </>
+  );
+}
+
+/** How anyone checks it without us. */
+export function VerifyCommand(props: { id: string }): JSX.Element {
+  return (
+    <div class="command">
+      <p class="dim">Put the files into one folder; anyone can check them offline:</p>
+      <code>episode verify {props.id}</code>
+    </div>
+  );
+}

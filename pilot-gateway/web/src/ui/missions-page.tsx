@@ -1,0 +1,133 @@
+/** The board: what there is to drive. */
+import { createMemo, For, type JSX, Show } from "solid-js";
+import { canDrive } from "../core/can";
+import { credits, distance, timeLeft } from "../core/format";
+import { routeLengthM } from "../core/geo";
+import type { Mission, Robot } from "../core/model";
+import { createData } from "./data";
+import { RouteSketch } from "./route-sketch";
+import { navigate } from "./router";
+import { Empty, ProblemNote } from "./shell";
+import type { AppState } from "./state";
+
+const ORDER = ["active", "assigned", "offered", "open", "verifying", "settled"];
+
+function rank(mission: Mission): number {
+  const at = ORDER.indexOf(mission.state);
+  return at < 0 ? ORDER.length : at;
+}
+
+const STATE_WORDS: Readonly<Record<string, string>> = {
+  draft: "draft",
+  funded: "not yet open",
+  open: "open",
+  offered: "offered",
+  assigned: "taken",
+  active: "being driven",
+  verifying: "being checked",
+  settled: "paid",
+};
+
+function RobotLine(props: { robot: Robot | null; id: string }): JSX.Element {
+  return (
+    <div class="robot-line">
+      <span class={props.robot?.online ? "pip on" : "pip"} />
+      <span>{props.robot?.name ?? props.id}</span>
+      <span class="dim">
+        {props.robot?.online ? "online" : "offline"}
+        <Show when={props.robot?.online && props.robot.battery !== null}>
+          {`, battery ${Math.round((props.robot?.battery ?? 0) * 100)} %`}
+        </Show>
+      </span>
+    </div>
+  );
+}
+
+function MissionCard(props: { mission: Mission; robot: Robot | null; app: AppState }): JSX.Element {
+  const can = createMemo(() =>
+    canDrive(props.mission, props.robot, props.app.session()?.claims ?? { did: "", role: "" }),
+  );
+  const why = () => {
+    const c = can();
+    return c.ok ? "" : c.why;
+  };
+  const route = () => routeLengthM(props.mission.checkpoints.map((c) => c.position));
+  const finished = () => !["open", "offered", "assigned", "active"].includes(props.mission.state);
+  return (
+    <article
+      class={finished() ? "card mission-card finished" : "card mission-card"}
+      data-testid="mission-card"
+      data-mission={props.mission.id}
+      data-state={props.mission.state}
+    >
+      <RouteSketch checkpoints={props.mission.checkpoints} reached={props.mission.reached} />
+      <div class="card-body">
+        <div class="row spread">
+          <h2>{props.mission.name}</h2>
+          <span class={`chip state-${props.mission.state}`}>
+            {STATE_WORDS[props.mission.state] ?? props.mission.state}
+          </span>
+        </div>
+        <div class="facts">
+          <span>
+            <b>{credits(props.mission.reward)}</b> credits
+          </span>
+          <span>
+            <b>{distance(route())}</b>
+          </span>
+          <span>
+            <b>{props.mission.checkpoints.length}</b>
+            {props.mission.checkpoints.length === 1 ? " checkpoint" : " checkpoints"}
+          </span>
+          <Show when={props.mission.deadlineAtMs}>{(at) => <span>{timeLeft(at(), Date.now())}</span>}</Show>
+        </div>
+        <RobotLine robot={props.robot} id={props.mission.robot} />
+        <div class="take">
+          <button
+            type="button"
+            class="button"
+            data-testid="mission-take"
+            disabled={!can().ok}
+            aria-describedby={`why-${props.mission.id}`}
+            onClick={() => navigate(`/drive/${props.mission.id}`)}
+          >
+            {["assigned", "active"].includes(props.mission.state) ? "Drive on" : "Take and drive"}
+          </button>
+          <p class="why" id={`why-${props.mission.id}`}>
+            {why()}
+          </p>
+        </div>
+      </div>
+    </article>
+  );
+}
+
+export function MissionsPage(props: { app: AppState }): JSX.Element {
+  const { app } = props;
+  const missions = createData(app, app.api.missions, ["mission", "lease"]);
+  const robots = createData(app, app.api.robots, ["lease"], 3_000);
+  const sorted = createMemo(() => [...(missions.value() ?? [])].sort((a, b) => rank(a) - rank(b)));
+  const ready = createMemo(() => sorted().filter((m) => ["open", "offered"].includes(m.state)).length);
+  const robot = (id: string) => robots.value()?.find((r) => r.id === id) ?? null;
+  return (
+    <>
+      <div class="page-head">
+        <h1>Missions</h1>
+        <Show when={missions.value()}>
+          <p class="dim">{ready() === 1 ? "1 waits for a driver" : `${ready()} wait for a driver`}</p>
+        </Show>
+      </div>
+      <ProblemNote problem={missions.problem() ?? robots.problem()} again={missions.again} />
+      <Show when={missions.value() !== undefined && sorted().length === 0}>
+        <Empty title="No missions yet">
+          When an operator opens one it appears here by itself. You don't need to reload.
+        </Empty>
+      </Show>
+      <div class="cards">
+        <For each={sorted()}>
+          {(mission) => <MissionCard mission={mission} robot={robot(mission.robot)} app={app} />}
+        </For>
+      </div>
+    </>
+  );
+}

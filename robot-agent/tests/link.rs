@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use protocol::signal::channel;
 use protocol::units::{MonoMs, MonoNs};
 use robot_agent::clock;
-use robot_agent::link::{LinkError, LinkEvent, SendError, Session};
+use robot_agent::link::{LinkError, LinkEvent, LinkStats, SendError, Session};
 use robot_agent::media::EncodedFrame;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::{
@@ -212,6 +212,18 @@ impl Robot {
     }
 }
 
+impl Robot {
+    /// Waits until the counters are as wanted.
+    async fn stats(&self, mut wanted: impl FnMut(&LinkStats) -> bool) {
+        let watch = async {
+            while !wanted(&self.session.stats()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(WITHIN, watch).await.expect("the counters stay as they are");
+    }
+}
+
 /// An access unit whose slice is `len` bytes long: what the link does not look at is zero-free filler.
 fn frame(camera: u8, capture: MonoNs, keyframe: bool, len: usize) -> EncodedFrame {
     let mut data = Vec::new();
@@ -234,7 +246,6 @@ async fn frames_of_both_cameras_arrive_and_their_timestamps_lead_back_to_the_cap
     robot.session.send_frame(&frame(0, capture, false, 10));
     assert_eq!(robot.session.stats().frames_dropped, 1, "nothing before a keyframe");
     robot.session.send_frame(&frame(0, capture, true, 5_000));
-    robot.session.send_frame(&frame(1, MonoNs(capture.0 + 5_000_000), true, 100));
 
     let front = driver.frame(0).await;
     assert!(front.len() >= 5, "fragmented: {} packets", front.len());
@@ -247,6 +258,7 @@ async fn frames_of_both_cameras_arrive_and_their_timestamps_lead_back_to_the_cap
     assert_eq!(robot.session.capture_of(0, rtp.wrapping_add(1)), None);
     assert_eq!(robot.session.capture_of(1, rtp), None, "timestamps of another camera");
     assert_eq!(robot.session.capture_of(9, rtp), None);
+    robot.session.send_frame(&frame(1, MonoNs(capture.0 + 5_000_000), true, 100));
     let rear = driver.frame(1).await;
     let seen = robot.session.capture_of(1, rear[0].header.timestamp);
     assert_eq!(seen, Some(MonoMs((capture.0 + 5_000_000) / 1_000_000)));
@@ -261,7 +273,7 @@ async fn frames_of_both_cameras_arrive_and_their_timestamps_lead_back_to_the_cap
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keyframe_requests_and_nacks_reach_the_robot() {
     let mut driver = Driver::new(1).await;
-    let mut robot = Robot::accept(&mut driver, 2).await;
+    let robot = Robot::accept(&mut driver, 2).await;
     assert_eq!(robot.session.cameras(), 1, "as many as the driver asked for");
     robot.session.send_frame(&frame(0, clock::mono_ns(), true, 10));
     let track = driver
@@ -278,12 +290,8 @@ async fn keyframe_requests_and_nacks_reach_the_robot() {
         media_ssrc,
         nacks: nack_pairs_from_sequence_numbers(&[packet.header.sequence_number]),
     };
-    let before = robot.session.stats().keyframes_asked;
     track.write_rtcp(vec![Box::new(nack), Box::new(pli)]).await.unwrap();
-    robot.until(|event| (event == LinkEvent::KeyframeWanted { camera: 0 }).then_some(())).await;
-    let stats = robot.session.stats();
-    assert!(stats.keyframes_asked <= before + 1);
-    assert_eq!(stats.packets_nacked, 1);
+    robot.stats(|stats| stats.keyframes_asked == 1 && stats.packets_nacked == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -339,12 +347,7 @@ async fn what_no_driver_sends_is_dropped_and_counted() {
         })
         .await;
     assert_eq!(estop.as_ref(), [9; 16]);
-    let refused = async {
-        while robot.session.stats().inbound_refused < 5 + 100 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(WITHIN, refused).await.expect("the flood is cut");
+    robot.stats(|stats| stats.inbound_refused >= 5 + 100).await;
     assert_eq!(robot.session.stats().closed_why, None, "and the session lives on");
 }
 
@@ -377,7 +380,8 @@ async fn malformed_offers_are_refused_in_words_and_never_panic() {
     let no_ice = offer.replace("a=ice-ufrag", "a=x-ufrag");
     assert!(refusal(&no_ice).await.to_string().contains("refused"));
     let no_h264 = offer.replace("H264", "H263");
-    assert!(matches!(refusal(&no_h264).await, LinkError::NoH264));
+    let error = refusal(&no_h264).await;
+    assert!(matches!(error, LinkError::NoH264), "{error}");
     let lines: Vec<&str> = offer.lines().collect();
     for cut in (0..lines.len()).step_by(7) {
         let without = lines.iter().enumerate().filter(|(line, _text)| *line != cut);

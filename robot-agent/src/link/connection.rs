@@ -74,7 +74,10 @@ pub(super) async fn answer(
     let channels = channels(connection.as_ref()).await?;
     let offered = RTCSessionDescription::offer(offer.sdp.clone()).map_err(refused)?;
     connection.set_remote_description(offered).await.map_err(refused)?;
-    let answer = connection.create_answer(None).await.map_err(negotiation)?;
+    let answer = connection.create_answer(None).await.map_err(|error| match error {
+        webrtc::error::Error::ErrSenderWithNoCodecs => LinkError::NoH264,
+        other => negotiation(other),
+    })?;
     connection.set_local_description(answer).await.map_err(negotiation)?;
     if tokio::time::timeout(GATHER_WITHIN, gathered.notified()).await.is_err() {
         tracing::warn!("some STUN or TURN server does not answer; going on without its candidates");

@@ -116,8 +116,13 @@ fn fill(text: &str, config: &CameraConfig, bitrate_kbps: u32) -> String {
 fn parse(config: &CameraConfig, text: &str) -> Result<gst::Pipeline, MediaError> {
     let mut context = gst::ParseContext::new();
     let parsed = gst::parse::launch_full(text, Some(&mut context), gst::ParseFlags::FATAL_ERRORS);
-    let mut missing: Vec<String> =
-        context.missing_elements().into_iter().map(|name| name.to_string()).collect();
+    // The list also has elements that are there, but have no such property value.
+    let mut missing: Vec<String> = context
+        .missing_elements()
+        .into_iter()
+        .map(|name| name.to_string())
+        .filter(|name| gst::ElementFactory::find(name).is_none())
+        .collect();
     if !missing.is_empty() {
         missing.sort();
         missing.dedup();

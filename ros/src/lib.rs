@@ -19,3 +19,8 @@ mod outlet;
 pub use config::{Config, ConnectError, DOMAIN_ID_MAX, Topics};
 pub use intake::TopicHealth;
 pub use outlet::{PublishError, Sent};
+
+/// The example in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

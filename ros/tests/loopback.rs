@@ -59,8 +59,7 @@ fn every_topic_crosses_both_ways() {
     let (to_robot, at_robot) = sync_channel(64);
     let (to_agent, at_agent) = sync_channel(64);
     let robot = RobotSide::connect(&Config::new(domain_id, "test_robot"), move |twist, arrived| {
-        // The test may have ended.
-        to_robot.try_send((twist, arrived)).ok();
+        to_robot.try_send((twist, arrived)).ok(); // The test may have ended.
     })
     .unwrap();
     let base = Base::connect(&Config::new(domain_id, "test_agent"), move |message, arrived| {
@@ -95,6 +94,34 @@ fn every_topic_crosses_both_ways() {
     assert_eq!(base.command_subscribers(), 1);
     assert_eq!(base.commands_sent().failed, 0);
     assert!(robot.health()[0].received > 0);
+}
+
+#[test]
+fn a_robot_that_restarts_is_found_again() {
+    let domain_id = fresh_domain();
+    let (to_agent, at_agent) = sync_channel(64);
+    let base = Base::connect(&Config::new(domain_id, "test_agent"), move |message, _| {
+        to_agent.try_send(message).ok();
+    })
+    .unwrap();
+    for latitude in [1.0, 2.0, 3.0] {
+        let (to_robot, at_robot) = sync_channel(64);
+        let robot = RobotSide::connect(&Config::new(domain_id, "test_robot"), move |twist, _| {
+            to_robot.try_send(twist).ok();
+        })
+        .unwrap();
+        let (mut fix_arrived, mut command_arrived) = (false, false);
+        until("the restarted robot, both ways", || {
+            robot.publish_fix(NavSatFix { latitude, ..NavSatFix::default() }).unwrap();
+            base.command(latitude, 0.0).unwrap();
+            fix_arrived |= matches!(
+                at_agent.recv_timeout(TICK),
+                Ok(Inbound::Fix(fix)) if fix.latitude == latitude
+            );
+            command_arrived |= at_robot.try_recv() == Ok(Twist::planar(latitude, 0.0));
+            fix_arrived && command_arrived
+        });
+    }
 }
 
 #[test]

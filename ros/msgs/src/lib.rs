@@ -32,5 +32,10 @@ mod sealed {
     pub trait Sealed {}
 }
 
+/// The example in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 mod tests;

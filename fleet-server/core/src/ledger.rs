@@ -141,6 +141,7 @@ pub struct Ledger {
     balances: BTreeMap<Account, i64>,
     made: BTreeMap<TransferId, (u64, Hash)>,
     used: BTreeSet<MissionId>,
+    earned: BTreeMap<Account, u64>,
     entries: u64,
     head: Hash,
 }
@@ -159,6 +160,11 @@ impl Ledger {
     /// Every account that was ever touched, in order.
     pub fn balances(&self) -> impl Iterator<Item = (&Account, i64)> {
         self.balances.iter().map(|(account, &balance)| (account, balance))
+    }
+
+    /// What was ever settled to an account, whatever has left it since.
+    pub fn earned(&self, account: &Account) -> u64 {
+        self.earned.get(account).copied().unwrap_or(0)
     }
 
     /// How many entries the journal has; the next one gets this number.
@@ -217,6 +223,12 @@ impl Ledger {
         }
         if let Some(mission) = transfer.mission {
             self.used.insert(mission);
+        }
+        if transfer.kind == Kind::Settle {
+            for leg in &transfer.legs {
+                let earned = self.earned.entry(leg.to).or_default();
+                *earned = earned.saturating_add(leg.amount);
+            }
         }
         self.made.insert(transfer.id, (entry.seq, entry::content_hash(transfer)));
         self.entries = self.entries.saturating_add(1);

@@ -6,7 +6,6 @@ use protocol::api::OwnerShare;
 use protocol::ids::{MissionId, TransferId};
 use protocol::mission::Checkpoint;
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 /// Longest name of a person, robot or mission, in characters.
 pub const NAME_MAX: usize = 60;
@@ -111,6 +110,7 @@ mod tests {
     use super::*;
     use protocol::ids::OwnerId;
     use protocol::units::GeoPoint;
+    use uuid::Uuid;
 
     #[test]
     fn names() {

@@ -53,6 +53,7 @@ fn fund_then_settle_pays_everybody() {
     assert_eq!(ledger.balance(&Account::Pilot(did(1))), 70);
     assert_eq!(ledger.balance(&Account::Owner(owner)), 20);
     assert_eq!(ledger.balance(&escrow), 0);
+    assert_eq!(ledger.earned(&Account::Operator), 10);
 }
 
 #[test]

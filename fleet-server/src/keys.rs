@@ -1,0 +1,39 @@
+//! Key files.
+
+use anyhow::{Context, Result, anyhow};
+use protocol::keys::PrivateKey;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Reads the key in `path`, or makes one, readable by its owner only.
+pub(crate) fn load_or_make(path: &Path) -> Result<PrivateKey> {
+    match fs::read_to_string(path) {
+        Ok(pem) => {
+            PrivateKey::from_pem(&pem).with_context(|| format!("reading {}", path.display()))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => make(path),
+        Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+    }
+}
+
+fn make(path: &Path) -> Result<PrivateKey> {
+    let key = PrivateKey::generate().map_err(|error| anyhow!("making a key: {error}"))?;
+    // Written beside and renamed: a crash leaves a whole key or none.
+    let part = path.with_extension("part");
+    let write = || -> std::io::Result<()> {
+        if let Err(error) = fs::remove_file(&part)
+            && error.kind() != ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+        file.write_all(key.to_pem().as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&part, path)
+    };
+    write().with_context(|| format!("writing {}", path.display()))?;
+    tracing::info!("made {} for {}", path.display(), key.did());
+    Ok(key)
+}

@@ -1,0 +1,217 @@
+//! Principals, invitations, owners, enrolments, deposits.
+
+use crate::auth::{check_signature, code_key, random_hex};
+use crate::events::Changed;
+use crate::model::{Enrolment, Invitation, LeasePage, Owner, Principal, Robot};
+use crate::problems::{Refused, Result};
+use crate::txn::Txn;
+use axum::http::StatusCode;
+use fleet_core::account::Account;
+use fleet_core::ledger::{Kind, Leg, Plan, Transfer};
+use fleet_core::registry;
+use protocol::api::{
+    AcceptEnrolment, AcceptInvitation, Enrolled, OwnerShare, Role, enrolment_bytes,
+    invitation_bytes,
+};
+use protocol::ids::{OwnerId, RobotId, TransferId};
+use protocol::keys::Did;
+use protocol::problem::code;
+use protocol::units::WallMs;
+use uuid::Uuid;
+
+/// How long an invitation or an enrolment code can be used.
+const CODE_MS: u64 = 7 * 86_400_000;
+
+/// Makes a single-use invitation; gives its code, which is not stored.
+pub(crate) async fn invite(
+    tx: &mut Txn<'_>,
+    by: &Principal,
+    role: Role,
+    name: Option<String>,
+    owner: Option<OwnerId>,
+) -> Result<(String, Invitation)> {
+    if role == Role::Robot {
+        return Err(Refused::bad_request("a robot is enrolled, not invited: POST /v1/enrolments"));
+    }
+    if let Some(name) = &name {
+        registry::check_name(name)?;
+    }
+    if let Some(owner) = owner {
+        tx.need::<Owner>(owner, "owner").await?;
+    }
+    let code = random_hex::<16>()?;
+    let invitation = Invitation {
+        code_sha256: code_key(&code),
+        role,
+        name,
+        owner,
+        invited_by: by.name.clone(),
+        expires_at: WallMs(tx.now.0.saturating_add(CODE_MS)),
+        used_by: None,
+    };
+    tx.put(&invitation)?;
+    Ok((code, invitation))
+}
+
+/// Registers the key that accepts an invitation.
+pub(crate) async fn accept_invitation(
+    tx: &mut Txn<'_>,
+    code: &str,
+    accept: AcceptInvitation,
+) -> Result<Principal> {
+    registry::check_name(&accept.name)?;
+    check_signature(&accept.did, &invitation_bytes(code), &accept.signature)?;
+    let mut invitation = tx.get::<Invitation>(code_key(code)).await?.ok_or_else(unknown_code)?;
+    usable(invitation.expires_at, invitation.used_by.as_ref(), tx.now)?;
+    if tx.get::<Principal>(accept.did).await?.is_some() {
+        return Err(Refused::conflict("this key is registered already; sign in with it"));
+    }
+    invitation.used_by = Some(accept.did);
+    tx.put(&invitation)?;
+    let owner = match (invitation.role, invitation.owner) {
+        (Role::Owner, Some(id)) => {
+            let mut owner = tx.need::<Owner>(id, "owner").await?;
+            owner.did = Some(accept.did);
+            tx.put(&owner)?;
+            Some(id)
+        }
+        (Role::Owner, None) => Some(add_owner(tx, accept.name.clone(), Some(accept.did)).await?.id),
+        _ => None,
+    };
+    let principal = Principal {
+        did: accept.did,
+        role: invitation.role,
+        name: accept.name,
+        robot: None,
+        owner,
+        created_at: tx.now,
+    };
+    tx.put(&principal)?;
+    Ok(principal)
+}
+
+/// Writes an owner down.
+pub(crate) async fn add_owner(tx: &mut Txn<'_>, name: String, did: Option<Did>) -> Result<Owner> {
+    registry::check_name(&name)?;
+    let owner = Owner { id: OwnerId::new(Uuid::now_v7()), name, did };
+    tx.put(&owner)?;
+    Ok(owner)
+}
+
+/// Makes a single-use code with which a robot enrols.
+pub(crate) async fn order_enrolment(
+    tx: &mut Txn<'_>,
+    robot: RobotId,
+    name: String,
+    owners: Vec<OwnerShare>,
+) -> Result<(String, Enrolment)> {
+    registry::check_name(&name)?;
+    registry::check_shares(&owners)?;
+    for share in &owners {
+        tx.need::<Owner>(share.owner, "owner").await?;
+    }
+    let code = random_hex::<16>()?;
+    let enrolment = Enrolment {
+        code_sha256: code_key(&code),
+        robot,
+        name,
+        owners,
+        expires_at: WallMs(tx.now.0.saturating_add(CODE_MS)),
+        used_by: None,
+    };
+    tx.put(&enrolment)?;
+    Ok((code, enrolment))
+}
+
+/// Enrols a robot. The same robot with the same code gets the same answer: the first may have been lost.
+pub(crate) async fn accept_enrolment(
+    tx: &mut Txn<'_>,
+    code: &str,
+    accept: AcceptEnrolment,
+) -> Result<Enrolled> {
+    check_signature(&accept.did, &enrolment_bytes(code), &accept.signature)?;
+    let mut enrolment = tx.get::<Enrolment>(code_key(code)).await?.ok_or_else(unknown_code)?;
+    let enrolled = Enrolled {
+        robot: enrolment.robot.clone(),
+        fleet_did: tx.fleet.did,
+        zenoh_endpoint: tx.fleet.config.zenoh_public.clone(),
+    };
+    if enrolment.used_by == Some(accept.did) {
+        return Ok(enrolled);
+    }
+    usable(enrolment.expires_at, enrolment.used_by.as_ref(), tx.now)?;
+    let known = tx.get::<Principal>(accept.did).await?;
+    if known.is_some_and(|known| known.robot.as_ref() != Some(&enrolment.robot)) {
+        return Err(Refused::conflict(
+            "this key is registered already; make a new one for this robot",
+        ));
+    }
+    let before = tx.get::<Robot>(&enrolment.robot).await?;
+    if let Some(old) = before.as_ref().filter(|old| old.did != accept.did) {
+        // The old key no longer speaks for the robot.
+        if let Some(principal) = tx.get::<Principal>(old.did).await? {
+            tx.remove(&principal);
+        }
+        require_undriven(tx, &enrolment.robot).await?;
+    }
+    enrolment.used_by = Some(accept.did);
+    tx.put(&enrolment)?;
+    let robot = Robot {
+        id: enrolment.robot.clone(),
+        name: enrolment.name.clone(),
+        did: accept.did,
+        owners: enrolment.owners.clone(),
+        enrolled_at: tx.now,
+        manifest_head: before.filter(|old| old.did == accept.did).and_then(|old| old.manifest_head),
+    };
+    tx.put(&robot)?;
+    tx.put(&Principal {
+        did: accept.did,
+        role: Role::Robot,
+        name: robot.name.clone(),
+        robot: Some(robot.id.clone()),
+        owner: None,
+        created_at: tx.now,
+    })?;
+    tx.changed(Changed::Robot(robot.id.clone()));
+    tx.then(move |fleet| fleet.live.enrolled(robot.id, robot.did));
+    Ok(enrolled)
+}
+
+/// Puts money in.
+pub(crate) fn deposit(
+    tx: &mut Txn<'_>,
+    id: TransferId,
+    amount: u64,
+    memo: String,
+) -> Result<(bool, i64)> {
+    let legs = vec![Leg { from: Account::External, to: Account::Operator, amount }];
+    let plan = tx.transfer(&Transfer { id, kind: Kind::Deposit, mission: None, legs, memo })?;
+    let before = tx.ledger().balance(&Account::Operator);
+    Ok(match plan {
+        Plan::New(_) => (true, before.saturating_add(i64::try_from(amount).unwrap_or(i64::MAX))),
+        Plan::Already(_) => (false, before),
+    })
+}
+
+async fn require_undriven(tx: &mut Txn<'_>, robot: &RobotId) -> Result<()> {
+    let page = tx.get::<LeasePage>(robot).await?;
+    if page.is_some_and(|page| page.page.live(tx.now).is_some()) {
+        return Err(Refused::wrong_state("the robot is being driven; enrol it again afterwards"));
+    }
+    Ok(())
+}
+
+fn unknown_code() -> Refused {
+    let detail = "this code was never given out; check it, or ask for a new one";
+    Refused::new(StatusCode::NOT_FOUND, code::BAD_CODE, detail)
+}
+
+fn usable(expires_at: WallMs, used_by: Option<&Did>, now: WallMs) -> Result<()> {
+    let detail = match used_by {
+        Some(_) => "this code was used already; ask for a new one",
+        None if now >= expires_at => "this code has expired; ask for a new one",
+        None => return Ok(()),
+    };
+    Err(Refused::new(StatusCode::GONE, code::BAD_CODE, detail))
+}

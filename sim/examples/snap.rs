@@ -16,9 +16,10 @@ fn main() {
     let mut s = Scene::of(&w2);
     if a.len() >= 3 { s.pose = Pose { x: a[0], y: a[1], heading_rad: a[2].to_radians() }; }
     r.draw(&s, &mut buf);
-    let t = std::time::Instant::now();
-    for _ in 0..30 { r.draw(&s, &mut buf); }
-    println!("frame {:?}", t.elapsed() / 30);
+    let cpu = || { let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime); t.tv_sec as f64 * 1e3 + t.tv_nsec as f64 / 1e6 };
+    let t = cpu();
+    for _ in 0..60 { r.draw(&s, &mut buf); }
+    println!("frame cpu ms {:?}", (cpu() - t) / 60.0);
     let rgb = to_rgb(p, &buf);
     let f = std::fs::File::create("/tmp/snap.png").unwrap();
     let mut e = png::Encoder::new(f, 1280, 720);

@@ -11,6 +11,7 @@ pub mod people;
 pub mod render;
 pub mod rng;
 pub mod route;
+pub mod sensors;
 pub mod world;
 
 pub use base::Command;

@@ -1,7 +1,7 @@
 //! The world: the city, the people and the robot, moved on by [`World::step`] alone.
 
 use crate::base::{Base, Command, Motion, ROBOT_RADIUS_M};
-use crate::city::{self, City, EXTENT, KERB_HEIGHT_M};
+use crate::city::{self, City, EXTENT, Fixture, KERB_HEIGHT_M, Rect};
 use crate::people::{self, PERSON_RADIUS_M, Person, Seen};
 use crate::rng::Rng;
 use crate::route;
@@ -160,23 +160,17 @@ impl World {
         hash ^ self.collisions.rotate_left(32) ^ self.steps
     }
 
-    /// How far a horizontal ray from (x, y) goes before it meets something that a laser sees, at most `far_m`.
-    pub fn ray_m(&self, x: f64, y: f64, direction_rad: f64, far_m: f64) -> f64 {
-        let (dy, dx) = direction_rad.sin_cos();
-        let mut nearest = far_m;
-        for building in &self.city.buildings {
-            nearest = building.rect.ray(x, y, dx, dy).unwrap_or(far_m).min(nearest);
+    /// What a laser at the robot may see within `far_m`.
+    pub fn near(&self, far_m: f64) -> Near {
+        let (x, y) = (self.pose.x, self.pose.y);
+        let close = |gap: (f64, f64)| gap.0.hypot(gap.1) < far_m;
+        let buildings = self.city.buildings.iter().map(|b| b.rect);
+        let people = self.people.iter().map(|p| (p.x, p.y));
+        Near {
+            walls: buildings.filter(|r| close(r.gap(x, y))).collect(),
+            fixtures: self.city.fixtures.iter().filter(|f| close(f.gap(x, y))).copied().collect(),
+            people: people.filter(|(px, py)| close((px - x, py - y))).collect(),
         }
-        for fixture in &self.city.fixtures {
-            if (fixture.x - x).abs() < far_m + 2.5 && (fixture.y - y).abs() < far_m + 2.5 {
-                nearest = fixture.ray(x, y, dx, dy).unwrap_or(far_m).min(nearest);
-            }
-        }
-        for p in &self.people {
-            let hit = city::disc_ray(p.x, p.y, PERSON_RADIUS_M, x, y, dx, dy);
-            nearest = hit.unwrap_or(far_m).min(nearest);
-        }
-        nearest
     }
 
     fn drive(&mut self, dt_s: f64, motion: Motion) {
@@ -266,6 +260,28 @@ impl World {
             .chain(people)
             .map(|(dx, dy)| dx.hypot(dy) - ROBOT_RADIUS_M)
             .fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// The solid things around a place: what rays are cast against.
+#[derive(Debug, Clone)]
+pub struct Near {
+    walls: Vec<Rect>,
+    fixtures: Vec<Fixture>,
+    people: Vec<(f64, f64)>,
+}
+
+impl Near {
+    /// How far a horizontal ray goes before it meets something, at most `far_m`. Kerbs are too low to be met.
+    pub fn ray_m(&self, x: f64, y: f64, direction_rad: f64, far_m: f64) -> f64 {
+        let (dy, dx) = direction_rad.sin_cos();
+        let walls = self.walls.iter().filter_map(|r| r.ray(x, y, dx, dy));
+        let fixtures = self.fixtures.iter().filter_map(|f| f.ray(x, y, dx, dy));
+        let people = self
+            .people
+            .iter()
+            .filter_map(|(px, py)| city::disc_ray(*px, *py, PERSON_RADIUS_M, x, y, dx, dy));
+        walls.chain(fixtures).chain(people).fold(far_m, f64::min)
     }
 }
 

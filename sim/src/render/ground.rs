@@ -339,11 +339,11 @@ fn slabs(u: f32, v: f32) -> Rgb {
     let tint = 0.90 + 0.17 * hash((su.floor() as i32).rem_euclid(4), row as i32, 21);
     let grit = 0.93 + 0.14 * grain(u, v, 512, 22);
     let stain = 0.90 + 0.2 * clouds(u * 5.0, v * 5.0, 5, 4, 23);
-    let spot = if noise(u * 40.0, v * 40.0, 40, 24) > 0.93 { 0.8 } else { 1.0 };
+    let spot = if noise(u * 90.0, v * 90.0, 90, 24) > 0.95 { 0.88 } else { 1.0 };
     let c = scale(rgb(190, 184, 172), tint * grit * stain * spot);
-    if edge < 0.012 {
+    if edge < 0.009 {
         mix(scale(c, 0.45), rgb(84, 80, 70), 0.4)
-    } else if edge < 0.026 {
+    } else if edge < 0.020 {
         scale(c, 0.9)
     } else {
         c

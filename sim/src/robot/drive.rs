@@ -1,0 +1,208 @@
+//! The real-time loop: 200 steps a second, sensors at their rates.
+
+use super::Shared;
+use super::clock;
+use super::options::Settings;
+use super::records::{Records, Stats, TraceLine};
+use anyhow::Context;
+use ros_bridge::Config;
+use ros_bridge::base::RobotSide;
+use sim::sensors::Sensors;
+use sim::world::STEP_S;
+use sim::{Command, Scene, World};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+const STEP_NS: u64 = 5_000_000;
+/// A loop that was held up for longer than this does not catch up: the world stood still meanwhile.
+const CATCH_UP_NS: u64 = 500_000_000;
+/// Commands that wait for their step. More than a loop that catches up can need; the oldest give way.
+const WAITING_MAX: usize = 64;
+/// Slower than this is at rest, in m/s.
+const REST_MPS: f64 = 0.005;
+
+/// A command and when it arrived.
+#[derive(Debug, Clone, Copy)]
+struct Arrived {
+    at_ns: u64,
+    command: Command,
+}
+
+type Waiting = Arc<Mutex<VecDeque<Arrived>>>;
+
+struct Drive<'a> {
+    world: World,
+    sensors: Sensors,
+    ros: RobotSide,
+    waiting: Waiting,
+    shared: &'a Shared,
+    records: Records,
+    last_command: Option<Arrived>,
+    commands: u64,
+    at_rest_since_ns: Option<u64>,
+    lost_ns: u64,
+    /// Wall clock less monotonic clock, for header stamps.
+    wall_offset_ns: u64,
+    publish_failed: bool,
+}
+
+/// Runs the robot until it is told to stop.
+pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow::Result<()> {
+    let records = Records::open(settings.stats.as_deref(), settings.trace.as_deref())?;
+    let waiting = Waiting::default();
+    let incoming = Arc::clone(&waiting);
+    let config = Config::new(settings.ros_domain, "sim_robot");
+    let ros = RobotSide::connect(&config, move |twist, arrived| {
+        let command =
+            Command { linear_mps: twist.linear.x, angular_radps: twist.angular.z };
+        let mut queue = incoming.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.len() >= WAITING_MAX {
+            queue.pop_front();
+        }
+        queue.push_back(Arrived { at_ns: arrived.0, command });
+    })
+    .context("could not join ROS 2")?;
+    let now = clock::mono_ns();
+    let mut drive = Drive {
+        sensors: Sensors::new(settings.seed),
+        world,
+        ros,
+        waiting,
+        shared,
+        records,
+        last_command: None,
+        commands: 0,
+        at_rest_since_ns: Some(now),
+        lost_ns: 0,
+        wall_offset_ns: 0,
+        publish_failed: false,
+    };
+    drive.write_stats(now)?;
+    tracing::info!(seed = settings.seed, domain = settings.ros_domain, "ready");
+    drive.pace(now)
+}
+
+impl Drive<'_> {
+    fn pace(&mut self, start_ns: u64) -> anyhow::Result<()> {
+        let mut next = start_ns + STEP_NS;
+        while !self.shared.stopping() {
+            clock::sleep_until(next);
+            let now = clock::mono_ns();
+            self.wall_offset_ns = clock::wall_ns().saturating_sub(now);
+            if now.saturating_sub(next) > CATCH_UP_NS {
+                let lost = now - next;
+                // The watchdog runs on real time, held up or not.
+                self.world.base.command_age_s += lost as f64 * 1e-9;
+                self.lost_ns += lost;
+                next = now;
+                tracing::warn!(lost_ms = lost / 1_000_000, "held up; the world stood still");
+            }
+            while next <= now {
+                self.step(next)?;
+                next += STEP_NS;
+            }
+            self.shared.show(Scene::of(&self.world));
+        }
+        self.write_stats(clock::mono_ns())
+    }
+
+    /// One step, which ends at `at_ns`, with whatever is due after it.
+    fn step(&mut self, at_ns: u64) -> anyhow::Result<()> {
+        let command = self.newest_command(at_ns);
+        self.world.step(STEP_S, command);
+        self.sensors.step(STEP_S, &self.world);
+        if self.world.speed_mps.abs() > REST_MPS {
+            self.at_rest_since_ns = None;
+        } else if self.at_rest_since_ns.is_none() {
+            self.at_rest_since_ns = Some(at_ns);
+        }
+        let n = self.world.steps;
+        self.publish(n, at_ns + self.wall_offset_ns);
+        if n % 2 == 0 {
+            let linear = self.last_command.map_or(0.0, |c| c.command.linear_mps);
+            let age = self.last_command.map(|c| at_ns.saturating_sub(c.at_ns) / 1_000_000);
+            self.records.trace(&TraceLine {
+                mono_ms: at_ns / 1_000_000,
+                speed_mps: self.world.speed_mps,
+                cmd_linear: linear,
+                cmd_age_ms: age,
+            })?;
+        }
+        if n % 40 == 0 {
+            self.write_stats(at_ns)?;
+        }
+        Ok(())
+    }
+
+    /// The newest command that had arrived by `at_ns`; older ones are overtaken.
+    fn newest_command(&mut self, at_ns: u64) -> Option<Command> {
+        let mut newest = None;
+        let mut queue = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        while queue.front().is_some_and(|c| c.at_ns <= at_ns) {
+            newest = queue.pop_front();
+            self.commands += 1;
+        }
+        if let Some(arrived) = newest {
+            self.last_command = Some(arrived);
+        }
+        newest.map(|c| c.command)
+    }
+
+    /// Sends what is due after step `n`: rates are whole divisions of 200 Hz, spread so that few fall together.
+    fn publish(&mut self, n: u64, stamp_ns: u64) {
+        let (world, sensors, ros) = (&self.world, &mut self.sensors, &self.ros);
+        let mut results = Vec::new();
+        if n % 2 == 1 {
+            results.push(ros.publish_imu(sensors.imu(world, stamp_ns)));
+        }
+        if n % 4 == 0 {
+            results.push(ros.publish_odometry(sensors.odometry(world, stamp_ns)));
+        }
+        if n % 4 == 2 {
+            results.push(ros.publish_wheels(sensors.wheels(world, stamp_ns)));
+        }
+        if n % 20 == 6 {
+            results.push(ros.publish_scan(sensors.scan(world, stamp_ns)));
+        }
+        if n % 40 == 10 {
+            results.push(ros.publish_fix(sensors.fix(world, 0.2, stamp_ns)));
+        }
+        if n % 200 == 14 {
+            results.push(ros.publish_battery(sensors.battery(world, stamp_ns)));
+        }
+        let failed = results.into_iter().find_map(Result::err);
+        if let (Some(error), false) = (&failed, self.publish_failed) {
+            // Said once for a run of failures; sensors are sent again anyway.
+            tracing::warn!("a sensor message was not sent: {error}");
+        }
+        self.publish_failed = failed.is_some();
+    }
+
+    fn write_stats(&self, at_ns: u64) -> anyhow::Result<()> {
+        let (w, position) = (&self.world, self.world.position());
+        let frames = self.shared.frames().clone();
+        self.records.stats(&Stats {
+            mono_ms: at_ns / 1_000_000,
+            distance_m: w.distance_m,
+            collisions: w.collisions,
+            kerb_bumps: w.kerb_bumps,
+            speed_mps: w.speed_mps,
+            max_speed: w.speed_top_mps,
+            x: w.pose.x,
+            y: w.pose.y,
+            heading: w.pose.heading_rad,
+            lat_deg: position.lat_deg,
+            lon_deg: position.lon_deg,
+            at_rest_since_ms: self.at_rest_since_ns.map(|ns| ns / 1_000_000),
+            last_cmd_vel_ms: self.last_command.map(|c| c.at_ns / 1_000_000),
+            commands: self.commands,
+            cmd_timeouts: w.base.timeouts,
+            battery: w.charge(),
+            front_frames: frames.front.count,
+            rear_frames: frames.rear.count,
+            render_ms_p50: frames.front.draw_ms_p50(),
+            rear_render_ms_p50: frames.rear.draw_ms_p50(),
+            lost_ms: self.lost_ns / 1_000_000,
+        })
+    }
+}

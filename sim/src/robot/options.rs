@@ -1,0 +1,242 @@
+//! Command line and configuration file.
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use serde::Deserialize;
+use sim::CameraModel;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// A simulated sidewalk robot in a city block.
+///
+/// It joins a ROS 2 domain as a robot's base does: obeys /cmd_vel, publishes /odom, /imu, /fix, /battery_state, /scan
+/// and /joint_states. Its cameras are I420 frames in shared memory, one socket each; read one with
+///
+///   gst-launch-1.0 shmsrc socket-path=SOCK is-live=true do-timestamp=true
+///     ! video/x-raw,format=I420,width=1280,height=720,framerate=30/1 ! videoconvert ! autovideosink
+///
+/// A value comes from the flag, else from the environment, else from the configuration file, else from the default.
+/// SIGINT and SIGTERM end it.
+#[derive(Debug, Parser)]
+#[command(name = "sim-robot", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) task: Option<Task>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// Tasks that need neither ROS nor cameras.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Print the demo's route as JSON.
+    ///
+    /// An array of checkpoints in driving order, as a mission takes them:
+    ///
+    ///   [{"position":{"lat_deg":52.5,"lon_deg":13.4},"radius_m":2.5,"dwell_ms":300}, …]
+    ///
+    /// The robot starts at x = 72, y = 17 (metres east and north of 52.5205, 13.4095) heading 0 (due east); the first
+    /// checkpoint lies 12 m straight ahead.
+    Route {
+        /// Seed of the world.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Write one picture as PNG.
+    Snapshot(SnapshotArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotArgs {
+    /// Seed of the world.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Pose of the robot: metres east, metres north, degrees counter-clockwise from east. The start, when left out.
+    #[arg(long, value_name = "X,Y,HEADING", value_delimiter = ',', allow_hyphen_values = true)]
+    pub(crate) at: Vec<f64>,
+    /// Let the people walk for so many seconds first.
+    #[arg(long, default_value_t = 3.0)]
+    pub(crate) after_s: f64,
+    /// Which camera.
+    #[arg(long, default_value = "front", value_parser = ["front", "rear"])]
+    pub(crate) camera: String,
+    /// Size of the picture.
+    #[arg(long, value_name = "WxH")]
+    pub(crate) size: Option<Size>,
+    /// Where to write it.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+}
+
+/// Width and height, both even.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Size {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |part: &str| part.parse::<usize>().ok();
+        let size = text.split_once('x').and_then(|(w, h)| Some((number(w)?, number(h)?)));
+        match size {
+            Some((width, height))
+                if width % 4 == 0
+                    && height % 2 == 0
+                    && (64..=3840).contains(&width)
+                    && (36..=2160).contains(&height) =>
+            {
+                Ok(Self { width, height })
+            }
+            _ => Err(format!(
+                "\"{text}\" is not a picture size: write WIDTHxHEIGHT, for example 640x360; \
+                 width a multiple of 4 from 64 to 3840, height even from 36 to 2160"
+            )),
+        }
+    }
+}
+
+impl TryFrom<String> for Size {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+#[derive(Debug, Args, Deserialize, Default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct RunArgs {
+    /// TOML file with any of the options below, named as here without the dashes in front.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+    /// Seed of the world: city, people and noise [default: 1]
+    #[arg(long, env = "SIM_ROBOT_SEED")]
+    seed: Option<u64>,
+    /// DDS domain [default: 0]
+    #[arg(long, env = "ROS_DOMAIN_ID")]
+    ros_domain: Option<u16>,
+    /// Socket of the front camera; no front camera when left out.
+    #[arg(long, value_name = "SOCK", env = "SIM_ROBOT_CAMERA_FRONT")]
+    camera_front: Option<PathBuf>,
+    /// Socket of the rear camera; no rear camera when left out.
+    #[arg(long, value_name = "SOCK", env = "SIM_ROBOT_CAMERA_REAR")]
+    camera_rear: Option<PathBuf>,
+    /// Size of the front camera's pictures [default: 1280x720]
+    #[arg(long, value_name = "WxH")]
+    front_size: Option<Size>,
+    /// Frames a second of the front camera [default: 30]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=120))]
+    front_fps: Option<u32>,
+    /// Size of the rear camera's pictures [default: 640x360]
+    #[arg(long, value_name = "WxH")]
+    rear_size: Option<Size>,
+    /// Frames a second of the rear camera [default: 15]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=120))]
+    rear_fps: Option<u32>,
+    /// Write the truth about the robot into this file, five times a second.
+    #[arg(long, value_name = "FILE")]
+    stats: Option<PathBuf>,
+    /// Append speed and command age to this file as JSON lines, a hundred times a second.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Draw the time into the corner of the front picture (see sim/README.md).
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    stamp: Option<bool>,
+}
+
+/// One camera to run.
+#[derive(Debug, Clone)]
+pub(crate) struct CameraSettings {
+    pub(crate) name: &'static str,
+    pub(crate) socket: PathBuf,
+    pub(crate) model: CameraModel,
+    pub(crate) stamp: bool,
+}
+
+/// What was asked for, with all defaults filled in.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) seed: u64,
+    pub(crate) ros_domain: u16,
+    pub(crate) cameras: Vec<CameraSettings>,
+    pub(crate) stats: Option<PathBuf>,
+    pub(crate) trace: Option<PathBuf>,
+}
+
+fn sized(mut model: CameraModel, size: Option<Size>, fps: Option<u32>) -> CameraModel {
+    if let Some(size) = size {
+        (model.width, model.height) = (size.width, size.height);
+    }
+    model.fps = fps.unwrap_or(model.fps);
+    model
+}
+
+impl RunArgs {
+    /// Joins the configuration file and the defaults to what the command line and the environment said.
+    pub(crate) fn resolve(self) -> anyhow::Result<Settings> {
+        let file = match &self.config {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("could not read {}", path.display()))?;
+                toml::from_str(&text).with_context(|| format!("in {}", path.display()))?
+            }
+            None => Self::default(),
+        };
+        Ok(self.over(file))
+    }
+
+    fn over(self, file: Self) -> Settings {
+        let stamp = self.stamp.or(file.stamp).unwrap_or(false);
+        let front = sized(
+            CameraModel::FRONT,
+            self.front_size.or(file.front_size),
+            self.front_fps.or(file.front_fps),
+        );
+        let rear = sized(
+            CameraModel::REAR,
+            self.rear_size.or(file.rear_size),
+            self.rear_fps.or(file.rear_fps),
+        );
+        let mut cameras = Vec::new();
+        if let Some(socket) = self.camera_front.or(file.camera_front) {
+            cameras.push(CameraSettings { name: "front", socket, model: front, stamp });
+        }
+        if let Some(socket) = self.camera_rear.or(file.camera_rear) {
+            cameras.push(CameraSettings { name: "rear", socket, model: rear, stamp: false });
+        }
+        Settings {
+            seed: self.seed.or(file.seed).unwrap_or(1),
+            ros_domain: self.ros_domain.or(file.ros_domain).unwrap_or(0),
+            cameras,
+            stats: self.stats.or(file.stats),
+            trace: self.trace.or(file.trace),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let file: RunArgs = toml::from_str("seed = 7\nfront-size = \"640x360\"").unwrap();
+        let args = Cli::parse_from(["sim-robot", "--seed", "9", "--camera-front", "a.sock"]).run;
+        let settings = args.over(file);
+        assert_eq!(settings.seed, 9);
+        assert_eq!(settings.cameras[0].model.width, 640);
+        assert_eq!(settings.cameras[0].model.fps, 30);
+    }
+
+    #[test]
+    fn unknown_keys_and_odd_sizes_are_refused() {
+        assert!(toml::from_str::<RunArgs>("sed = 7").is_err());
+        assert!("641x360".parse::<Size>().is_err());
+        assert!("640".parse::<Size>().is_err());
+    }
+}

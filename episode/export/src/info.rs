@@ -1,0 +1,91 @@
+//! What `episode info` prints.
+
+use episode::Report;
+use std::fmt::Write;
+
+/// An episode on one screen.
+pub fn text(report: &Report) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    render(&mut out, report).ok();
+    out
+}
+
+fn render(out: &mut String, report: &Report) -> std::fmt::Result {
+    let Some(facts) = &report.episode else {
+        return writeln!(out, "not an episode that can be trusted\n\n{report}");
+    };
+    writeln!(out, "{}", facts.id)?;
+    let mut line = |name: &str, value: String| writeln!(out, "  {name:<10} {value}");
+    line("robot", format!("{}  {}", facts.robot, facts.robot_did))?;
+    let kind = match facts.driver.kind {
+        protocol::lease::DriverKind::Pilot => "person",
+        protocol::lease::DriverKind::Agent => "program",
+    };
+    let word = if facts.driver_signed { "signed by the driver" } else { "attested by the relay" };
+    line("driver", format!("{}  ({kind}, {word})", facts.driver.did))?;
+    match &facts.mission {
+        Some(mission) => line("mission", format!("{}  {}", mission.name, mission.id))?,
+        None => line("mission", "none".into())?,
+    }
+    line("ended", format!("{}, epoch {}", facts.ended_why, facts.epoch))?;
+    if let Some(summary) = &report.summary {
+        let minutes = (summary.duration_s / 60.0).floor();
+        let seconds = summary.duration_s - minutes * 60.0;
+        line("duration", format!("{minutes:.0} min {seconds:.1} s"))?;
+        line("distance", format!("{:.1} m", summary.distance_m))?;
+        line("latency", latency(summary.loop_latency_ms_p50, summary.loop_latency_ms_p99))?;
+        line("messages", format!("{}, {} dropped", summary.messages, summary.dropped))?;
+    }
+    if let Some(receipts) = &report.receipts {
+        line(
+            "receipts",
+            format!(
+                "{} cover {} of {} drive packets",
+                receipts.summary.receipts,
+                receipts.summary.packets_covered,
+                receipts.summary.packets_recorded
+            ),
+        )?;
+    }
+    if let Some(loss) = &facts.loss {
+        line("LOSS", loss.why.clone())?;
+        for file in &loss.files {
+            let lost = file.messages_lost.map_or("unknown".to_owned(), |lost| lost.to_string());
+            line("", format!("{}: {} bytes, messages: {lost}", file.name, file.bytes_lost))?;
+        }
+    }
+    writeln!(out)?;
+    for file in &report.files {
+        channels(out, file, report)?;
+    }
+    writeln!(out, "\n{report}")
+}
+
+fn latency(p50: Option<f64>, p99: Option<f64>) -> String {
+    match (p50, p99) {
+        (Some(p50), Some(p99)) => format!("p50 {p50:.0} ms, p99 {p99:.0} ms while driving"),
+        _ => "not measured".into(),
+    }
+}
+
+fn channels(
+    out: &mut String,
+    file: &episode::report::FileFacts,
+    report: &Report,
+) -> std::fmt::Result {
+    let duration_s = report.summary.as_ref().map_or(0.0, |summary| summary.duration_s);
+    let megabytes = u32::try_from(file.size / 1000).map_or(f64::MAX, f64::from) / 1e3;
+    writeln!(out, "  {}  {megabytes:.2} MB", file.name)?;
+    for channel in &file.channels {
+        let count = u32::try_from(channel.messages).map_or(f64::MAX, f64::from);
+        let rate = if duration_s > 0.0 { count / duration_s } else { 0.0 };
+        let drops = match channel.dropped {
+            0 => String::new(),
+            dropped => format!("  {dropped} dropped"),
+        };
+        let (topic, schema, messages) = (&channel.topic, &channel.schema, channel.messages);
+        writeln!(out, "    {topic:<24} {messages:>8}  {rate:>6.1} Hz  {schema}{drops}")?;
+    }
+    Ok(())
+}

@@ -72,7 +72,7 @@ async fn main() -> anyhow::Result<()> {
     let connection = PeerConnectionBuilder::new()
         .with_media_engine(media)
         .with_interceptor_registry(registry)
-        .with_handler(Arc::new(Handler { states }))
+        .with_handler(Arc::new(Handler { states: states.clone() }))
         .with_udp_addrs(vec!["0.0.0.0:0", "127.0.0.1:0"])
         .build()
         .await?;
@@ -85,7 +85,7 @@ async fn main() -> anyhow::Result<()> {
         ..Default::default()
     };
     let channel = connection.create_data_channel("drive", Some(init)).await?;
-    tokio::spawn(echo(channel));
+    tokio::spawn(echo(channel, states.clone()));
 
     connection.set_remote_description(RTCSessionDescription::offer(sdp)?).await?;
     let answer = connection.create_answer(None).await?;
@@ -121,14 +121,18 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-async fn echo(channel: Arc<dyn DataChannel>) {
+async fn echo(channel: Arc<dyn DataChannel>, states: mpsc::UnboundedSender<Step>) {
     while let Some(event) = channel.poll().await {
-        if let DataChannelEvent::OnMessage(message) = event
-            && channel.send(message.data).await.is_err()
-        {
-            return;
+        let over = match event {
+            DataChannelEvent::OnMessage(message) => channel.send(message.data).await.is_err(),
+            DataChannelEvent::OnClose => true,
+            _other => false,
+        };
+        if over {
+            break;
         }
     }
+    _ = states.send(Step::Over);
 }
 
 fn track() -> MediaStreamTrack {

@@ -1,7 +1,8 @@
 //! Two test cameras and the link, without the rest of the agent: one line of JSON with an offer comes in on
 //! standard input (`{"type":"offer","sdp":"…"}`), one with the answer goes out on standard output. Every drive
 //! packet comes back on the telemetry lane with eight bytes more: the age in milliseconds of the picture that it
-//! was about, or all ones if no such picture was sent. Texts and e-stop packets come back on their lanes.
+//! was about, or all ones if no such picture was sent. An argument chooses another test picture (`snow` fills the
+//! bitrate). Texts and e-stop packets come back on their lanes.
 
 use anyhow::Context as _;
 use protocol::drive::{DriveCommand, Seen};
@@ -88,11 +89,12 @@ fn start(
     (camera, name, width, height, fps, bitrate_kbps): (u8, &str, u32, u32, u32, u32),
     session: &Arc<OnceLock<Session>>,
 ) -> anyhow::Result<Camera> {
+    let pattern = std::env::args().nth(1).unwrap_or_else(|| "ball".to_owned());
     let config = CameraConfig {
         camera,
         name: name.to_owned(),
         source: format!(
-            "videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width={width},height={height},framerate={fps}/1"
+            "videotestsrc is-live=true pattern={pattern} ! video/x-raw,format=I420,width={width},height={height},framerate={fps}/1"
         ),
         width,
         height,

@@ -1,8 +1,16 @@
 /**
  * The front camera, so that things on the ground can be drawn into its picture: pinhole, 0.6 m above the ground,
- * looking 5° down, 90° wide. Coordinates are the robot's: x forward, y to the left, metres, z up from the ground.
+ * looking 5° down, 90° wide, a little ahead of the robot's middle. Coordinates are the robot's: metres forward and to
+ * the left of its middle, and up from the ground.
  */
-export const CAMERA = { heightM: 0.6, pitchDeg: -5, hfovDeg: 90, widthPx: 1280, heightPx: 720 } as const;
+export const CAMERA = {
+  heightM: 0.6,
+  forwardM: 0.25,
+  pitchDeg: -5,
+  hfovDeg: 90,
+  widthPx: 1280,
+  heightPx: 720,
+} as const;
 
 const PITCH_RAD = (CAMERA.pitchDeg * Math.PI) / 180;
 const FOCAL_PX = CAMERA.widthPx / 2 / Math.tan((CAMERA.hfovDeg * Math.PI) / 360);
@@ -19,8 +27,9 @@ export interface Pixel {
 /** Where a point appears in the picture (it may lie outside); null when it is behind the lens. */
 export function project(forwardM: number, leftM: number, upM = 0): Pixel | null {
   const up = upM - CAMERA.heightM;
-  const depthM = forwardM * Math.cos(PITCH_RAD) + up * Math.sin(PITCH_RAD);
-  const rise = -forwardM * Math.sin(PITCH_RAD) + up * Math.cos(PITCH_RAD);
+  const ahead = forwardM - CAMERA.forwardM;
+  const depthM = ahead * Math.cos(PITCH_RAD) + up * Math.sin(PITCH_RAD);
+  const rise = -ahead * Math.sin(PITCH_RAD) + up * Math.cos(PITCH_RAD);
   if (depthM < NEAR_M) return null;
   return {
     x: CAMERA.widthPx / 2 - (leftM / depthM) * FOCAL_PX,

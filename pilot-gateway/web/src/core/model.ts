@@ -82,6 +82,13 @@ export interface EpisodeFile {
   readonly received: number;
 }
 
+/** One check of an episode, as `episode verify` makes it. */
+export interface Check {
+  readonly name: string;
+  readonly outcome: "passed" | "failed" | "not_checked";
+  readonly detail: string;
+}
+
 export interface Episode {
   readonly id: string;
   /** `recording`, `uploading`, `accepted` or `refused`. */
@@ -89,7 +96,7 @@ export interface Episode {
   /** Why it was refused. */
   readonly reason: string | null;
   readonly verified: boolean;
-  readonly report: readonly { readonly name: string; readonly value: string }[];
+  readonly checks: readonly Check[];
   readonly driver: Person | null;
   readonly mission: string | null;
   readonly missionName: string | null;
@@ -222,15 +229,11 @@ export function parseRobot(value: unknown): Robot | null {
   };
 }
 
-/** A verification report is an object of the server: its plain members are shown as they are. */
-function parseReport(value: unknown): readonly { readonly name: string; readonly value: string }[] {
-  return Object.entries(object(value)).flatMap(([key, v]) => {
-    const name = key.replaceAll("_", " ");
-    if (typeof v === "boolean") return [{ name, value: v ? "yes" : "no" }];
-    if (typeof v === "number") return [{ name, value: v.toLocaleString("en") }];
-    if (typeof v === "string" && v !== "") return [{ name, value: v }];
-    if (Array.isArray(v)) return [{ name, value: v.length.toLocaleString("en") }];
-    return [];
+function parseChecks(report: unknown): readonly Check[] {
+  return list(object(report)["checks"]).map((value) => {
+    const c = object(value);
+    const outcome = c["outcome"] === "passed" || c["outcome"] === "failed" ? c["outcome"] : "not_checked";
+    return { name: text(c["name"]).replaceAll("-", " "), outcome, detail: text(c["detail"]) };
   });
 }
 
@@ -257,7 +260,7 @@ export function parseEpisode(value: unknown): Episode | null {
     state,
     reason: parseRefusal(e["reason"]),
     verified: state === "accepted",
-    report: parseReport(e["verification"]),
+    checks: parseChecks(e["verification"]),
     driver: parsePerson(e["driver"]),
     mission: textOrNull(e["mission"]),
     missionName: textOrNull(e["mission_name"]),

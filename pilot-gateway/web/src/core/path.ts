@@ -6,8 +6,11 @@ import { project } from "./camera";
 
 const BRAKE_MPS2 = 3;
 const MARGIN_S = 0.1;
-const HALF_WIDTH_M = 0.28;
+/** The robot is a disc of this radius: its sides make the rails, its nose comes to rest at the line. */
+const RADIUS_M = 0.32;
 const STEP_M = 0.25;
+/** The picture's lower edge, from the robot's middle. */
+const NEAREST_M = 1.18;
 /** The path is drawn this far even at walking pace, so that a turn can be judged before it is driven. */
 const LENGTH_MIN_M = 3;
 const LENGTH_MAX_M = 9;
@@ -45,7 +48,7 @@ export function groundPath(speedMps: number, yawRadps: number, loopLatencyMs: nu
   const end = Math.min(lengthM, Math.abs(curvature) < 1e-4 ? lengthM : Math.PI / 2 / Math.abs(curvature));
   const side = (asideM: number): string => {
     let data = "";
-    for (let d = 0.6; d <= end + 1e-9; d += STEP_M) {
+    for (let d = 0.9; d <= end + 1e-9; d += STEP_M) {
       const { forwardM, leftM } = onArc(d, asideM, curvature);
       const pixel = project(forwardM, leftM);
       if (pixel !== null) data += `${data === "" ? "M" : "L"}${pixel.x.toFixed(1)} ${pixel.y.toFixed(1)}`;
@@ -53,16 +56,16 @@ export function groundPath(speedMps: number, yawRadps: number, loopLatencyMs: nu
     return data;
   };
   const stopM = stoppingDistanceM(speedMps, loopLatencyMs);
-  // The picture's lower edge is about 0.8 m ahead: a shorter way is drawn there, its true length is in words.
-  const drawnM = Math.min(Math.max(stopM, 0.95), end);
-  const [a, b] = [HALF_WIDTH_M, -HALF_WIDTH_M].map((aside) => {
+  // What is nearer than the picture's lower edge is drawn there; its true length is in words.
+  const drawnM = Math.min(Math.max(stopM + RADIUS_M, NEAREST_M), end);
+  const [a, b] = [RADIUS_M, -RADIUS_M].map((aside) => {
     const { forwardM, leftM } = onArc(drawnM, aside, curvature);
     return project(forwardM, leftM);
   });
   const line = a && b ? `M${a.x.toFixed(1)} ${a.y.toFixed(1)}L${b.x.toFixed(1)} ${b.y.toFixed(1)}` : "";
   return {
-    left: side(HALF_WIDTH_M),
-    right: side(-HALF_WIDTH_M),
+    left: side(RADIUS_M),
+    right: side(-RADIUS_M),
     stop: line,
     label: b ? { x: b.x + 14, y: b.y + 5 } : null,
     stopM,

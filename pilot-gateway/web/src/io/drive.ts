@@ -45,6 +45,8 @@ export interface DriveOptions {
 export interface Drive {
   /** Every loop latency that telemetry brought, oldest first. */
   readonly latencySamplesMs: readonly number[];
+  /** From the start to the first picture on the screen; null before it. */
+  readonly firstFrameMs: () => number | null;
   readonly frameShown: (frame: ShownFrame) => void;
   readonly setPad: (stick: Stick | null) => void;
   readonly estop: () => void;
@@ -61,6 +63,8 @@ export function startDrive(options: DriveOptions): Drive {
   const { api, backend, identity } = options;
   const latencySamplesMs: number[] = [];
   let view: DriveView = NO_VIEW;
+  const startedAtMs = nowMs();
+  let firstFrameMs: number | null = null;
   let viewAtMs = 0;
   let config: GatewayConfig | null = null;
   let envelope: Envelope | null = null;
@@ -433,7 +437,9 @@ export function startDrive(options: DriveOptions): Drive {
 
   return {
     latencySamplesMs,
+    firstFrameMs: () => firstFrameMs,
     frameShown: (frame) => {
+      firstFrameMs ??= frame.shownAtMs - startedAtMs;
       videoAtMs = nowMs();
       frames += 1;
       if (frame.rtp !== null) seen = { kind: "rtp", stamp: frame.rtp };

@@ -7,6 +7,8 @@ import { EpisodeChip, when } from "./episodes-page";
 import { ProblemNote } from "./shell";
 import type { AppState } from "./state";
 
+const MARKS = { passed: "✓", failed: "✕", not_checked: "–" } as const;
+
 export function EpisodePage(props: { app: AppState; id: string }): JSX.Element {
   const { app, id } = props;
   const data = createData(app, () => app.api.episode(id), ["episode", "mission"], 4_000);
@@ -26,32 +28,36 @@ export function EpisodePage(props: { app: AppState; id: string }): JSX.Element {
             <div class="columns">
               <section class="card panel-card">
                 <span class="label">Verification</span>
-                <h2 data-testid="episode-verified" data-verified={String(episode().verified)}>
-                  {episode().verified
-                    ? "Verified: whole, signed, accepted"
-                    : episode().state === "refused"
-                      ? "Refused"
-                      : "Not yet verified"}
-                </h2>
+                <Show
+                  when={episode().verified}
+                  fallback={<h2>{episode().state === "refused" ? "Refused" : "Not yet verified"}</h2>}
+                >
+                  <h2 class="verified" data-testid="episode-verified">
+                    Verified: whole, signed, accepted
+                  </h2>
+                </Show>
                 <Show when={episode().reason}>{(reason) => <p class="why">{reason()}</p>}</Show>
-                <dl class="pairs">
-                  <For each={episode().report}>
-                    {(fact) => (
-                      <>
-                        <dt>{fact.name}</dt>
-                        <dd>{fact.value}</dd>
-                      </>
+                <ul class="checks">
+                  <For each={episode().checks}>
+                    {(check) => (
+                      <li class={check.outcome}>
+                        <span aria-hidden="true">{MARKS[check.outcome]}</span>
+                        <b>{check.name}</b>
+                        <span class="dim">{check.detail}</span>
+                      </li>
                     )}
                   </For>
-                </dl>
-                <VerifyCommand id={episode().id} />
+                </ul>
+                <VerifyCommand app={app} id={episode().id} />
               </section>
               <section class="card panel-card">
                 <span class="label">Earned</span>
-                <p class="huge" data-testid="earned">
-                  {episode().earned === null ? "–" : credits(episode().earned ?? 0)}
-                  <small>credits</small>
-                </p>
+                <Show when={episode().earned !== null} fallback={<p class="huge dim">–</p>}>
+                  <p class="huge" data-testid="earned">
+                    {credits(episode().earned ?? 0)}
+                    <small>credits</small>
+                  </p>
+                </Show>
                 <Show
                   when={episode().settlement}
                   fallback={<p class="dim">Nothing was paid for this drive.</p>}

@@ -1,5 +1,5 @@
 /** Parts that the episode's page and the end of a drive share. */
-import { createSignal, For, type JSX, Show } from "solid-js";
+import { createResource, createSignal, For, type JSX, Show } from "solid-js";
 import { bytes, credits } from "../core/format";
 import type { Episode, Settlement } from "../core/model";
 import { download } from "./download";
@@ -77,11 +77,19 @@ export function Files(props: { app: AppState; episode: Episode }): JSX.Element {
 }
 
 /** How anyone checks it without us. */
-export function VerifyCommand(props: { id: string }): JSX.Element {
+export function VerifyCommand(props: { app: AppState; id: string }): JSX.Element {
+  const [config] = createResource(() => props.app.api.config());
+  const fleet = () => {
+    const result = config();
+    return result?.ok ? ` --fleet ${result.value.fleetDid}` : "";
+  };
   return (
     <div class="command">
       <p class="dim">Put the files into one folder; anyone can check them offline:</p>
-      <code>episode verify {props.id}</code>
+      <code>
+        episode verify {props.id}
+        {fleet()}
+      </code>
     </div>
   );
 }

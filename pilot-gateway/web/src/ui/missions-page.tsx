@@ -83,6 +83,9 @@ function MissionCard(props: { mission: Mission; robot: Robot | null; app: AppSta
         </div>
         <RobotLine robot={props.robot} id={props.mission.robot} />
         <div class="take">
+          <p class="why" id={`why-${props.mission.id}`}>
+            {why()}
+          </p>
           <button
             type="button"
             class="button"
@@ -93,9 +96,6 @@ function MissionCard(props: { mission: Mission; robot: Robot | null; app: AppSta
           >
             {["assigned", "active"].includes(props.mission.state) ? "Drive on" : "Take and drive"}
           </button>
-          <p class="why" id={`why-${props.mission.id}`}>
-            {why()}
-          </p>
         </div>
       </div>
     </article>

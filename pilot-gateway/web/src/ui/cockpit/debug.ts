@@ -30,13 +30,19 @@ export function publishDebugView(facts: Facts): () => void {
     get state() {
       return facts.view().telemetry?.state ?? null;
     },
+    /** The stable code of the robot's reason; `rearm-needed` also when this page waits for the keys to be let go. */
     get reason() {
+      if (facts.view().deadman.letGoFirst) return "rearm-needed";
       const reason = facts.view().telemetry?.reason;
       return reason === undefined ? null : reasonOf(reason).code;
     },
     /** Why this page itself holds the deadman released; null when it does not. */
     get release() {
       return facts.view().deadman.release;
+    },
+    /** From taking the mission to the first picture on the screen, milliseconds. */
+    get firstFrameMs() {
+      return facts.drive.firstFrameMs();
     },
     get letGoFirst() {
       return facts.view().deadman.letGoFirst;

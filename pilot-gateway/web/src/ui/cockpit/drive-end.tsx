@@ -88,10 +88,12 @@ export function DriveEnd(props: {
         <div class="end-columns">
           <div>
             <span class="label">Earned</span>
-            <p class="huge" data-testid="earned" data-credits={earned() ?? ""}>
-              {earned() === null ? "–" : credits(earned() ?? 0)}
-              <small>credits</small>
-            </p>
+            <Show when={earned() !== null} fallback={<p class="huge dim">–</p>}>
+              <p class="huge" data-testid="earned" data-credits={earned() ?? ""}>
+                {credits(earned() ?? 0)}
+                <small>credits</small>
+              </p>
+            </Show>
             <Show when={data.value()?.settlement ?? mission()?.settlement}>
               {(settlement) => <Split settlement={settlement()} />}
             </Show>
@@ -114,13 +116,11 @@ export function DriveEnd(props: {
             <p class="id" data-testid="episode-id">
               {episodeId}
             </p>
-            <p
-              class={accepted() ? "verified" : "dim"}
-              data-testid="episode-verified"
-              data-verified={String(accepted())}
-            >
-              {accepted() ? "Verified: whole, signed, accepted" : "Not yet verified"}
-            </p>
+            <Show when={accepted()} fallback={<p class="dim">Not yet verified</p>}>
+              <p class="verified" data-testid="episode-verified">
+                Verified: whole, signed, accepted
+              </p>
+            </Show>
             <Show when={data.value()}>
               {(episode) => (
                 <>
@@ -130,7 +130,7 @@ export function DriveEnd(props: {
                   </p>
                   <Show when={episode().state === "accepted"}>
                     <Files app={app} episode={episode()} />
-                    <VerifyCommand id={episode().id} />
+                    <VerifyCommand app={app} id={episode().id} />
                   </Show>
                 </>
               )}

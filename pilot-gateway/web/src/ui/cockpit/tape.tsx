@@ -53,7 +53,7 @@ export function Tape(props: { headingDeg: number | null; bearingDeg: number | nu
             </>
           )}
         </For>
-        <Show when={dot()}>{(x) => <circle cx={x()} cy="34" r="4.5" class="dot" />}</Show>
+        <Show when={dot()}>{(x) => <circle cx={x()} cy="31" r="4.5" class="dot" />}</Show>
         <path d="M180 44l-7-9h14z" class="needle" />
         <text x={WIDTH / 2} y="21" class="heading">
           {props.headingDeg === null ? "no heading" : degrees(props.headingDeg)}

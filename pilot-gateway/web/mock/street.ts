@@ -16,7 +16,8 @@ interface Box {
   readonly colour: readonly [number, number, number];
 }
 
-const NEAR_M = 0.2;
+/** Nearer than this, ahead of the robot's middle, the lens sees nothing. */
+const NEAR_M = 0.45;
 
 function box(
   e0: number,

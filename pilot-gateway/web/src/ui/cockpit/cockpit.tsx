@@ -98,11 +98,6 @@ export function Cockpit(props: CockpitProps): JSX.Element {
     ),
   );
   const radiusM = () => props.mission?.checkpoints[next()?.index ?? 0]?.radiusM ?? 2;
-  const path = createMemo(() => {
-    const t = telemetry();
-    if (t === null || t.state !== "driving") return null;
-    return groundPath(t.speedMmps / 1000, t.yawMradps / 1000, t.loopLatencyMs ?? LATENCY_MS_UNKNOWN);
-  });
   const status = createMemo(() =>
     statusOf({
       ...props.view,
@@ -113,7 +108,11 @@ export function Cockpit(props: CockpitProps): JSX.Element {
           : "Hold W to drive, A and D to turn.",
     }),
   );
-
+  const path = createMemo(() => {
+    const t = telemetry();
+    if (t === null || t.state !== "driving" || status().gravity === "stop") return null;
+    return groundPath(t.speedMmps / 1000, t.yawMradps / 1000, t.loopLatencyMs ?? LATENCY_MS_UNKNOWN);
+  });
   const watch = (video: HTMLVideoElement) => onCleanup(watchFrames(video, props.drive.frameShown));
   onCleanup(
     publishDebugView({ view: () => props.view, drive: props.drive, next, mission: () => props.mission }),

@@ -17,6 +17,7 @@ export function StateNote(props: { status: Status; view: DriveView; onClear: () 
   return (
     <div
       class={`state ${props.status.gravity}`}
+      classList={{ halted: props.status.gravity === "hold" && props.view.telemetry?.state === "stopped" }}
       role="status"
       aria-live="polite"
       data-testid="hud-state"

@@ -4,15 +4,13 @@ use crate::clock::mono_ns;
 use crate::config::ConnectError;
 use crate::exact::Exact;
 use crate::node::Ros;
-use futures::channel::oneshot;
-use futures::executor::block_on;
-use futures::future::ready;
-use futures::stream::{LocalBoxStream, StreamExt, select_all};
 use protocol::units::MonoNs;
 use ros_msgs::RosMessage;
+use ros2_client::dds::rustdds::mio1::{Events, Interest, Poll, Registry, Token, Waker};
 use ros2_client::{ReadError, Subscription};
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 /// What is known about a subscribed topic. Its age is the caller's `now` less [`TopicHealth::newest`].
@@ -41,22 +39,26 @@ struct Counter {
     newest_ns: AtomicU64,
 }
 
+// Polled, not `async`: the library's streams never empty the pipe through which a subscription signals, and once
+// that is full every message costs a failed write and a line in the log.
 trait Source<E>: Send {
-    fn stream(&self) -> LocalBoxStream<'_, Result<E, ReadError>>;
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
+    fn take(&self) -> Result<Option<E>, ReadError>;
 }
 
-struct Typed<M, E> {
+struct Typed<M: 'static, E> {
     subscription: Subscription<Exact<M>>,
     wrap: fn(M) -> E,
 }
 
 impl<M: RosMessage + Send + 'static, E> Source<E> for Typed<M, E> {
-    fn stream(&self) -> LocalBoxStream<'_, Result<E, ReadError>> {
-        let wrap = self.wrap;
-        self.subscription
-            .async_stream()
-            .map(move |taken| taken.map(|(Exact(message), _info)| wrap(message)))
-            .boxed_local()
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.subscription, token, Interest::READABLE)
+    }
+
+    fn take(&self) -> Result<Option<E>, ReadError> {
+        let taken = self.subscription.take()?;
+        Ok(taken.map(|(Exact(message), _info)| (self.wrap)(message)))
     }
 }
 
@@ -92,54 +94,99 @@ impl<E: 'static> Sources<E> {
 
     /// Starts the thread. It ends when the [`Intake`] is dropped.
     pub(crate) fn start(
-        self,
+        mut self,
         deliver: impl FnMut(E, MonoNs) + Send + 'static,
     ) -> Result<Intake, ConnectError> {
+        let thread = |source| ConnectError::Thread { source };
+        let poll = Poll::new().map_err(thread)?;
+        for (index, source) in self.sources.iter_mut().enumerate() {
+            source.register(poll.registry(), Token(index)).map_err(thread)?;
+        }
+        let wake = Waker::new(poll.registry(), Token(self.sources.len())).map_err(thread)?;
         let counters: Arc<[Counter]> = self.counters.into();
-        let (stop, stopped) = oneshot::channel();
-        let (sources, seen) = (self.sources, Arc::clone(&counters));
-        let thread = Builder::new()
+        let stopping = Arc::new(AtomicBool::new(false));
+        let mut reader = Reader {
+            poll,
+            sources: self.sources,
+            counters: Arc::clone(&counters),
+            stopping: Arc::clone(&stopping),
+            deliver,
+        };
+        let handle = Builder::new()
             .name("ros-intake".to_owned())
-            .spawn(move || read(&sources, &seen, stopped, deliver))
-            .map_err(|source| ConnectError::Thread { source })?;
-        Ok(Intake { counters, stop: Some(stop), thread: Some(thread) })
+            .spawn(move || reader.run())
+            .map_err(thread)?;
+        Ok(Intake { counters, stopping, wake, thread: Some(handle) })
     }
 }
 
-fn read<E>(
-    sources: &[Box<dyn Source<E>>],
-    counters: &[Counter],
-    stopped: oneshot::Receiver<()>,
-    mut deliver: impl FnMut(E, MonoNs),
-) {
-    let streams = sources
-        .iter()
-        .zip(counters)
-        .map(|(source, counter)| source.stream().map(move |taken| (counter, taken)).boxed_local());
-    block_on(select_all(streams).take_until(stopped).for_each(|(counter, taken)| {
-        let now = mono_ns();
-        match taken {
-            Ok(message) => {
-                counter.received.fetch_add(1, Ordering::Relaxed);
-                counter.newest_ns.store(now.0, Ordering::Release);
-                deliver(message, now);
+struct Reader<E, D> {
+    poll: Poll,
+    sources: Vec<Box<dyn Source<E>>>,
+    counters: Arc<[Counter]>,
+    stopping: Arc<AtomicBool>,
+    deliver: D,
+}
+
+impl<E, D: FnMut(E, MonoNs)> Reader<E, D> {
+    fn run(&mut self) {
+        let mut events = Events::with_capacity(16);
+        while !self.stopping.load(Ordering::Acquire) {
+            match self.poll.poll(&mut events, None) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    // The topics go silent, which their readers notice; there is nothing else to do here.
+                    tracing::error!(%error, "waiting for ROS messages failed");
+                    return;
+                }
             }
-            Err(error) => {
-                let before = counter.malformed.fetch_add(1, Ordering::Relaxed);
-                // The 1st, 2nd, 4th, 8th …: a wrong publisher sends hundreds a second.
-                if (before + 1).is_power_of_two() {
-                    let (topic, expected, count) = (&counter.topic, counter.message, before + 1);
-                    tracing::warn!(topic, expected, count, ?error, "unreadable ROS message");
+            // Signals come once for all that has arrived. One message of each topic in turn, until all are empty:
+            // a topic that floods delays the others by one message, not more.
+            while !self.stopping.load(Ordering::Acquire) && self.take_round() {}
+        }
+    }
+
+    /// Takes at most one message of each topic; false when there was none.
+    fn take_round(&mut self) -> bool {
+        let mut any = false;
+        for (source, counter) in self.sources.iter().zip(self.counters.iter()) {
+            match source.take() {
+                Ok(None) => {}
+                Ok(Some(message)) => {
+                    let now = mono_ns();
+                    counter.received.fetch_add(1, Ordering::Relaxed);
+                    counter.newest_ns.store(now.0, Ordering::Release);
+                    (self.deliver)(message, now);
+                    any = true;
+                }
+                Err(error) => {
+                    counter.refuse(&error);
+                    // After these the next sample may be well. After others, such as `Closed`, there is none.
+                    any |=
+                        matches!(error, ReadError::Deserialization { .. } | ReadError::Malformed);
                 }
             }
         }
-        ready(())
-    }));
+        any
+    }
+}
+
+impl Counter {
+    fn refuse(&self, error: &ReadError) {
+        let count = self.malformed.fetch_add(1, Ordering::Relaxed) + 1;
+        // The 1st, 2nd, 4th, 8th …: a wrong publisher sends hundreds a second.
+        if count.is_power_of_two() {
+            let (topic, expected) = (&self.topic, self.message);
+            tracing::warn!(topic, expected, count, ?error, "unreadable ROS message");
+        }
+    }
 }
 
 pub(crate) struct Intake {
     counters: Arc<[Counter]>,
-    stop: Option<oneshot::Sender<()>>,
+    stopping: Arc<AtomicBool>,
+    wake: Waker,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -162,8 +209,12 @@ impl Intake {
 
 impl Drop for Intake {
     fn drop(&mut self) {
-        // Closing the channel is the signal.
-        drop(self.stop.take());
+        self.stopping.store(true, Ordering::Release);
+        if let Err(error) = self.wake.wake() {
+            // Joining it would hang; it ends with the process.
+            tracing::error!(%error, "could not wake the thread that reads ROS topics");
+            return;
+        }
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {

@@ -16,6 +16,10 @@ mod intake;
 mod node;
 mod outlet;
 
+/// Directives for a `tracing` filter that keep the libraries below this crate from filling the log: at `info` they
+/// tell of every discovery packet. To be appended to a program's own, as in `info,rustdds=error,…`.
+pub const LOG_DIRECTIVES: &str = "rustdds=error,ros2_client=error";
+
 pub use config::{Config, ConnectError, DOMAIN_ID_MAX, Topics};
 pub use intake::TopicHealth;
 pub use outlet::{PublishError, Sent};

@@ -22,8 +22,9 @@ pub struct PublishError {
 pub struct Sent {
     /// Sent reliably.
     pub reliable: u64,
-    /// Sent best-effort only, because a reliable subscriber had stopped acknowledging: it is frozen, cut off, or
-    /// dead and not yet forgotten by DDS. Reliable subscribers miss these, and a base must then time out.
+    /// Sent best-effort only: a reliable subscriber had stopped acknowledging (it is frozen, cut off, or dead and
+    /// not yet forgotten by DDS), or DDS itself was held up. Reliable subscribers miss these, and a base must then
+    /// time out.
     pub best_effort: u64,
     /// Not sent.
     pub failed: u64,
@@ -68,7 +69,7 @@ impl<M: RosMessage> Outlet<M> {
             tracing::warn!(
                 topic = self.topic,
                 count = before + 1,
-                "a reliable subscriber does not acknowledge; others still get this best-effort"
+                "a reliable subscriber does not acknowledge, or DDS is held up; sent best-effort only"
             );
         }
         self.spare.publish(message).or_else(|error| self.fail(&error))

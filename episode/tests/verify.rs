@@ -168,3 +168,67 @@ fn a_folder_that_is_none_is_refused_not_a_panic() {
     let report = verify(Path::new("/nonexistent/episode"), &Options::default());
     refused(&report, "manifest", Some(layout::MANIFEST));
 }
+
+/// What a robot does that lies about what its driver sent: everything is hashed and signed rightly.
+fn sealed_with_another_packet(change: impl Fn(&mut protocol::drive::DriveCommand)) -> Report {
+    let world = World::new(8);
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("episode");
+    let mut recorder = world.record(&dir, 3, &[]);
+    let commands = recorder
+        .telemetry::<ros_msgs::longrein_msgs::DriveCommand>(layout::topic::COMMAND)
+        .unwrap();
+    let mut forged = protocol::drive::DriveCommand {
+        deadman: true,
+        seq: 42,
+        epoch: world.lease.epoch,
+        linear_mmps: 1500,
+        ..protocol::drive::DriveCommand::default()
+    };
+    change(&mut forged);
+    let message = ros_msgs::longrein_msgs::DriveCommand {
+        packet: forged.encode().to_vec(),
+        ..ros_msgs::longrein_msgs::DriveCommand::default()
+    };
+    recorder.write(commands, common::START_NS + 3_000_000_000, &message).unwrap();
+    let recorded = recorder.finish().unwrap();
+    episode::seal(&dir, world.ending(recorded), &world.robot).unwrap();
+    let options =
+        Options { robot_did: Some(world.robot.did()), fleet_did: Some(world.fleet.did()) };
+    verify(&dir, &options)
+}
+
+#[test]
+fn a_packet_that_the_driver_did_not_sign_is_refused() {
+    let report = sealed_with_another_packet(|_| ());
+    refused(&report, "receipts", Some(layout::TELEMETRY));
+    assert!(report.failure.unwrap().detail.contains("seq 42"));
+}
+
+#[test]
+fn packets_of_another_epoch_and_after_the_last_receipt_are_not_the_drivers_word() {
+    assert!(sealed_with_another_packet(|packet| packet.epoch = 6).verified);
+    let report = sealed_with_another_packet(|packet| packet.seq = 1_000_000);
+    assert!(report.verified, "{report}");
+    assert_eq!(report.receipts.unwrap().uncovered_tail, 51);
+}
+
+#[test]
+fn a_drop_is_declared() {
+    let world = World::new(9);
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("episode");
+    let mut recorder = world.record(&dir, 2, &[]);
+    let events = recorder.telemetry::<ros_msgs::longrein_msgs::Event>("/longrein/test").unwrap();
+    recorder.write(events, common::START_NS, &Default::default()).unwrap();
+    recorder.note_dropped(events, 3);
+    recorder.write(events, common::START_NS, &Default::default()).unwrap();
+    recorder.note_dropped(events, 2);
+    let recorded = recorder.finish().unwrap();
+    assert_eq!(recorded.dropped["/longrein/test"], 5);
+    let sealed = episode::seal(&dir, world.ending(recorded), &world.robot).unwrap();
+    let channels = &sealed.manifest.files[0].channels;
+    let channel = channels.iter().find(|channel| channel.topic == "/longrein/test").unwrap();
+    assert_eq!((channel.messages, channel.dropped), (2, 5));
+    assert!(verify(&dir, &Options::default()).verified);
+}

@@ -1,5 +1,6 @@
 //! A synthetic episode: what a robot would record of a short drive along an arc.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "examples use it too, and clippy knows them not as tests")]
 
 use episode::{Document, Ending, EpisodeMeta, Opening, Recorded, Recorder, Sealed, layout::topic};
 use protocol::drive::DriveCommand;

@@ -24,9 +24,9 @@ pub(crate) struct CrashArgs {
     /// Numbers start here.
     #[arg(long)]
     first: u128,
-    /// How many transfers each writer makes.
-    #[arg(long, default_value_t = u128::MAX)]
-    count: u128,
+    /// Instead: a file of numbers, one in each line, whose transfers are made again.
+    #[arg(long)]
+    again: Option<PathBuf>,
 }
 
 /// Makes transfers until it is killed.
@@ -42,10 +42,16 @@ pub(crate) async fn run(args: CrashArgs) -> Result<()> {
     let key = keys::load_or_make(&args.data.join("fleet.key"))?;
     let store = Arc::new(SledStore::open(&args.data.join("store"))?);
     let fleet = Fleet::open(Config::load(serve)?, key, store).await?;
+    if let Some(again) = args.again {
+        for line in std::fs::read_to_string(again)?.lines() {
+            deposit(&fleet, line.parse()?).await?;
+        }
+        return Ok(());
+    }
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
-            let (fleet, first, count) = (Arc::clone(&fleet), args.first + writer, args.count);
-            tokio::spawn(async move { write(&fleet, first, count).await })
+            let (fleet, first) = (Arc::clone(&fleet), args.first + writer);
+            tokio::spawn(async move { write(&fleet, first).await })
         })
         .collect();
     for writer in writers {
@@ -54,20 +60,23 @@ pub(crate) async fn run(args: CrashArgs) -> Result<()> {
     Ok(())
 }
 
-async fn write(fleet: &Fleet, first: u128, count: u128) -> Result<()> {
+async fn write(fleet: &Fleet, first: u128) -> Result<()> {
     let mut number = first;
-    for _ in 0..count {
-        let done = async {
-            let mut tx = fleet.begin().await;
-            let id = TransferId::new(Uuid::from_u128(number));
-            people::deposit(&mut tx, id, 1, number.to_string())?;
-            tx.commit().await
-        };
-        done.await.map_err(|refused| anyhow!(refused.problem.detail))?;
+    loop {
+        deposit(fleet, number).await?;
         acknowledge(number);
         number += WRITERS;
     }
-    Ok(())
+}
+
+async fn deposit(fleet: &Fleet, number: u128) -> Result<()> {
+    let done = async {
+        let mut tx = fleet.begin().await;
+        let id = TransferId::new(Uuid::from_u128(number));
+        people::deposit(&mut tx, id, 1, number.to_string())?;
+        tx.commit().await
+    };
+    done.await.map_err(|refused| anyhow!(refused.problem.detail))
 }
 
 #[expect(clippy::print_stdout, reason = "the test reads it")]

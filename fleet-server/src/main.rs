@@ -26,6 +26,7 @@ mod txn;
 mod views;
 
 use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -55,11 +56,11 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Zenoh logs an error for each message when a busy client vanishes.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| {
-        EnvFilter::new("info,zenoh=warn,zenoh::net::routing::dispatcher::pubsub=off")
-    });
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(log_filter())
+        .init();
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::warn!("a TLS provider was installed before");
     }
@@ -72,4 +73,14 @@ async fn main() -> ExitCode {
         tracing::error!("{error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// `RUST_LOG`, and Zenoh quiet unless it is named there: it logs an error for each message when a busy client
+/// vanishes.
+fn log_filter() -> EnvFilter {
+    let asked = std::env::var("RUST_LOG").unwrap_or_else(|_unset| "info".into());
+    if asked.contains("zenoh") {
+        return EnvFilter::new(asked);
+    }
+    EnvFilter::new(format!("{asked},zenoh=warn,zenoh::net::routing::dispatcher::pubsub=off"))
 }

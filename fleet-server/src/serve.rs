@@ -31,6 +31,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
     let fleet = Fleet::open(config, key, store).await?;
     register_operator(&fleet, operator).await?;
     let listener = TcpListener::bind(http).await.with_context(|| format!("listening on {http}"))?;
+    let http = listener.local_addr().context("the HTTP address")?;
     fabric::open(&fleet).await?;
     let clock = tokio::spawn(tracker::run_clock(Arc::clone(&fleet)));
     let (stop, stopping) = tokio::sync::watch::channel(());

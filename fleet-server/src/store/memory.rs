@@ -22,6 +22,9 @@ impl MemoryStore {
         let own = |(key, value): (&String, &Vec<u8>)| (key.clone(), value.clone());
         if scan.descending {
             let end = scan.after.map_or(Bound::Unbounded, Bound::Excluded);
+            if scan.after.is_some_and(|after| after <= scan.prefix) {
+                return Vec::new();
+            }
             let range = values.range::<str, _>((Bound::Included(scan.prefix), end));
             return range.rev().filter(fits).take(scan.limit).map(own).collect();
         }

@@ -169,7 +169,7 @@ fn peers(data: &Path, python: &Path, seconds: u32) -> Result<Vec<(&'static str, 
     let mut sim = Process::start(
         "sim-robot",
         &bin.join("sim-robot"),
-        &["run", "--seed", "1", "--ros-domain", "78", "--stamp", "--camera-front"]
+        &["--seed", "1", "--ros-domain", "78", "--stamp", "--camera-front"]
             .map(ToOwned::to_owned)
             .into_iter()
             .chain([socket.display().to_string()])

@@ -27,6 +27,12 @@ pub fn progress(text: &str) {
     eprintln!("\x1b[36m==>\x1b[0m {text}");
 }
 
+/// Why a command failed, with its chain of causes, on standard error.
+#[expect(clippy::print_stderr, reason = "the one place where failures are written")]
+pub fn failure(error: &anyhow::Error) {
+    eprintln!("\x1b[31merror:\x1b[0m {error:#}");
+}
+
 /// One line of a result on standard output.
 #[expect(clippy::print_stdout, reason = "the one place where results are written")]
 pub fn result(text: &str) {

@@ -1,6 +1,7 @@
 //! `cargo xtask`: see `cargo xtask --help`.
 
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// Longrein's front door: run the demo, check and test the code, measure it.
 #[derive(Parser)]
@@ -24,12 +25,19 @@ enum Command {
     Setup,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
         Command::Demo(args) => xtask::demo::run(&args),
         Command::Check(args) => xtask::check::run(&args),
         Command::Test(args) => xtask::test::run(&args),
         Command::Bench(args) => xtask::bench::run(&args),
         Command::Setup => xtask::setup::everything(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            xtask::failure(&error);
+            ExitCode::FAILURE
+        }
     }
 }

@@ -155,7 +155,6 @@ impl Options {
         let sockets = self.sockets();
         std::fs::create_dir_all(&sockets)?;
         let mut args = strings(&[
-            "run",
             "--seed",
             &self.seed.to_string(),
             "--ros-domain",

@@ -5,11 +5,14 @@ mod robot;
 use robot::options::{Cli, Task};
 use std::process::ExitCode;
 
+/// Our own words, and only the worries of DDS.
+const QUIET: &str = "info,rustdds=warn,ros2_client=warn";
+
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(QUIET)),
         )
         .with_writer(std::io::stderr)
         .init();

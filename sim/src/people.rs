@@ -176,28 +176,33 @@ impl Person {
         let mut pace = self.pace_mps;
         let mut want_lateral = self.lane_m;
         let (right, left_most) = usable_m(&self.path);
-        let mut give_way = |x: f64, y: f64, radius_m: f64, look_m: f64, shy: f64| {
+        let mut give_way = |x: f64, y: f64, radius_m: f64, look_m: f64, shy: f64, slowest: f64| {
             let (dx, dy) = (x - self.x, y - self.y);
             let ahead = dx * cos + dy * sin;
             let left = -dx * sin + dy * cos;
             let touch = radius_m + PERSON_RADIUS_M;
-            if ahead > -touch && ahead < look_m && left.abs() < touch + shy {
-                // Aside, away from the other's side; people who meet head-on both keep right.
-                let away = if left.abs() < 0.05 { -1.0 } else { -left.signum() };
-                let room = self.lateral_m + sign * away * 0.8;
-                let step = if room < right || room > left_most { -away } else { away };
-                want_lateral = (self.lateral_m + sign * step * 0.8).clamp(right, left_most);
-                if ahead > 0.0 && left.abs() < touch + 0.12 {
-                    pace = pace.min(((ahead - touch - 0.35) * 0.9).max(0.0));
-                }
+            if ahead < -touch || ahead > look_m || left.abs() > touch + shy {
+                return;
+            }
+            // Past them on the nearer side that has room; who meets head-on keeps right.
+            let theirs = self.lateral_m + sign * left;
+            let clear = touch + shy + 0.1;
+            let best = [theirs - sign * clear, theirs + sign * clear]
+                .into_iter()
+                .filter(|lateral| (right..=left_most).contains(lateral))
+                .min_by(|a, b| (a - self.lateral_m).abs().total_cmp(&(b - self.lateral_m).abs()));
+            want_lateral = best.unwrap_or(want_lateral);
+            if ahead > 0.0 && left.abs() < touch + 0.12 {
+                pace = pace.min(((ahead - touch - 0.35) * 0.9).max(slowest));
             }
         };
         for (n, (x, y)) in others.iter().enumerate() {
             if n != me {
-                give_way(*x, *y, PERSON_RADIUS_M, 1.6, 0.05);
+                // People squeeze past each other; nobody waits for ever.
+                give_way(*x, *y, PERSON_RADIUS_M, 1.8, 0.05, 0.35);
             }
         }
-        give_way(robot.x, robot.y, robot.radius_m, 4.0, 0.35);
+        give_way(robot.x, robot.y, robot.radius_m, 4.0, 0.3, 0.0);
         self.walk(dt_s, pace, want_lateral, robot);
     }
 

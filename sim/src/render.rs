@@ -127,6 +127,7 @@ pub struct Renderer {
     /// Columns drawn, a multiple of [`STRIP`]: more than the picture's, since low rows see wider.
     columns: usize,
     floor: Vec<column::FloorRow>,
+    floor_now: Vec<column::FloorNow>,
     air: Vec<Air>,
     fan: output::Fan,
     shapes: Vec<Shape>,
@@ -159,6 +160,7 @@ impl Renderer {
             rows,
             columns,
             floor: column::floor_rows(&slopes, model.height_m as f32, focal as f32),
+            floor_now: Vec::new(),
             air: (0..512).map(|n| Air::new(n as f32 * 0.5, haze)).collect(),
             fan: output::Fan::new(&model, columns, &stretch),
             shapes: Vec::new(),
@@ -181,6 +183,7 @@ impl Renderer {
         let view = View::new(scene, &self.model);
         self.collect(scene, &view);
         let assets = Arc::clone(&self.assets);
+        column::floor_now(&self.floor, view.at[2], &self.air, &mut self.floor_now);
         let walls = column::visible(&assets, &view);
         let shadows = column::shadows(scene, &view, &assets.ground);
         let height = self.model.height;
@@ -199,7 +202,7 @@ impl Renderer {
                 let paint = column::Paint {
                     assets: &assets,
                     view: &view,
-                    floor: &self.floor,
+                    floor: &self.floor_now,
                     air: &self.air,
                     shadows: &shadows,
                 };
@@ -226,7 +229,8 @@ impl Renderer {
             p[2] > -size && p[2] < FAR_M && p[0].abs() < p[2].max(0.0) * 1.1 + size * 1.5
         };
         let sunny = |x: f64, y: f64| {
-            let shade = ground.shade(x as f32, y as f32);
+            let (x, y) = ground::place_q16(x as f32, y as f32);
+            let shade = ground.shade(x, y);
             ((shade as f32 - ground::SHADE as f32) / (250.0 - ground::SHADE as f32)).clamp(0.1, 1.0)
         };
         for f in &self.assets.city.fixtures {

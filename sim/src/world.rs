@@ -81,7 +81,8 @@ pub struct World {
     pub time_s: f64,
     /// Energy used, in joules.
     pub energy_j: f64,
-    touching: Option<Thing>,
+    /// What it touches, and where it stood when it ran into it.
+    touching: Option<(Thing, f64, f64)>,
     rng: Rng,
 }
 
@@ -183,11 +184,11 @@ impl World {
         let (mut speed, mut shock) = (motion.speed_mps, self.shock_mps2 * (-dt_s / 0.03).exp());
         match self.touched(next) {
             Some(thing) => {
-                if self.touching != Some(thing) {
+                if self.touching.is_none_or(|(last, ..)| last != thing) {
                     self.collisions += 1;
                     shock = 12.0 * before.abs().min(1.0);
+                    self.touching = Some((thing, self.pose.x, self.pose.y));
                 }
-                self.touching = Some(thing);
                 self.base.block();
                 speed = 0.0;
                 self.pose.heading_rad = heading_rad;
@@ -201,7 +202,7 @@ impl World {
                 }
                 self.pose = next;
                 self.distance_m += way.abs();
-                if self.touching.is_some() && self.nearest_m() > 0.04 {
+                if self.touching.is_some_and(|(_, x, y)| (next.x - x).hypot(next.y - y) > 0.05) {
                     self.touching = None;
                 }
             }

@@ -14,25 +14,36 @@ use crate::city::{KERB_HEIGHT_M, Rect};
 pub(crate) struct Paint<'a> {
     pub(crate) assets: &'a Assets,
     pub(crate) view: &'a View,
-    pub(crate) floor: &'a [FloorRow],
+    pub(crate) floor: &'a [FloorNow],
     pub(crate) air: &'a [Air],
     pub(crate) shadows: &'a [Shadow],
 }
 
-/// What a row of floor has in common over all columns.
+/// What a row of floor has in common over all columns, for one camera.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct FloorRow {
-    /// Distance ahead for each metre of the camera's height; zero above the horizon.
+    /// Distance ahead for each metre of the camera's height; large above the horizon.
     per_height: f32,
-    level: u32,
+    copy: ground::Copy,
     /// 0 near, 1 and 2 far.
     coarse: u32,
+}
+
+/// The same for one picture, with the camera's height over the ground known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct FloorNow {
+    z: f32,
+    /// Distance in parts of 65,536 of a metre: to the sidewalk's plane and to the road's.
+    z_q16: [i64; 2],
+    copy: ground::Copy,
+    coarse: u32,
+    air: Air,
 }
 
 pub(crate) fn floor_rows(slopes: &[f32], height_m: f32, focal: f32) -> Vec<FloorRow> {
     let row = |slope: &f32| {
         if *slope > -1e-3 {
-            return FloorRow { per_height: 1e3, level: 9, coarse: 2 };
+            return FloorRow { per_height: 1e3, copy: ground::Copy::level(9), coarse: 2 };
         }
         let per_height = -1.0 / slope;
         let z = per_height * height_m;
@@ -40,9 +51,24 @@ pub(crate) fn floor_rows(slopes: &[f32], height_m: f32, focal: f32) -> Vec<Floor
         let (across, along) = (z / focal, z * z / (height_m * focal));
         let texels = (across.powf(0.45) * along.powf(0.55)) * ground::TEXELS_PER_M;
         let coarse = if z < 16.0 { 0 } else if z < 42.0 { 1 } else { 2 };
-        FloorRow { per_height, level: level_for(texels * 0.8), coarse }
+        FloorRow { per_height, copy: ground::Copy::level(level_for(texels * 0.8)), coarse }
     };
     slopes.iter().map(row).collect()
+}
+
+pub(crate) fn floor_now(rows: &[FloorRow], eye: f32, air: &[Air], out: &mut Vec<FloorNow>) {
+    out.clear();
+    out.extend(rows.iter().map(|row| {
+        let z = row.per_height * eye;
+        let q16 = |z: f32| (z.min(1000.0) * 65_536.0) as i64;
+        FloorNow {
+            z,
+            z_q16: [q16(z), q16(row.per_height * (eye + KERB_HEIGHT_M as f32))],
+            copy: row.copy,
+            coarse: row.coarse,
+            air: air[((z * 2.0) as usize).min(air.len() - 1)],
+        }
+    }));
 }
 
 /// A building that may be in view, relative to the camera.
@@ -221,48 +247,56 @@ fn facade(c: &mut Column<'_>, p: &Paint<'_>, w: &Wall, hit: &Hit, roof: usize, t
 
 fn floor(c: &mut Column<'_>, p: &Paint<'_>, base: usize, dx: f32, dy: f32) {
     let g: &Ground = &p.assets.ground;
-    let [x, y, eye] = p.view.at;
-    let kerb = KERB_HEIGHT_M as f32;
-    let end = c.pixels.len();
-    let mut row = base;
-    let shade_at = |r: usize| {
-        let z = p.floor[r].per_height * eye;
-        g.shade(x + z * dx, y + z * dy) << 8
+    let [x, y, _] = p.view.at;
+    let (x_q16, y_q16) = ground::place_q16(x, y);
+    let q14 = |d: f32| (d * 16_384.0) as i64;
+    let (dx_q14, dy_q14) = (q14(dx), q14(dy));
+    let at = |z_q16: i64| {
+        let x = x_q16.wrapping_add((z_q16 * dx_q14 >> 14) as i32);
+        (x, y_q16.wrapping_add((z_q16 * dy_q14 >> 14) as i32))
     };
-    let mut shade = if row < end { shade_at(row) } else { 0 };
-    while row < end {
-        // The light changes slowly along a column: it is looked up for every fourth row.
-        let stop = (row + 4).min(end);
-        let next = shade_at(stop.min(end - 1));
-        let step = (next as i32 - shade as i32) / 4;
-        for r in row..stop {
-            let f = p.floor[r];
-            let z = f.per_height * eye;
-            let (gx, gy) = (x + z * dx, y + z * dy);
-            c.depths[r] = z + 0.02;
-            let air = &p.air[((z * 2.0) as usize).min(p.air.len() - 1)];
-            let light = air.light(((shade as i32 + step * (r - row) as i32) >> 8) as u32);
-            if f.coarse > 0 {
-                c.pixels[r] = light.on(g.coarse(f.coarse as usize - 1, gx, gy));
-                continue;
+    let end = c.pixels.len();
+    let shade_at = |f: &FloorNow| {
+        let (x, y) = at(f.z_q16[0]);
+        g.shade(x, y) as i32
+    };
+    let (Some(last), true) = (p.floor.last(), base < end) else { return };
+    let mut shade = shade_at(&p.floor[base]);
+    let rows = p.floor[base..end].chunks(4);
+    let pixels = c.pixels[base..end].chunks_mut(4);
+    let depths = c.depths[base..end].chunks_mut(4);
+    let mut row = base;
+    for ((rows, pixels), depths) in rows.zip(pixels).zip(depths) {
+        // The light changes slowly along a column: it is looked up for every fourth row and made for every other.
+        row += 4;
+        let next = shade_at(p.floor.get(row).unwrap_or(last));
+        let mut light = rows[0].air.light((shade + (next - shade) / 4) as u32);
+        for (n, ((f, pixel), depth)) in rows.iter().zip(pixels).zip(depths).enumerate() {
+            *depth = f.z + 0.02;
+            if n == 2 {
+                light = f.air.light((shade + (next - shade) * 3 / 4) as u32);
             }
-            let material = g.material(gx, gy);
-            c.pixels[r] = if material >= ground::RAISED {
-                light.on(g.texel(material, f.level, gx, gy))
+            let texel = if f.coarse > 0 {
+                g.coarse(f.coarse as usize - 1, x + f.z * dx, y + f.z * dy)
             } else {
-                // Road: it lies lower, so the ray meets it further on, or meets the far kerb first.
-                let z = f.per_height * (eye + kerb);
-                let (gx, gy) = (x + z * dx, y + z * dy);
+                let (gx, gy) = at(f.z_q16[0]);
                 let material = g.material(gx, gy);
                 if material >= ground::RAISED {
-                    light.on(g.kerb_face)
+                    g.texel(material, f.copy, gx, gy)
                 } else {
-                    light.on(g.texel(material, f.level, gx, gy))
+                    // Road lies lower: the ray meets it further on, or meets the far kerb first.
+                    let (gx, gy) = at(f.z_q16[1]);
+                    let material = g.material(gx, gy);
+                    if material >= ground::RAISED {
+                        g.kerb_face
+                    } else {
+                        g.texel(material, f.copy, gx, gy)
+                    }
                 }
             };
+            *pixel = light.on(texel);
         }
         shade = next;
-        row = stop;
     }
 }
 
@@ -287,7 +321,8 @@ pub(crate) fn shadows(scene: &Scene, view: &View, ground: &Ground) -> Vec<Shadow
         if !(-2.0..40.0).contains(&z) {
             continue;
         }
-        if ground.shade(x, y) > 190 {
+        let (x_q16, y_q16) = ground::place_q16(x, y);
+        if ground.shade(x_q16, y_q16) > 190 {
             let length = 0.88;
             let (x, y) = (x - sx * length, y - sy * length);
             out.push(Shadow { x, y, long: 1.0 / 0.98, short: 1.0 / 0.24, keep: 150 });

@@ -228,7 +228,7 @@ fn shop(s: &Style, x: f32, y: f32, salt: u32) -> Rgb {
         let base = if shelf == 1 { dy - 0.95 } else { dy };
         let tint = [hash(item, 7, salt), hash(item, 8, salt), hash(item, 9, salt)];
         let warm = mix(rgb(60, 50, 42), rgb(216, 178, 118), (dy / h).powi(2) * 0.8);
-        let goods = mix(warm, tint, 0.55);
+        let goods = mix(warm, tint, 0.4);
         let lit = if base < tall && (dx / 0.23).fract() > 0.12 { goods } else { warm };
         return mix(lit, glass(dx, dy, h, salt), 0.38);
     }

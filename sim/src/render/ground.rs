@@ -10,12 +10,15 @@ use crate::city::{self, City, EXTENT, Kind, ROADS_X, ROADS_Y, Rect, Surface};
 pub(crate) const CELL_M: f32 = 0.125;
 const WIDE: usize = 1600;
 const TALL: usize = 1280;
-/// Side of a ground tile in metres, and texels to the metre.
-const TILE_M: f32 = 2.4;
+/// A tile is 2 m wide and has 512 texels to a side, whatever it shows: so that texels are found by shifts.
 const TILE_LOG2: u32 = 9;
-pub(crate) const TEXELS_PER_M: f32 = 512.0 / TILE_M;
+const TILE_Q16_LOG2: u32 = 17;
+const CELL_Q16_LOG2: u32 = 13;
+/// Texels of a tile with its smaller copies.
+const TILE_STRIDE: usize = (4 * 512 * 512 - 1) / 3;
+pub(crate) const TEXELS_PER_M: f32 = 256.0;
 /// Light in the shade, of 256.
-pub(crate) const SHADE: u32 = 118;
+pub(crate) const SHADE: u32 = 136;
 
 pub(crate) const ASPHALT: u8 = 0;
 const PAINT: u8 = 1;
@@ -33,7 +36,8 @@ const FLOOR: u8 = 7;
 pub(crate) struct Ground {
     material: Vec<u8>,
     shade: Vec<u8>,
-    pub(crate) tiles: Vec<Texture>,
+    /// All tiles, each with its smaller copies.
+    tiles: Vec<Colour>,
     /// Colours at 4 and at 16 cells to a side: for what is far away.
     coarse: [Vec<Colour>; 2],
     /// The upright face of a kerb.
@@ -56,37 +60,42 @@ impl Ground {
             Texture::paint(TILE_LOG2, kerb),
             Texture::paint(TILE_LOG2, setts),
             Texture::paint(TILE_LOG2, tactile),
-            Texture::paint(TILE_LOG2 - 3, soil),
-            Texture::paint(TILE_LOG2 - 5, |_, _| rgb(60, 60, 62)),
+            Texture::paint(TILE_LOG2, soil),
+            Texture::paint(TILE_LOG2, |_, _| rgb(60, 60, 62)),
         ];
         let material = materials(city);
         let shade = shades(city);
         let averages: Vec<Colour> = tiles.iter().map(Texture::average).collect();
         let coarse = [4, 16].map(|n| coarse(&material, &averages, n));
         let kerb_face = super::pixel::colour(rgb(146, 142, 134));
+        let tiles = tiles.iter().flat_map(Texture::all).collect();
         Self { material, shade, tiles, coarse, kerb_face }
     }
 
+    /// What the ground is at a [`place_q16`].
     #[inline]
-    pub(crate) fn material(&self, x: f32, y: f32) -> u8 {
-        let (cx, cy) = cell(x, y);
-        self.material[cy * WIDE + cx]
+    pub(crate) fn material(&self, x: i32, y: i32) -> u8 {
+        let (cx, cy) = (x >> CELL_Q16_LOG2, y >> CELL_Q16_LOG2);
+        let n = cy.wrapping_mul(WIDE as i32).wrapping_add(cx) as u32 as usize;
+        self.material.get(n).copied().unwrap_or(FLOOR)
     }
 
-    /// The light at a place, of 256, smooth between cells.
+    /// The light at a [`place_q16`], of 256, smooth between cells.
     #[inline]
-    pub(crate) fn shade(&self, x: f32, y: f32) -> u32 {
-        let gx = (x - EXTENT.x0 as f32) * (1.0 / CELL_M) - 0.5;
-        let gy = (y - EXTENT.y0 as f32) * (1.0 / CELL_M) - 0.5;
-        let cx = (gx as i32).clamp(0, WIDE as i32 - 2) as usize;
-        let cy = (gy as i32).clamp(0, TALL as i32 - 2) as usize;
-        let tx = ((gx - cx as f32) * 16.0).clamp(0.0, 16.0) as u32;
-        let ty = ((gy - cy as f32) * 16.0).clamp(0.0, 16.0) as u32;
-        let at = |n: usize| u32::from(self.shade[n]);
-        let n = cy * WIDE + cx;
-        let low = at(n) * (16 - tx) + at(n + 1) * tx;
-        let high = at(n + WIDE) * (16 - tx) + at(n + WIDE + 1) * tx;
-        (low * (16 - ty) + high * ty) >> 8
+    pub(crate) fn shade(&self, x: i32, y: i32) -> u32 {
+        let half = 1 << (CELL_Q16_LOG2 - 1);
+        let (gx, gy) = (x.wrapping_sub(half), y.wrapping_sub(half));
+        let (cx, cy) = (gx >> CELL_Q16_LOG2, gy >> CELL_Q16_LOG2);
+        let part = |g: i32| (g as u32 >> (CELL_Q16_LOG2 - 4)) & 15;
+        let (tx, ty) = (part(gx), part(gy));
+        let n = cy.wrapping_mul(WIDE as i32).wrapping_add(cx) as u32 as usize;
+        let (Some(low), Some(high)) =
+            (self.shade.get(n..n + 2), self.shade.get(n + WIDE..n + WIDE + 2))
+        else {
+            return SHADE;
+        };
+        let along = |pair: &[u8]| u32::from(pair[0]) * (16 - tx) + u32::from(pair[1]) * tx;
+        (along(low) * (16 - ty) + along(high) * ty) >> 8
     }
 
     /// The average colour around a place; `which` 0 for half a metre, 1 for two.
@@ -97,17 +106,36 @@ impl Ground {
         self.coarse[which][(cy >> log2) * (WIDE >> log2) + (cx >> log2)]
     }
 
-    /// A texel of a tile at a place.
+    /// A texel of a tile at a [`place_q16`], of one of its smaller copies.
     #[inline]
-    pub(crate) fn texel(&self, material: u8, level: u32, x: f32, y: f32) -> Colour {
-        let (texels, log2) = self.tiles[material as usize].level(level);
-        // All places have coordinates above −1000 m, so that truncation is floor.
-        let k = TEXELS_PER_M * (1.0 / 512.0) * (1_u32 << log2) as f32;
-        let mask = (1_u32 << log2) - 1;
-        let u = ((x + 960.0) * k) as i32 as u32 & mask;
-        let v = ((y + 960.0) * k) as i32 as u32 & mask;
-        texels[((u << log2) | v) as usize]
+    pub(crate) fn texel(&self, material: u8, copy: Copy, x: i32, y: i32) -> Colour {
+        let shift = TILE_Q16_LOG2 - copy.log2;
+        let mask = (1_u32 << copy.log2) - 1;
+        let (u, v) = ((x as u32 >> shift) & mask, (y as u32 >> shift) & mask);
+        let n = usize::from(material) * TILE_STRIDE + (copy.start + (u << copy.log2 | v)) as usize;
+        self.tiles.get(n).copied().unwrap_or_default()
     }
+}
+
+/// One of the smaller copies of a tile: where it starts, and the logarithm of its side.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Copy {
+    start: u32,
+    log2: u32,
+}
+
+impl Copy {
+    pub(crate) fn level(level: u32) -> Self {
+        let level = level.min(TILE_LOG2);
+        let start = (0..level).map(|n| 1_u32 << (2 * (TILE_LOG2 - n))).sum();
+        Self { start, log2: TILE_LOG2 - level }
+    }
+}
+
+/// A coordinate from the map's corner in parts of 65,536 of a metre.
+pub(crate) fn place_q16(x: f32, y: f32) -> (i32, i32) {
+    let q = |at: f32, low: f64| ((f64::from(at) - low) * 65_536.0) as i32;
+    (q(x, EXTENT.x0), q(y, EXTENT.y0))
 }
 
 fn each_cell(mut f: impl FnMut(f64, f64, usize)) {
@@ -296,11 +324,12 @@ fn coarse(material: &[u8], averages: &[Colour], side: usize) -> Vec<Colour> {
     let mut out = Vec::with_capacity(wide * tall);
     for by in 0..tall {
         for bx in 0..wide {
-            let mut mean = averages[0];
+            let mut mean = averages[usize::from(FLOOR)];
             let mut seen = 0_u32;
             for dy in 0..side {
                 let row = (by * side + dy) * WIDE + bx * side;
-                for m in &material[row..row + side] {
+                // What is under buildings is never seen, nor are its edges.
+                for m in material[row..row + side].iter().filter(|m| **m != FLOOR) {
                     seen += 1;
                     mean = lerp(mean, averages[*m as usize], 256 / seen);
                 }
@@ -320,7 +349,7 @@ fn asphalt(u: f32, v: f32) -> Rgb {
     let chip = if stone > 0.93 { 1.45 } else { 0.8 + 0.34 * stone };
     let patch = 0.86 + 0.28 * clouds(u * 4.0, v * 4.0, 4, 4, 12);
     let crack = (clouds(u * 3.0, v * 3.0, 3, 5, 31) - 0.5).abs() < 0.006;
-    scale(rgb(98, 99, 103), chip * patch * if crack { 0.62 } else { 1.0 })
+    scale(rgb(112, 113, 116), chip * patch * if crack { 0.62 } else { 1.0 })
 }
 
 fn paint(u: f32, v: f32) -> Rgb {

@@ -89,7 +89,7 @@ impl<'a> Maker<'a> {
     /// A quad across the object's width, from `a` to `b` (x, half width, z).
     fn band(&mut self, a: Vec3, b: Vec3, colour: Colour, fade: [u32; 2]) {
         let points =
-            [[a[0], a[1], a[2]], [a[0], -a[1], a[2]], [b[0], -b[1], b[2]], [b[0], b[1], b[2]]];
+            [[a[0], -a[1], a[2]], [a[0], a[1], a[2]], [b[0], b[1], b[2]], [b[0], -b[1], b[2]]];
         self.flat(&points, colour, fade);
     }
 
@@ -199,7 +199,7 @@ fn sign(m: &mut Maker<'_>, variant: u32) {
         let mut points = [[0.0; 3]; 8];
         for side in [1.0_f32, -1.0] {
             for (n, p) in points.iter_mut().enumerate() {
-                let turn = (n as f32 + 0.5) * std::f32::consts::FRAC_PI_4 * side;
+                let turn = (n as f32 + 0.5) * std::f32::consts::FRAC_PI_4;
                 // It faces along the street, both ways.
                 *p = [radius * turn.cos(), y * side, 2.1 + radius * turn.sin()];
             }

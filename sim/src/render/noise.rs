@@ -18,11 +18,12 @@ pub(crate) fn noise(x: f32, y: f32, period: i32, salt: u32) -> f32 {
     let (fx, fy) = (x.floor(), y.floor());
     let (tx, ty) = (x - fx, y - fy);
     let (sx, sy) = (tx * tx * (3.0 - 2.0 * tx), ty * ty * (3.0 - 2.0 * ty));
-    let at = |dx: i32, dy: i32| {
-        hash((fx as i32 + dx).rem_euclid(period), (fy as i32 + dy).rem_euclid(period), salt)
-    };
-    let low = at(0, 0) + (at(1, 0) - at(0, 0)) * sx;
-    let high = at(0, 1) + (at(1, 1) - at(0, 1)) * sx;
+    let (x0, y0) = ((fx as i32).rem_euclid(period), (fy as i32).rem_euclid(period));
+    let next = |n: i32| if n + 1 == period { 0 } else { n + 1 };
+    let (x1, y1) = (next(x0), next(y0));
+    let at = |x: i32, y: i32| hash(x, y, salt);
+    let low = at(x0, y0) + (at(x1, y0) - at(x0, y0)) * sx;
+    let high = at(x0, y1) + (at(x1, y1) - at(x0, y1)) * sx;
     low + (high - low) * sy
 }
 

@@ -157,6 +157,9 @@ impl Limb {
                 continue;
             }
             let z = self.z[0] + (self.z[1] - self.z[0]) * h;
+            if z - radius * z >= c.depths[r] {
+                continue;
+            }
             let (nx, ny) = (ox / radius, oy / radius);
             let nz = (1.0 - off / (radius * radius)).sqrt();
             let depth = z - radius * z * nz;
@@ -166,7 +169,7 @@ impl Limb {
             let mut shade = self.lit.shade([nx, ny, -nz]);
             if let Some(salt) = self.leaves {
                 // Leaves: clumps of two sizes, ragged at the edge, with holes towards the outside.
-                let k = z * 13.0;
+                let k = z * 17.0;
                 let leaf = hash(((c.across) * k * 2.0) as i32, (c.slopes[r] * k * 2.0) as i32, salt);
                 let clump = hash(((c.across + 9.0) * k * 0.6) as i32, ((c.slopes[r] + 9.0) * k * 0.6) as i32, salt);
                 if nz < 0.62 * clump + 0.25 * leaf {
@@ -220,7 +223,8 @@ fn fill(c: &mut Column<'_>, from: usize, to: usize, depth: f32, colour: Colour) 
 impl Flat {
     /// A polygon seen from its front (points counter-clockwise to the viewer); `fade` darkens its lower edge.
     pub(crate) fn new(points: &[Vec3], colour: Colour, lit: Lit, fade: [u32; 2]) -> Option<Shape> {
-        let normal = cross(sub(points[1], points[0]), sub(points[2], points[0]));
+        // The level frame is left-handed, so that the second edge comes first.
+        let normal = cross(sub(points[2], points[0]), sub(points[1], points[0]));
         let length = dot(normal, normal).sqrt().max(1e-9);
         let normal = normal.map(|n| n / length);
         let distance = dot(normal, points[0]);

@@ -1,0 +1,130 @@
+//! What the sensors promise.
+
+use sim::sensors::{FIX_SIGMA_M, Sensors};
+use sim::world::{STEP_S, enu};
+use sim::{Command, Pose, World};
+
+fn standing() -> World {
+    let mut world = World::new(1);
+    world.people.clear();
+    world
+}
+
+#[test]
+fn the_covariance_of_a_position_is_that_of_its_error() {
+    let world = standing();
+    let (mut square, mut count, mut inside) = (0.0, 0.0, 0.0);
+    for seed in 0..400 {
+        let mut sensors = Sensors::new(seed);
+        // Far apart in time, so that the samples of one seed know little of each other.
+        for _ in 0..5 {
+            let fix = sensors.fix(&world, 240.0, 0);
+            let stated = fix.horizontal_accuracy_m().unwrap();
+            assert!((stated - FIX_SIGMA_M).abs() < 1e-9);
+            let (x, y) = enu(&protocol::units::GeoPoint {
+                lat_deg: fix.latitude,
+                lon_deg: fix.longitude,
+            });
+            for error in [x - world.pose.x, y - world.pose.y] {
+                square += error * error;
+                inside += f64::from(u8::from(error.abs() < stated));
+                count += 1.0;
+            }
+        }
+    }
+    let sigma = f64::sqrt(square / count);
+    assert!((sigma / FIX_SIGMA_M - 1.0).abs() < 0.05, "sigma {sigma}");
+    assert!((inside / count - 0.683_f64).abs() < 0.03, "{} within one sigma", inside / count);
+}
+
+#[test]
+fn the_position_error_wanders_slowly() {
+    let world = standing();
+    for seed in 0..20 {
+        let mut sensors = Sensors::new(seed);
+        let mut last = sensors.fix(&world, 0.2, 0);
+        for _ in 0..500 {
+            let fix = sensors.fix(&world, 0.2, 0);
+            let step_m = (fix.latitude - last.latitude).abs().to_radians() * 6_371_000.0;
+            assert!(step_m < 0.5, "jumped {step_m} m");
+            last = fix;
+        }
+    }
+}
+
+#[test]
+fn the_demo_seed_has_an_error_that_fits_the_checkpoints() {
+    // Seed 1 is what newcomers see: the true and the measured place stay within the checkpoints' radius.
+    let world = standing();
+    let mut sensors = Sensors::new(1);
+    for n in 0..5 * 300 {
+        let fix = sensors.fix(&world, 0.2, 0);
+        let (x, y) =
+            enu(&protocol::units::GeoPoint { lat_deg: fix.latitude, lon_deg: fix.longitude });
+        let error = (x - world.pose.x).hypot(y - world.pose.y);
+        assert!(error < 1.7, "{error} m after {} s", n / 5);
+    }
+}
+
+#[test]
+fn the_laser_sees_a_wall_at_its_distance_and_nothing_in_the_open() {
+    let mut world = standing();
+    world.city.fixtures.clear();
+    world.pose = Pose { x: 60.0, y: 17.0, heading_rad: 0.0 };
+    let mut sensors = Sensors::new(1);
+    let scan = sensors.scan(&world, 0);
+    let at = |deg: f32| {
+        let n = ((deg.to_radians() - scan.angle_min) / scan.angle_increment).round() as usize;
+        scan.ranges[n % scan.ranges.len()]
+    };
+    assert_eq!(scan.ranges.len(), 360);
+    assert!((at(90.0) - 3.0).abs() < 0.06, "wall to the left at {}", at(90.0));
+    assert!((at(45.0) - 3.0 * 2.0_f32.sqrt()).abs() < 0.08);
+    // Kerb and road to the right are not seen; the facade across is farther than the laser reaches.
+    assert_eq!(at(-90.0), f32::INFINITY);
+    assert_eq!(at(0.0), f32::INFINITY);
+}
+
+#[test]
+fn the_laser_sees_people() {
+    let mut world = World::new(1);
+    let mut person = world.people[0].clone();
+    (person.x, person.y) = (world.pose.x + 2.0, world.pose.y);
+    world.people = vec![person];
+    let scan = Sensors::new(1).scan(&world, 0);
+    let ahead = scan.ranges[180];
+    assert!((ahead - 1.75).abs() < 0.06, "{ahead}");
+}
+
+#[test]
+fn odometry_drifts_a_little_and_wheels_agree_with_it() {
+    let mut world = standing();
+    let mut sensors = Sensors::new(1);
+    for n in 0..(8.0 / STEP_S) as u64 {
+        let command = Command { linear_mps: 1.0, angular_radps: 0.0 };
+        world.step(STEP_S, (n % 4 == 0).then_some(command));
+        sensors.step(STEP_S, &world);
+    }
+    let odometry = sensors.odometry(&world, 1_500_000_000);
+    let way = odometry.pose.pose.position.x;
+    assert!(way > world.distance_m && way < world.distance_m * 1.03, "{way}");
+    let wheels = sensors.wheels(&world, 0);
+    let speed = (wheels.velocity[0] + wheels.velocity[1]) / 2.0 * sim::base::WHEEL_RADIUS_M;
+    assert!((speed - odometry.twist.twist.linear.x).abs() < 0.05);
+    assert_eq!((odometry.header.stamp.sec, odometry.header.stamp.nanosec), (1, 500_000_000));
+}
+
+#[test]
+fn the_battery_drains_and_gravity_points_down() {
+    let mut world = standing();
+    let mut sensors = Sensors::new(1);
+    let before = sensors.battery(&world, 0);
+    for _ in 0..4000 {
+        world.step(STEP_S, Some(Command { linear_mps: 0.5, angular_radps: 1.0 }));
+    }
+    let after = sensors.battery(&world, 0);
+    assert!(after.percentage < before.percentage && after.percentage > 0.8);
+    let up: f64 =
+        (0..200).map(|_| sensors.imu(&world, 0).linear_acceleration.z).sum::<f64>() / 200.0;
+    assert!((up - 9.81).abs() < 0.1, "{up}");
+}

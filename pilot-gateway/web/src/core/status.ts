@@ -146,3 +146,21 @@ export function limitWords(t: Telemetry): string {
       return lower(reasonOf(t.limitReason).words);
   }
 }
+
+/** Why a drive ended, in words, from the stable code that the robot gives. */
+export function endedWords(why: string): string {
+  switch (why) {
+    case "released":
+      return "You ended it.";
+    case "driver-gone":
+      return "The robot did not hear from you for 5 seconds.";
+    case "expired":
+      return "The lease ran out.";
+    case "fenced":
+      return "Someone else took over.";
+    case "stopping":
+      return "The robot is being shut down.";
+    default:
+      return `The robot ended it (${why}).`;
+  }
+}

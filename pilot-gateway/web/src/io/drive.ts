@@ -5,33 +5,32 @@
 import { type Deadman, nextDeadman, RELEASED } from "../core/deadman";
 import { AT_REST, nextWish, REACH, type Reach, type Stick, type Wish } from "../core/input";
 import { roundTripMs, type Sample, withSample } from "../core/series";
+import { endedWords } from "../core/status";
 import { clamp } from "../core/units";
-import { fromHex, toHex, utf8 } from "../protocol/bytes";
 import { encodeDrive, type Seen } from "../protocol/drive";
-import { bodyUnverified, type Envelope, PAYLOAD_LEASE } from "../protocol/dsse";
-import { decodeEstop, encodeEstop } from "../protocol/estop";
-import { type Lease, leaseUnverified } from "../protocol/lease";
 import { parseFromRobot, RECEIPT_EVERY_MS, RENEW_EVERY_MS, type ToRobot } from "../protocol/session";
-import { answerBytes, openBytes } from "../protocol/signed";
 import { decodeTelemetry, type Telemetry } from "../protocol/telemetry";
-import type { Api, GatewayConfig } from "./api";
-import type { Backend, Link, VideoCounters } from "./backend";
+import type { Api } from "./api";
+import type { Backend, Link } from "./backend";
 import { clientMs, nowMs, startTicker } from "./clock";
 import { openControls } from "./controls";
 import { type DriveView, LATENCY_SAMPLES_MAX, LATENCY_SPAN_MS, NO_VIEW } from "./drive-view";
-import { type Identity, sha256, verify, verifyEnvelope } from "./keys";
+import { estopLane } from "./estop-lane";
+import type { Identity } from "./keys";
+import { linkMeter } from "./link-meter";
 import type { ShownFrame } from "./media";
+import { callRobot, type Failure, type Granted, takeLease } from "./opening";
 import { type ReceiptWriter, receiptWriter } from "./receipts";
 
 const TICK_MS = 20;
 const VIEW_EVERY_MS = 50;
 const LINK_STATS_EVERY_MS = 1_000;
 const OPEN_MS_MAX = 10_000;
+/** A new link can't help against these. */
+const FINAL_CODES = ["lease-ended", "forbidden", "bad-signature"];
 const REOPEN_EVERY_MS = 1_500;
 /** How long the robot may take to say that the drive has ended. */
 const ENDED_MS_MAX = 2_000;
-/** When the robot has not said within this that it stopped, the stop is also asked for by HTTP. */
-const ESTOP_ANSWER_MS_MAX = 300;
 
 export interface DriveOptions {
   readonly backend: Backend;
@@ -57,18 +56,14 @@ export interface Drive {
   readonly close: () => void;
 }
 
-type Failure = { title: string; detail: string };
-
 export function startDrive(options: DriveOptions): Drive {
-  const { api, backend, identity } = options;
+  const { api, identity } = options;
   const latencySamplesMs: number[] = [];
   let view: DriveView = NO_VIEW;
   const startedAtMs = nowMs();
   let firstFrameMs: number | null = null;
   let viewAtMs = 0;
-  let config: GatewayConfig | null = null;
-  let envelope: Envelope | null = null;
-  let lease: Lease | null = null;
+  let granted: Granted | null = null;
   let receipts: ReceiptWriter | null = null;
   let link: Link | null = null;
   let linkOpen = false;
@@ -76,21 +71,18 @@ export function startDrive(options: DriveOptions): Drive {
   let ended = false;
   let closed = false;
   let seq = 0;
-  let estopSeq = 0;
-  let estopAskedAtMs: number | null = null;
   let telemetry: Telemetry | null = null;
   let telemetryAtMs: number | null = null;
   let videoAtMs: number | null = null;
   let seen: Seen = { kind: "nothing" };
-  let frames = 0;
-  let counters: VideoCounters | null = null;
   let deadman: Deadman = RELEASED;
   let wish: Wish = AT_REST;
   let reach: Reach = REACH;
   let lastTickMs = nowMs() as number;
   let latencies: readonly Sample[] = [];
   let robotEnded: (() => void) | null = null;
-  const controls = openControls(() => estop());
+  const meter = linkMeter();
+  const controls = openControls(() => pressStop());
 
   function show(change: Partial<DriveView>, always = true): void {
     const now = nowMs();
@@ -106,7 +98,8 @@ export function startDrive(options: DriveOptions): Drive {
       latencies,
       deadman,
       wish,
-      estopAsked: estopAskedAtMs !== null,
+      estopAsked: estop.asked(),
+      clearRefused: estop.refused(),
     };
     options.onView(view);
   }
@@ -125,7 +118,7 @@ export function startDrive(options: DriveOptions): Drive {
     const now = nowMs();
     telemetry = t;
     telemetryAtMs = now;
-    if (t.state === "emergency_stopped") estopAskedAtMs = null;
+    if (t.state === "emergency_stopped") estop.confirmed();
     if (t.loopLatencyMs !== null) {
       latencies = withSample(latencies, { atMs: now, value: t.loopLatencyMs }, LATENCY_SPAN_MS);
       if (latencySamplesMs.length < LATENCY_SAMPLES_MAX) latencySamplesMs.push(t.loopLatencyMs);
@@ -156,14 +149,8 @@ export function startDrive(options: DriveOptions): Drive {
   }
 
   function onEstop(bytes: Uint8Array): void {
-    const decoded = decodeEstop(bytes);
-    if (!decoded.ok) {
-      console.warn(`e-stop answer refused: ${decoded.error}`);
-      return;
-    }
-    if (decoded.value.action === "stopped") estopAskedAtMs = null;
-    if (decoded.value.action === "cleared") show({ clearRefused: false });
-    if (decoded.value.action === "clear-refused") show({ clearRefused: true });
+    estop.received(bytes);
+    show({});
   }
 
   function say(message: ToRobot): boolean {
@@ -185,22 +172,22 @@ export function startDrive(options: DriveOptions): Drive {
       videoAgeMs: videoAtMs === null ? null : now - videoAtMs,
       telemetryAgeMs: telemetryAtMs === null ? null : now - telemetryAtMs,
       gamepadLost: reading.gamepadLost,
-      estopped: estopAskedAtMs !== null || telemetry?.state === "emergency_stopped",
+      estopped: estop.asked() || telemetry?.state === "emergency_stopped",
     });
     if (!deadman.held) wish = { ...AT_REST, wants: wish.wants };
     sendDrive();
-    askEstopAgain(now);
+    estop.tick(now);
     const { keys, slow } = reading.controls;
     show({ keys, slow, gamepadThere: reading.gamepadThere }, false);
   }
 
   function sendDrive(): void {
-    if (lease === null || link === null || !linkOpen || ended) return;
+    if (granted === null || link === null || !linkOpen || ended) return;
     const packet = encodeDrive({
       deadman: deadman.held,
       camera: 0,
       seq: seq + 1,
-      epoch: lease.epoch,
+      epoch: granted.lease.epoch,
       seen,
       robotStampMs: telemetry === null ? 0 : Number(telemetry.robotMs & 0xffff_ffffn),
       linearMmps: Math.round(clamp(wish.linearMps * 1000, -32_768, 32_767)),
@@ -214,118 +201,94 @@ export function startDrive(options: DriveOptions): Drive {
 
   // ---- emergency stop --------------------------------------------------------------------------------------
 
-  function estop(): void {
-    if (closed || ended) return;
-    if (estopAskedAtMs === null && telemetry?.state !== "emergency_stopped") estopAskedAtMs = nowMs();
-    const sent = sendEstop("stop");
-    if (!sent) void estopByHttp();
-    show({ clearRefused: false });
-  }
-
-  function sendEstop(action: "stop" | "clear"): boolean {
-    estopSeq += 1;
-    return link?.sendEstop(encodeEstop({ action, seq: estopSeq, epoch: lease?.epoch ?? 0n })) ?? false;
-  }
-
-  let estopByHttpAtMs = Number.NEGATIVE_INFINITY;
-  function askEstopAgain(now: number): void {
-    if (estopAskedAtMs === null || now - estopAskedAtMs < ESTOP_ANSWER_MS_MAX) return;
-    if (now - estopByHttpAtMs < 1_000) return;
-    sendEstop("stop");
-    void estopByHttp();
-  }
+  const estop = estopLane({
+    epoch: () => granted?.lease.epoch ?? 0n,
+    send: (packet) => link?.sendEstop(packet) ?? false,
+    byHttp: () => void estopByHttp(),
+  });
 
   async function estopByHttp(): Promise<void> {
-    if (lease === null) return;
-    estopByHttpAtMs = nowMs();
-    const asked = await api.estop(lease.robot);
+    if (granted === null) return;
+    const asked = await api.estop(granted.lease.robot);
     if (asked.ok) show({ notice: null });
     else show({ notice: `The stop could not be sent by the server: ${asked.problem.detail}` });
   }
 
+  function pressStop(): void {
+    if (closed || ended) return;
+    estop.stop();
+    show({});
+  }
+
   function clearEstop(): void {
-    estopAskedAtMs = null;
-    if (!sendEstop("clear")) show({ notice: "The stop can't be cleared without a connection to the robot." });
+    const sent = estop.clear();
+    show(sent ? {} : { notice: "The stop can't be cleared without a connection to the robot." });
   }
 
   // ---- opening ---------------------------------------------------------------------------------------------
 
   async function open(): Promise<void> {
-    const failure = (await takeLease()) ?? (await openLink());
-    if (closed) return;
-    if (failure !== null) {
-      const { title, detail } = failure;
-      if (lease !== null) void api.endLease(lease.leaseId);
-      ended = true;
-      show({ connection: "ended", connectionWords: detail, failure: { title, detail } });
+    const taken = await takeLease(api, options.missionId);
+    if (!taken.ok) {
+      fail(taken.failure);
+      return;
     }
-  }
-
-  async function takeLease(): Promise<Failure | null> {
-    const [configured, granted] = await Promise.all([api.config(), api.takeLease(options.missionId)]);
-    if (!configured.ok) return configured.problem;
-    if (!granted.ok) return granted.problem;
-    config = configured.value;
-    envelope = granted.value;
-    lease = leaseUnverified(envelope);
-    if (lease === null || !(await verifyEnvelope(envelope, PAYLOAD_LEASE, config.fleetDid))) {
-      lease = null;
-      return {
-        title: "bad lease",
-        detail:
-          "The fleet's lease is not signed by the fleet. Reload the page; if it stays, tell the operator.",
-      };
+    granted = taken.value;
+    const { lease } = granted;
+    if (closed) {
+      void api.endLease(lease.leaseId);
+      return;
     }
     reach = { ...REACH, forwardMps: Math.min(REACH.forwardMps, lease.speedMpsMax) };
     receipts = receiptWriter(identity, lease.leaseId, lease.epoch, (receipt) =>
       say({ type: "receipt", receipt }),
     );
     show({ leaseId: lease.leaseId, connectionWords: `Calling ${lease.robot}.` });
-    return null;
+    const failure = await openLink(granted);
+    if (failure !== null) fail(failure);
   }
 
-  async function openLink(): Promise<Failure | null> {
-    if (lease === null || envelope === null || config === null)
-      return { title: "no lease", detail: "No lease." };
-    const opened = await backend.openLink(config.iceServers, {
+  function fail({ title, detail }: Failure): void {
+    if (closed || ended) return;
+    finish(detail);
+    show({ failure: { title, detail } });
+  }
+
+  async function openLink(by: Granted): Promise<Failure | null> {
+    let mine: Link | null = null;
+    let lostWords: string | null = null;
+    let openEarly = false;
+    const opened = () => {
+      linkOpen = true;
+      show({ connection: "open", connectionWords: "", notice: null });
+    };
+    const lost = (words: string) => {
+      lostWords = words;
+      if (!ended && mine !== null && link === mine) void reopen(words);
+    };
+    const called = await callRobot(options, by, {
       telemetry: onTelemetry,
       session: onSession,
       estop: onEstop,
       video: options.onVideo,
       open: () => {
-        linkOpen = true;
-        show({ connection: "open", connectionWords: "", notice: null });
+        openEarly = true;
+        if (mine !== null && link === mine) opened();
       },
-      lost: (words) => {
-        if (!ended && link === opened) void reopen(words);
-      },
+      lost,
     });
-    if (closed) {
-      opened.close();
+    if (!called.ok) return called.failure;
+    mine = called.value.link;
+    if (closed || ended) {
+      mine.close();
       return null;
     }
-    const body = bodyUnverified(envelope) ?? utf8("");
-    const proof = openBytes(await sha256(body), await sha256(utf8(opened.offerSdp)));
-    const signature = toHex(await identity.sign(proof));
-    const answered = await api.openSession(lease.robot, envelope, opened.offerSdp, signature);
-    if (!answered.ok) {
-      opened.close();
-      return answered.problem;
-    }
-    const { answerSdp, robotSignature, episode } = answered.value;
-    const signed = answerBytes(lease.leaseId, await sha256(utf8(answerSdp)));
-    if (!(await verify(lease.robotDid, signed, fromHex(robotSignature) ?? utf8("")))) {
-      opened.close();
-      return {
-        title: "bad signature",
-        detail: "The answer is not signed by the robot: something sits in between. Tell the operator.",
-      };
-    }
-    link = opened;
-    show({ episode, connectionWords: "Opening the video." });
-    await opened.accept(answerSdp);
+    link = mine;
+    show({ episode: called.value.episode, connectionWords: "Opening the video." });
+    if (lostWords !== null) lost(lostWords);
+    else if (openEarly) opened();
     setTimeout(() => {
-      if (link === opened && !linkOpen && !ended) void reopen("The connection did not open.");
+      if (!linkOpen) lost("The connection did not open.");
     }, OPEN_MS_MAX);
     return null;
   }
@@ -336,16 +299,13 @@ export function startDrive(options: DriveOptions): Drive {
     link?.close();
     link = null;
     show({ connection: "lost", connectionWords: `${words} Trying again.` });
-    if (reopening) return;
+    if (reopening || granted === null) return;
     reopening = true;
-    for (;;) {
-      if (closed || ended) return;
-      const failure = await openLink();
+    while (!closed && !ended) {
+      const failure = await openLink(granted);
       if (failure === null) break;
-      if ("code" in failure && ["lease-ended", "forbidden", "bad-signature"].includes(String(failure.code))) {
-        return finish(`${words} ${failure.detail}`);
-      }
-      show({ connectionWords: `${words} ${failure.detail}` });
+      if (FINAL_CODES.includes(failure.code)) finish(`${words} ${failure.detail}`);
+      else show({ connectionWords: `${words} ${failure.detail}` });
       await new Promise((resolve) => setTimeout(resolve, REOPEN_EVERY_MS));
     }
     reopening = false;
@@ -354,8 +314,8 @@ export function startDrive(options: DriveOptions): Drive {
   // ---- keeping ---------------------------------------------------------------------------------------------
 
   async function renew(): Promise<void> {
-    if (lease === null || ended) return;
-    const renewed = await api.renewLease(lease.leaseId);
+    if (granted === null || ended) return;
+    const renewed = await api.renewLease(granted.lease.leaseId);
     if (ended) return;
     if (!renewed.ok) {
       const away = renewed.problem.status === 0 || renewed.problem.status >= 500;
@@ -364,28 +324,21 @@ export function startDrive(options: DriveOptions): Drive {
       });
       return;
     }
-    envelope = renewed.value;
+    granted = { ...granted, envelope: renewed.value };
     if (view.notice?.startsWith("The fleet is away")) show({ notice: null });
-    say({ type: "renew", lease: envelope });
+    say({ type: "renew", lease: renewed.value });
   }
 
   async function measureLink(): Promise<void> {
-    const before = counters;
-    const fps = frames / (LINK_STATS_EVERY_MS / 1000);
-    frames = 0;
-    counters = (await link?.counters()) ?? null;
-    if (counters === null || before === null || counters.atMs <= before.atMs) return;
-    const spanS = (counters.atMs - before.atMs) / 1000;
-    const lost = Math.max(0, counters.packetsLost - before.packetsLost);
-    const received = Math.max(0, counters.packets - before.packets);
-    const bitrateBps = (Math.max(0, counters.bytes - before.bytes) * 8) / spanS;
-    const loss = lost + received === 0 ? 0 : lost / (lost + received);
-    show({ link: { ...view.link, bitrateBps, fps, loss } });
+    const measured = await meter.measure(link);
+    if (measured === null) return;
+    show({ link: { ...view.link, ...measured } });
     const { rttMs } = view.link;
     if (rttMs === null || telemetry === null || telemetry.loopLatencyMs === null) return;
     // The loop latency was taken when a command arrived: half a round trip ago, on this page's side.
-    const seenAgeMs = Math.max(0, telemetry.loopLatencyMs - rttMs / 2);
-    say({ type: "link_stats", fps, bitrate_bps: bitrateBps, loss, rtt_ms: rttMs, seen_age_ms: seenAgeMs });
+    const seen_age_ms = Math.max(0, telemetry.loopLatencyMs - rttMs / 2);
+    const { fps, bitrateBps: bitrate_bps, loss } = measured;
+    say({ type: "link_stats", fps, bitrate_bps, loss, rtt_ms: rttMs, seen_age_ms });
   }
 
   // ---- ending ----------------------------------------------------------------------------------------------
@@ -397,7 +350,7 @@ export function startDrive(options: DriveOptions): Drive {
     for (const stop of stops) stop();
     link?.close();
     show({ connection: "ended", connectionWords: words, deadman: RELEASED });
-    if (lease !== null) void api.endLease(lease.leaseId);
+    if (granted !== null) void api.endLease(granted.lease.leaseId);
   }
 
   async function end(): Promise<void> {
@@ -417,7 +370,7 @@ export function startDrive(options: DriveOptions): Drive {
     if (!ended) {
       ended = true;
       say({ type: "release" });
-      if (lease !== null) void api.endLease(lease.leaseId);
+      if (granted !== null) void api.endLease(granted.lease.leaseId);
     }
     link?.close();
   }
@@ -441,30 +394,13 @@ export function startDrive(options: DriveOptions): Drive {
     frameShown: (frame) => {
       firstFrameMs ??= frame.shownAtMs - startedAtMs;
       videoAtMs = nowMs();
-      frames += 1;
+      meter.frameShown();
       if (frame.rtp !== null) seen = { kind: "rtp", stamp: frame.rtp };
     },
     setPad: controls.setPad,
-    estop,
+    estop: pressStop,
     clearEstop,
     end,
     close,
   };
-}
-
-function endedWords(why: string): string {
-  switch (why) {
-    case "released":
-      return "You ended it.";
-    case "driver-gone":
-      return "The robot did not hear from you for 5 seconds.";
-    case "expired":
-      return "The lease ran out.";
-    case "fenced":
-      return "Someone else took over.";
-    case "stopping":
-      return "The robot is being shut down.";
-    default:
-      return `The robot ended it (${why}).`;
-  }
 }

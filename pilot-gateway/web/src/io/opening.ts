@@ -1,0 +1,88 @@
+/** Opening a drive: the lease from the fleet, and a session with the robot, each checked by its signer's key. */
+import { fromHex, toHex, utf8 } from "../protocol/bytes";
+import { bodyUnverified, type Envelope, PAYLOAD_LEASE } from "../protocol/dsse";
+import { type Lease, leaseUnverified } from "../protocol/lease";
+import { answerBytes, openBytes } from "../protocol/signed";
+import type { Api, GatewayConfig } from "./api";
+import type { Backend, Link, LinkEvents } from "./backend";
+import { type Identity, sha256, verify, verifyEnvelope } from "./keys";
+
+export interface Failure {
+  /** Stable code of the problem, or one of this page. */
+  readonly code: string;
+  readonly title: string;
+  readonly detail: string;
+}
+
+export type Opened<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly failure: Failure };
+
+export interface Granted {
+  readonly config: GatewayConfig;
+  readonly envelope: Envelope;
+  readonly lease: Lease;
+}
+
+function failed(
+  code: string,
+  title: string,
+  detail: string,
+): { readonly ok: false; readonly failure: Failure } {
+  return { ok: false, failure: { code, title, detail } };
+}
+
+export async function takeLease(api: Api, missionId: string): Promise<Opened<Granted>> {
+  const [configured, granted] = await Promise.all([api.config(), api.takeLease(missionId)]);
+  if (!configured.ok) return { ok: false, failure: configured.problem };
+  if (!granted.ok) return { ok: false, failure: granted.problem };
+  const [config, envelope] = [configured.value, granted.value];
+  const lease = leaseUnverified(envelope);
+  if (lease === null || !(await verifyEnvelope(envelope, PAYLOAD_LEASE, config.fleetDid))) {
+    const detail = "The lease is not signed by the fleet. Reload the page; if it stays, tell the operator.";
+    return failed("bad-signature", "bad lease", detail);
+  }
+  return { ok: true, value: { config, envelope, lease } };
+}
+
+/** Calls the robot. The answer is used only if the robot signed it: both descriptions carry the fingerprints of
+ * the encryption, so nobody can sit in between. */
+export async function callRobot(
+  by: { readonly backend: Backend; readonly api: Api; readonly identity: Identity },
+  { config, envelope, lease }: Granted,
+  events: LinkEvents,
+): Promise<Opened<{ readonly link: Link; readonly episode: string }>> {
+  const link = await by.backend.openLink(config.iceServers, events);
+  const called = await exchange(by, { config, envelope, lease }, link);
+  if (!called.ok) link.close();
+  return called;
+}
+
+async function exchange(
+  { api, identity }: { readonly api: Api; readonly identity: Identity },
+  { envelope, lease }: Granted,
+  link: Link,
+): Promise<Opened<{ readonly link: Link; readonly episode: string }>> {
+  const body = bodyUnverified(envelope) ?? utf8("");
+  const proof = openBytes(await sha256(body), await sha256(utf8(link.offerSdp)));
+  const signature = toHex(await identity.sign(proof));
+  const answered = await api.openSession(lease.robot, envelope, link.offerSdp, signature);
+  if (!answered.ok) return { ok: false, failure: answered.problem };
+  const { answerSdp, robotSignature, episode } = answered.value;
+  const signed = answerBytes(lease.leaseId, await sha256(utf8(answerSdp)));
+  if (!(await verify(lease.robotDid, signed, fromHex(robotSignature) ?? utf8("")))) {
+    const detail = "The answer is not signed by the robot: something sits in between. Tell the operator.";
+    return failed("bad-signature", "bad signature", detail);
+  }
+  try {
+    await link.accept(answerSdp);
+  } catch (error) {
+    console.error(error);
+    return failed(
+      "bad-sdp",
+      "bad answer",
+      "This browser can't use the robot's answer. Try a current Chromium.",
+    );
+  }
+  return { ok: true, value: { link, episode } };
+}

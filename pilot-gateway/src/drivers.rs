@@ -166,7 +166,8 @@ struct Open {
     expires_at: MonoMs,
     seen: Seen,
     camera: u8,
-    robot_stamp_ms: u32,
+    /// Newest time of the robot's clock that a state or a picture brought.
+    robot_stamp: Option<MonoMs>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -253,7 +254,7 @@ impl Drivers {
             expires_at: now.plus(u64::from(opened.ttl_ms)),
             seen: Seen::Nothing,
             camera: 0,
-            robot_stamp_ms: 0,
+            robot_stamp: None,
         });
     }
 
@@ -308,6 +309,8 @@ impl Drivers {
         if let Ok(open) = self.open_of(now, robot, holder) {
             open.seen = Seen::CaptureMs(capture.low32());
             open.camera = camera;
+            // Like a state's stamp, it proves that what is sent from now on was not held up since before.
+            open.robot_stamp = open.robot_stamp.max(Some(capture));
         }
     }
 
@@ -373,7 +376,7 @@ impl Drivers {
     pub fn heard(&mut self, now: MonoMs, state: &RobotState) {
         let Some(driver) = self.robots.get_mut(&state.robot) else { return };
         let Stage::Open(open) = &mut driver.stage else { return };
-        open.robot_stamp_ms = MonoMs(state.robot_ms).low32();
+        open.robot_stamp = open.robot_stamp.max(Some(MonoMs(state.robot_ms)));
         if let Some(why) = verdict::end_of(state, &open.opened) {
             driver.stage = Stage::Ended { why, forget_at: now.plus(REMEMBER_MS) };
         }
@@ -538,7 +541,7 @@ impl Open {
             seq: self.seq,
             epoch: self.opened.epoch,
             seen: self.seen,
-            robot_stamp_ms: self.robot_stamp_ms,
+            robot_stamp_ms: self.robot_stamp.map_or(0, |stamp| stamp.low32()),
             linear_mmps: self.wish.map_or(0, |(wish, _)| wish.linear_mmps),
             angular_mradps: self.wish.map_or(0, |(wish, _)| wish.angular_mradps),
             client_ms: now.low32(),

@@ -100,6 +100,12 @@ fn packets_echo_the_newest_picture_and_robot_stamp() {
     drivers.looked(NOW.plus(60), &robot(), &did(2), 0, MonoMs(77));
     let later = packets(&run(&mut drivers, NOW.plus(100), NOW.plus(100), true));
     assert_eq!(later[0].1.seen, Seen::CaptureMs(5));
+    // A picture newer than the newest state brings the newer stamp; an older state takes nothing back.
+    drivers.looked(NOW.plus(110), &robot(), &did(1), 0, MonoMs(0x1_0000_0040));
+    let state = verdict::tests::state(SafetyState::Ready, Reason::DeadmanReleased, lease(), 7, 1);
+    drivers.heard(NOW, &RobotState { robot_ms: 0x1_0000_0011, ..state });
+    let last = packets(&run(&mut drivers, NOW.plus(600), NOW.plus(600), true));
+    assert_eq!((last[0].1.seen, last[0].1.robot_stamp_ms), (Seen::CaptureMs(0x40), 0x40));
 }
 
 #[test]

@@ -31,8 +31,6 @@ pub const LEASE_BODY_LEN_MAX: usize = 256 * 1024;
 pub const CONFIRM_MS: u64 = 300;
 /// A robot whose newest state is older than this is silent.
 pub const SILENT_MS: u64 = 1_500;
-/// How long the first state of a robot may take.
-const FIRST_STATE_MS: u64 = 1_000;
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
@@ -74,7 +72,7 @@ pub async fn state(
     // A state is a sign of life of its driver; a caller without a lease may look on.
     app.drivers().touch(app.clock.now(), &robot, &caller.claims.did).ok();
     let mut heard = app.states_heard.subscribe();
-    let until = app.clock.now().plus(FIRST_STATE_MS);
+    let until = app.clock.now().plus(relay::FIRST_STATE_MS);
     loop {
         if let Some((state, age_ms)) = app.newest(&robot) {
             return Ok(Json(RobotView::json(&state, age_ms)));

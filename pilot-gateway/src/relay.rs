@@ -23,6 +23,8 @@ pub const SIGNAL_TIMEOUT: Duration = Duration::from_secs(8);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 /// A slip of the drivers' table must not spin a core.
 const TICK_MIN: Duration = Duration::from_millis(1);
+/// How long a robot's first state may take: they come every 200 ms.
+pub const FIRST_STATE_MS: u64 = 1_000;
 const IDLE_TICK_MS: u64 = 1_000;
 
 /// Sends what is due, for ever. Wake it by [`App::wake`] after a change.
@@ -217,7 +219,25 @@ pub async fn open_as_relay(
     app.drivers().opened(app.clock.now(), robot, opened);
     app.metrics.leases.add();
     app.wake.notify_one();
+    await_first_stamp(app, robot).await;
     Ok(opened)
+}
+
+/// The robot moves for no packet that echoes no stamp of its own, so the driver waits here for the first state
+/// rather than in its first wish. Without one in time the wish is what fails, in the robot's words.
+async fn await_first_stamp(app: &App, robot: &RobotId) {
+    let mut heard = app.states_heard.subscribe();
+    let until = app.clock.now().plus(FIRST_STATE_MS);
+    loop {
+        if let Some((state, age_ms)) = app.newest(robot)
+            && age_ms < FIRST_STATE_MS
+        {
+            return app.drivers().heard(app.clock.now(), &state);
+        }
+        if !next_state(app, &mut heard, until).await {
+            return;
+        }
+    }
 }
 
 /// Checks a lease that a caller brings: signed by the fleet, for this robot, held by the caller.

@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
+use std::io::ErrorKind;
 use std::path::Path;
 use tower_http::services::ServeDir;
 
@@ -77,6 +78,9 @@ async fn file(dir: &Path, method: &Method, uri: Uri, headers: HeaderMap) -> Resp
         (method.clone(), uri, headers);
     match ServeDir::new(dir).try_call(request).await {
         Ok(response) => response.map(Body::new),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            StatusCode::NOT_FOUND.into_response()
+        }
         Err(error) => {
             tracing::warn!(%error, "a web file cannot be read");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

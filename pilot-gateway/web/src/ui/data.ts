@@ -40,15 +40,11 @@ export function createData<T>(
   void again();
   const timer = setInterval(again, everyMs);
   let soon: ReturnType<typeof setTimeout> | undefined;
-  const token = app.session()?.token;
-  const close =
-    token === undefined
-      ? () => {}
-      : app.backend.events(token, (name) => {
-          if (!events.includes(name)) return;
-          clearTimeout(soon);
-          soon = setTimeout(again, AFTER_EVENT_MS);
-        });
+  const close = app.events.listen((name) => {
+    if (!events.includes(name)) return;
+    clearTimeout(soon);
+    soon = setTimeout(again, AFTER_EVENT_MS);
+  });
   onCleanup(() => {
     over = true;
     clearInterval(timer);

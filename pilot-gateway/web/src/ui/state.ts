@@ -4,6 +4,7 @@ import { type Problem, parseSession, type Session } from "../core/model";
 import { type Api, createApi } from "../io/api";
 import type { Backend } from "../io/backend";
 import { type Identity, loadIdentity } from "../io/keys";
+import { createEvents, type Events } from "./events";
 
 const SLOT = "longrein.session";
 /** A session that ends sooner than this is renewed before it is used. */
@@ -12,6 +13,7 @@ const MARGIN_MS = 60_000;
 export interface AppState {
   readonly backend: Backend;
   readonly api: Api;
+  readonly events: Events;
   /** Undefined while the key is being looked up. */
   readonly identity: Accessor<Identity | null | undefined>;
   readonly session: Accessor<Session | null>;
@@ -62,7 +64,8 @@ export function createAppState(backend: Backend): AppState {
     return signingIn;
   };
 
-  const api = createApi(backend, { token: () => session()?.token ?? null, refresh: signIn });
+  const token = () => session()?.token ?? null;
+  const api = createApi(backend, { token, refresh: signIn });
 
   const start = async () => {
     const found = await loadIdentity();
@@ -85,6 +88,7 @@ export function createAppState(backend: Backend): AppState {
   return {
     backend,
     api,
+    events: createEvents(backend, token),
     identity,
     session,
     problem,

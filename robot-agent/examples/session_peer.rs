@@ -7,7 +7,7 @@
 use anyhow::Context as _;
 use protocol::drive::{DriveCommand, Seen};
 use protocol::units::MonoMs;
-use robot_agent::link::{LinkEvent, Session};
+use robot_agent::link::{LOG_FILTER, LinkEvent, Session};
 use robot_agent::media::{Camera, CameraConfig};
 use serde_json::json;
 use std::io::Write as _;
@@ -17,7 +17,8 @@ use tokio::sync::mpsc;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let filter = tracing_subscriber::EnvFilter::new(format!("info,{LOG_FILTER}"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     rustls::crypto::ring::default_provider()
         .install_default()
         .map_err(|_installed| anyhow::anyhow!("a crypto provider is installed already"))?;

@@ -1,5 +1,7 @@
 //! The link between two peers of one process: what a driver's end sees, and what it can do to the robot's.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use bytes::{Bytes, BytesMut};
 use protocol::signal::channel;
 use protocol::units::{MonoMs, MonoNs};
@@ -370,7 +372,8 @@ async fn a_session_is_closed_once_whoever_closes_it() {
 }
 
 async fn refusal(offer: &str) -> LinkError {
-    Session::accept(offer, &[], 2, |_event| {}).await.expect_err("a malformed offer")
+    let no_event = |event: LinkEvent| -> () { panic!("{event:?} of a session that never was") };
+    Session::accept(offer, &[], 2, no_event).await.expect_err("a malformed offer")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

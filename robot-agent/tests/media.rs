@@ -1,5 +1,7 @@
 //! Cameras with real encoders on GStreamer's test picture.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use robot_agent::clock;
 use robot_agent::media::{Camera, CameraConfig, EncodedFrame, MediaError};
 use std::sync::mpsc::{Receiver, channel};

@@ -29,6 +29,11 @@ pub use stats::LinkStats;
 use bytes::Bytes;
 use protocol::units::MonoMs;
 
+/// What to append to a log filter: the WebRTC stack warns of each ICE check that was answered over another path,
+/// and of other things that are in order.
+pub const LOG_FILTER: &str = "webrtc=error,rtc=error,rtc_ice=error,rtc_dtls=error,rtc_sctp=error,\
+     rtc_turn=error,rtc_mdns=error";
+
 /// What happens on a session. After [`LinkEvent::Closed`] nothing more is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkEvent {

@@ -10,7 +10,7 @@ use crate::media::EncodedFrame;
 use bytes::BytesMut;
 use protocol::signal::IceServer;
 use protocol::units::MonoMs;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -18,6 +18,11 @@ use webrtc::peer_connection::PeerConnection;
 
 /// How long the driver's end has to connect after it got its answer.
 const CONNECT_WITHIN: Duration = Duration::from_secs(20);
+
+/// The caller has, or is about to get, its session.
+const ACCEPTED: u8 = 1;
+/// The session is over.
+const OVER: u8 = 2;
 
 /// A link to one driver. Dropping it closes it.
 #[derive(Debug)]
@@ -33,7 +38,8 @@ impl Session {
     /// read. An event that another task was already telling may still arrive right after
     /// [`LinkEvent::Closed`].
     ///
-    /// Must be called within a tokio runtime. Returns when the answer has all its candidates.
+    /// Must be called within a tokio runtime. Returns when the answer has all its candidates. No event is told
+    /// of a session whose offer was refused.
     pub async fn accept(
         offer_sdp: &str,
         ice_servers: &[IceServer],
@@ -46,6 +52,7 @@ impl Session {
         let shared = Arc::new(Shared {
             events: Box::new(events),
             closed: watch::Sender::new(false),
+            ends: AtomicU8::new(0),
             connected: AtomicBool::new(false),
             counters: Counters::default(),
             videos,
@@ -64,6 +71,7 @@ impl Session {
             .await
             .map_err(|panic| LinkError::Negotiation { why: panic.to_string() })??;
         shared.runtime.spawn(connect_or_close(Arc::clone(&shared)));
+        shared.half_closed(ACCEPTED);
         Ok((session, answer))
     }
 
@@ -145,6 +153,8 @@ async fn connect_or_close(shared: Arc<Shared>) {
 pub(super) struct Shared {
     events: Box<dyn Fn(LinkEvent) + Send + Sync>,
     closed: watch::Sender<bool>,
+    /// [`ACCEPTED`] and [`OVER`]; [`LinkEvent::Closed`] is told by whoever sets the second of them.
+    ends: AtomicU8,
     connected: AtomicBool,
     pub(super) counters: Counters,
     videos: Vec<VideoLane>,
@@ -192,8 +202,15 @@ impl Shared {
         self.connected.store(false, Ordering::Release);
         self.counters.closed_why.get_or_init(|| why.to_owned());
         tracing::info!(why, "session closed");
-        (self.events)(LinkEvent::Closed);
+        self.half_closed(OVER);
         self.close_connection();
+    }
+
+    fn half_closed(&self, half: u8) {
+        let before = self.ends.fetch_or(half, Ordering::AcqRel);
+        if before | half == ACCEPTED | OVER && before != ACCEPTED | OVER {
+            (self.events)(LinkEvent::Closed);
+        }
     }
 
     /// Resolves when the session is over.

@@ -1,6 +1,24 @@
-//! The parts of the robot's agent that touch cameras and the network, apart from the program so that they can
-//! be tested, measured and shown on their own.
+//! The robot's agent: takes a driver's commands through the safety core to the base, sends video, records every
+//! drive as a signed episode. A library beside a small program, so that its parts can be tested, measured and
+//! shown on their own.
 
 pub mod clock;
+pub mod config;
+mod drive;
+mod enroll;
+mod episodes;
+mod fabric;
+mod health;
+pub mod home;
+mod leases;
 pub mod link;
 pub mod media;
+pub mod program;
+mod record;
+pub mod replay;
+mod run;
+mod sensors;
+pub mod session;
+mod shared;
+mod telemetry;
+mod upload;

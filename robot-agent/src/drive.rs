@@ -1,0 +1,361 @@
+//! The drive loop: one thread between commands, the safety core and the wheels.
+//!
+//! It wakes on each command and by the core's deadline, and nothing on it waits for a disk, a network or another
+//! thread's work: records and telemetry are handed over and, when nobody takes them, dropped and counted.
+
+use crate::clock;
+use crate::record::{self, Record, event};
+use crate::shared::{DriveLease, Echo, Shared, Status, lock};
+use crate::telemetry;
+use agent_core::{Command, EstopAnswer, Inputs, Outputs, Supervisor, Twist, Verdict};
+use protocol::drive::{DriveCommand, Seen};
+use protocol::units::{MonoMs, MonoNs};
+use ros_bridge::agent::Base;
+use ros_msgs::builtin_interfaces::Time;
+use ros_msgs::geometry_msgs::{self, TwistStamped};
+use ros_msgs::longrein_msgs::{DriveCommand as CommandRecord, SafetyState, SafetyStep};
+use ros_msgs::std_msgs::Header;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Commands that may wait for the loop; more are dropped, for the newest is not among the first.
+pub(crate) const QUEUE: usize = 64;
+const TELEMETRY_EVERY_MS: u64 = 50;
+const SAFETY_EVERY_MS: u64 = 200;
+const TWISTS_EVERY_MS: u64 = 20;
+const SNAPSHOT_EVERY_MS: u64 = 1_000;
+/// While the wheels turn, the base hears this often.
+const PUBLISH_MOVING_MS: u64 = 20;
+/// At rest under a lease, the base hears zero this often.
+const PUBLISH_RESTING_MS: u64 = 100;
+/// After a lease, zero is said for this long; then the base is left to others.
+const PUBLISH_AFTER_MS: u64 = 2_000;
+
+/// What the loop is told.
+pub(crate) enum Message {
+    /// A drive packet that could be read.
+    Command {
+        packet: [u8; protocol::drive::LEN],
+        command: DriveCommand,
+        arrived: MonoMs,
+        /// The opening that it came through.
+        generation: u64,
+    },
+    /// The driver of the lease with this epoch asks to clear the emergency stop.
+    Clear { epoch: u64, answer: Box<dyn FnOnce(EstopAnswer) + Send> },
+    /// Look again.
+    Wake,
+}
+
+/// Starts the loop. It ends, with the wheels at zero, when [`Shared::stopping`] is set.
+pub(crate) fn start(
+    core: Supervisor,
+    shared: Arc<Shared>,
+    base: Arc<Base>,
+    recorder: record::Handle,
+    messages: Receiver<Message>,
+) -> std::io::Result<JoinHandle<()>> {
+    let mut drive = Loop {
+        core,
+        shared,
+        base,
+        recorder,
+        tick: 0,
+        refused: 0,
+        echo: None,
+        episode: 0,
+        sequence: 0,
+        published: Twist::ZERO,
+        published_at: MonoMs(0),
+        leased_at: None,
+        publish_failed: false,
+        due: Due::default(),
+        told: None,
+    };
+    std::thread::Builder::new().name("drive".to_owned()).spawn(move || drive.run(&messages))
+}
+
+#[derive(Default)]
+struct Due {
+    telemetry: MonoMs,
+    safety: MonoMs,
+    twists: MonoMs,
+    snapshot: MonoMs,
+}
+
+/// Whether something that happens every `every_ms` is due, and then notes that it was.
+fn due(at: &mut MonoMs, now: MonoMs, every_ms: u64) -> bool {
+    let due = now.since(*at) >= every_ms;
+    if due {
+        *at = now;
+    }
+    due
+}
+
+struct Loop {
+    core: Supervisor,
+    shared: Arc<Shared>,
+    base: Arc<Base>,
+    recorder: record::Handle,
+    /// Number of the step, without gaps.
+    tick: u64,
+    refused: u64,
+    echo: Option<Echo>,
+    /// The episode that has its first snapshot.
+    episode: u64,
+    /// Number of the telemetry packet.
+    sequence: u32,
+    published: Twist,
+    published_at: MonoMs,
+    /// When there was a lease last.
+    leased_at: Option<MonoMs>,
+    publish_failed: bool,
+    due: Due,
+    /// State and reason that were recorded last.
+    told: Option<(protocol::safety::SafetyState, protocol::safety::Reason)>,
+}
+
+impl Loop {
+    fn run(&mut self, messages: &Receiver<Message>) {
+        while !self.shared.stopping.load(Ordering::Acquire) {
+            let wait = self.core.deadline().since(clock::mono_ms());
+            match messages.recv_timeout(Duration::from_millis(wait)) {
+                Ok(Message::Command { packet, command, arrived, generation }) => {
+                    self.command(packet, &command, arrived, generation);
+                }
+                Ok(Message::Clear { epoch, answer }) => {
+                    let outputs = self.step(None, epoch);
+                    answer(outputs.estop_answer);
+                }
+                Ok(Message::Wake) | Err(RecvTimeoutError::Timeout) => {
+                    self.step(None, 0);
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        // Said several times: the base may miss one, and after this nobody repeats it.
+        for _ in 0..5 {
+            self.publish(Twist::ZERO, clock::mono_ms());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn command(
+        &mut self,
+        packet: [u8; 32],
+        command: &DriveCommand,
+        arrived: MonoMs,
+        generation: u64,
+    ) {
+        let lease = self.shared.lease();
+        let Some(lease) = lease.filter(|lease| lease.generation == generation) else {
+            self.refused += 1;
+            return;
+        };
+        let seen = match command.seen {
+            Seen::Nothing => None,
+            Seen::Rtp(stamp) => {
+                lease.link.as_ref().and_then(|link| link.capture_of(command.camera, stamp))
+            }
+            Seen::CaptureMs(low) => arrived.restore(low),
+        };
+        let stamp = Some(command.robot_stamp_ms).filter(|low| *low != 0);
+        let input = Command {
+            arrived,
+            epoch: command.epoch,
+            seq: command.seq,
+            deadman: command.deadman,
+            stamp: stamp.and_then(|low| arrived.restore(low)),
+            seen,
+            linear_mmps: command.linear_mmps,
+            angular_mradps: command.angular_mradps,
+        };
+        let outputs = self.step(Some(input), 0);
+        match outputs.verdict {
+            Verdict::Counts | Verdict::HeldUp => {
+                self.shared.heard_ms.store(arrived.0, Ordering::Release);
+                let (seq, client_ms) = (command.seq, command.client_ms);
+                self.echo = Some(Echo { seq, client_ms, arrived });
+            }
+            Verdict::Nothing | Verdict::Old | Verdict::WrongEpoch | Verdict::Impossible => {}
+        }
+        self.refused += u64::from(outputs.verdict != Verdict::Counts);
+        let at_ns = clock::wall_ns_at(MonoNs(arrived.0.saturating_mul(1_000_000)));
+        let record = CommandRecord {
+            stamp: Time::from_ns(at_ns),
+            arrived_ms: arrived.0,
+            epoch: command.epoch,
+            seq: command.seq,
+            deadman: command.deadman,
+            linear_mps: f64::from(command.linear_mmps) / 1_000.0,
+            angular_radps: f64::from(command.angular_mradps) / 1_000.0,
+            packet: packet.to_vec(),
+        };
+        self.recorder.put(at_ns, Record::Command(Box::new(record)));
+    }
+
+    /// One step of the core, and what it says to the wheels.
+    fn step(&mut self, command: Option<Command>, estop_clear_epoch: u64) -> Outputs {
+        let estop_stop = self.shared.estop_stop.swap(false, Ordering::AcqRel);
+        let sensors = self.shared.sensors();
+        let lease = self.shared.lease();
+        // Read after everything that carries an arrival: nothing may seem to come from the future.
+        let now = clock::mono_ms();
+        let inputs = Inputs {
+            lease: lease.as_ref().map(|lease| lease.core),
+            epoch_highest: self.shared.epoch_highest.load(Ordering::Acquire),
+            command,
+            estop_stop,
+            estop_clear_epoch,
+            odometry_arrived: sensors.odometry.map(|odometry| odometry.arrived),
+            scan: sensors.scan,
+            battery_permille: sensors.battery_permille(now),
+            tilt_mrad: sensors.tilt_mrad(now),
+            recorder_able: self.recorder.progress.able.load(Ordering::Acquire),
+        };
+        self.snapshot_if_due(now);
+        let outputs = self.core.step(now, &inputs);
+        self.publish_if_due(outputs.executed, now, lease.is_some());
+        if lease.is_none() {
+            self.echo = None;
+        }
+        let status = Status {
+            outputs,
+            epoch: lease.as_ref().map_or(0, |lease| lease.core.epoch),
+            echo: self.echo,
+            estop_latched: self.core.estop_latched(),
+            refused: self.refused,
+        };
+        *lock(&self.shared.status) = status;
+        if let Some(lease) = &lease {
+            self.telemetry_if_due(&status, lease, now);
+        }
+        self.record(now, &inputs, &outputs);
+        self.tick += 1;
+        outputs
+    }
+
+    /// Says zero without end only where it is this agent's place: under a lease, and a little after.
+    fn publish_if_due(&mut self, executed: Twist, now: MonoMs, leased: bool) {
+        if leased {
+            self.leased_at = Some(now);
+        }
+        let ours = leased || self.leased_at.is_some_and(|at| now.since(at) < PUBLISH_AFTER_MS);
+        let every_ms = if executed == Twist::ZERO { PUBLISH_RESTING_MS } else { PUBLISH_MOVING_MS };
+        let repeat = ours && now.since(self.published_at) >= every_ms;
+        if executed != self.published || repeat {
+            self.publish(executed, now);
+        }
+    }
+
+    fn publish(&mut self, twist: Twist, now: MonoMs) {
+        let linear_mps = f64::from(twist.linear_mmps) / 1_000.0;
+        let angular_radps = f64::from(twist.angular_mradps) / 1_000.0;
+        match self.base.command(linear_mps, angular_radps) {
+            Ok(()) => self.publish_failed = false,
+            Err(error) if !self.publish_failed => {
+                self.publish_failed = true;
+                tracing::error!(%error, "the base can't be told; it stops by itself");
+            }
+            Err(_told_already) => {}
+        }
+        (self.published, self.published_at) = (twist, now);
+    }
+
+    fn telemetry_if_due(&mut self, status: &Status, lease: &DriveLease, now: MonoMs) {
+        if !due(&mut self.due.telemetry, now, TELEMETRY_EVERY_MS) {
+            return;
+        }
+        let Some(link) = &lease.link else { return };
+        self.sequence = self.sequence.wrapping_add(1);
+        let sensors = self.shared.sensors();
+        let progress = &self.recorder.progress;
+        let packet = telemetry::packet(self.sequence, now, status, lease, &sensors, progress);
+        link.send_telemetry(&packet.encode());
+    }
+
+    fn snapshot_if_due(&mut self, now: MonoMs) {
+        let progress = &self.recorder.progress;
+        if !progress.recording.load(Ordering::Acquire) {
+            return;
+        }
+        let begun = progress.begun.load(Ordering::Acquire);
+        let first = begun != self.episode;
+        if due(&mut self.due.snapshot, now, SNAPSHOT_EVERY_MS) || first {
+            self.episode = begun;
+            if first {
+                self.told = None;
+            }
+            let snapshot = hex::encode(self.core.snapshot());
+            let json = format!(r#"{{"tick":{},"snapshot":"{snapshot}"}}"#, self.tick);
+            let event =
+                event(crate::replay::SNAPSHOT, "memory of the safety core before this step", json);
+            self.recorder.put(clock::wall_ns(), Record::Event(event));
+        }
+    }
+
+    fn record(&mut self, now: MonoMs, inputs: &Inputs, outputs: &Outputs) {
+        if !self.recorder.progress.recording.load(Ordering::Acquire) {
+            return;
+        }
+        let at_ns = clock::wall_ns();
+        let stamp = Time::from_ns(at_ns);
+        let step = SafetyStep {
+            stamp,
+            tick: self.tick,
+            inputs: inputs.encode(now).to_vec(),
+            outputs: outputs.encode().to_vec(),
+        };
+        self.recorder.put(at_ns, Record::Step(Box::new(step)));
+        if due(&mut self.due.twists, now, TWISTS_EVERY_MS) {
+            self.recorder.put(at_ns, Record::Limited(stamped(stamp, outputs.limited)));
+            self.recorder.put(at_ns, Record::Executed(stamped(stamp, outputs.executed)));
+        }
+        let telling = Some((outputs.state, outputs.reason));
+        let changed = self.told != telling;
+        if due(&mut self.due.safety, now, SAFETY_EVERY_MS) || changed {
+            self.recorder.put(at_ns, Record::Safety(Box::new(safety_state(stamp, outputs))));
+        }
+        if changed {
+            self.told = telling;
+            let detail =
+                format!("{}: {}", telemetry::state_code(outputs.state), outputs.reason.words());
+            let json = format!(
+                r#"{{"state":"{}","reason":"{}","hazards":{}}}"#,
+                telemetry::state_code(outputs.state),
+                outputs.reason.code(),
+                outputs.hazards
+            );
+            self.recorder.put(at_ns, Record::Event(event("safety", detail, json)));
+        }
+    }
+}
+
+fn stamped(stamp: Time, twist: Twist) -> Box<TwistStamped> {
+    Box::new(TwistStamped {
+        header: Header { stamp, frame_id: "base_link".to_owned() },
+        twist: geometry_msgs::Twist::planar(
+            f64::from(twist.linear_mmps) / 1_000.0,
+            f64::from(twist.angular_mradps) / 1_000.0,
+        ),
+    })
+}
+
+fn safety_state(stamp: Time, outputs: &Outputs) -> SafetyState {
+    let mps = |mmps: i32| f64::from(mmps) / 1_000.0;
+    SafetyState {
+        stamp,
+        state: telemetry::state_code(outputs.state).to_owned(),
+        reason: outputs.reason.code().to_owned(),
+        hazards: outputs.hazards,
+        limit_mps: f64::from(outputs.limit_mmps) / 1_000.0,
+        loop_latency_ms: outputs.loop_latency_ms.map_or(f64::NAN, f64::from),
+        limited_linear_mps: mps(outputs.limited.linear_mmps),
+        limited_angular_radps: mps(outputs.limited.angular_mradps),
+        executed_linear_mps: mps(outputs.executed.linear_mmps),
+        executed_angular_radps: mps(outputs.executed.angular_mradps),
+    }
+}

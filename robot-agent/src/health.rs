@@ -1,0 +1,114 @@
+//! Says in words which sensor or camera is silent, once when it falls silent and once when it is back.
+
+use crate::clock;
+use crate::leases::Leases;
+use crate::media::Camera;
+use protocol::units::MonoNs;
+use ros_bridge::TopicHealth;
+use ros_bridge::agent::Base;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// After the start, drivers have this long to appear.
+const GRACE: Duration = Duration::from_secs(5);
+const SILENT_NS: u64 = 5_000_000_000;
+
+/// What is wrong with a topic; none when it is well.
+fn trouble(topic: &TopicHealth, now: MonoNs, domain_id: u16) -> Option<String> {
+    let (name, message) = (&topic.topic, topic.message);
+    match topic.newest {
+        Some(newest) if now.since(newest) < SILENT_NS => None,
+        Some(newest) => {
+            let seconds = now.since(newest) / 1_000_000_000;
+            Some(format!("{name} has been silent for {seconds} s: is its driver still running?"))
+        }
+        None if topic.malformed > 0 => Some(format!(
+            "{name} is published, but not as {message}: check the driver's message type"
+        )),
+        None if topic.publishers == 0 => Some(format!(
+            "nobody publishes {name} ({message}) in ROS domain {domain_id}: start the driver, or set \
+             ros_domain_id (ROS_DOMAIN_ID) to the robot's"
+        )),
+        None => Some(format!("{name} has a publisher, but nothing arrives: check its network")),
+    }
+}
+
+/// Watches, for ever.
+pub(crate) async fn watch(base: Arc<Base>, domain_id: u16, leases: Arc<Leases>) {
+    tokio::time::sleep(GRACE).await;
+    let mut told: BTreeMap<String, ()> = BTreeMap::new();
+    loop {
+        let looked = {
+            let base = Arc::clone(&base);
+            tokio::task::spawn_blocking(move || (base.health(), base.command_subscribers())).await
+        };
+        if let Ok((topics, subscribers)) = looked {
+            let now = clock::mono_ns();
+            for topic in &topics {
+                tell(&mut told, &topic.topic, trouble(topic, now, domain_id));
+            }
+            let base = (subscribers == 0).then(|| {
+                format!("no base subscribes to the velocity commands in ROS domain {domain_id}: is its driver running?")
+            });
+            tell(&mut told, "base", base);
+        }
+        for camera in leases.cameras() {
+            tell(&mut told, &format!("camera {}", camera.config().name), camera_trouble(camera));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn camera_trouble(camera: &Camera) -> Option<String> {
+    let unknown = || "no frames arrive: check its source".to_owned();
+    (!camera.healthy()).then(|| camera.trouble().unwrap_or_else(unknown))
+}
+
+fn tell(told: &mut BTreeMap<String, ()>, what: &str, trouble: Option<String>) {
+    match trouble {
+        Some(trouble) => {
+            if told.insert(what.to_owned(), ()).is_none() {
+                tracing::warn!(what, "{trouble}");
+            }
+        }
+        None => {
+            if told.remove(what).is_some() {
+                tracing::info!(what, "is back");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_topic_is_named_with_the_domain() {
+        let mut topic = TopicHealth {
+            topic: "/odom".to_owned(),
+            message: "nav_msgs/msg/Odometry",
+            received: 0,
+            malformed: 0,
+            newest: None,
+            publishers: 0,
+        };
+        let now = MonoNs(60_000_000_000);
+        let words = trouble(&topic, now, 7).unwrap();
+        assert!(
+            words.contains("/odom")
+                && words.contains("domain 7")
+                && words.contains("ROS_DOMAIN_ID")
+        );
+        topic.publishers = 1;
+        assert!(trouble(&topic, now, 7).unwrap().contains("nothing arrives"));
+        topic.malformed = 3;
+        assert!(trouble(&topic, now, 7).unwrap().contains("message type"));
+        topic.newest = Some(MonoNs(50_000_000_000));
+        assert!(trouble(&topic, now, 7).unwrap().contains("silent for 10 s"));
+        topic.newest = Some(MonoNs(59_000_000_000));
+        assert_eq!(trouble(&topic, now, 7), None);
+    }
+}

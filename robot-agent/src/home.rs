@@ -1,0 +1,226 @@
+//! The agent's folder: key, enrolment, and the few facts that must outlive the process.
+//!
+//! ```text
+//! robot.key          private key, PKCS#8 PEM, mode 0600
+//! enrolment.json     what the fleet answered when the robot was enrolled
+//! epoch.json         the highest epoch ever seen; written before a lease is opened
+//! chain.json         SHA-256 of the manifest that was sealed last
+//! estop.latched      there while the emergency stop is latched
+//! episodes/<id>/     recordings
+//! ```
+
+use anyhow::{Context, Result, bail};
+use protocol::api::Enrolled;
+use protocol::ids::EpisodeId;
+use protocol::keys::PrivateKey;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// `enrolment.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Enrolment {
+    /// The fleet-server's URL.
+    pub server: String,
+    /// What it answered.
+    #[serde(flatten)]
+    pub enrolled: Enrolled,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Epoch {
+    epoch_highest: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Chain {
+    previous_manifest_sha256: String,
+}
+
+/// The folder.
+#[derive(Debug, Clone)]
+pub struct Home {
+    dir: PathBuf,
+}
+
+impl Home {
+    /// The folder, made when missing.
+    pub fn open(dir: &Path) -> Result<Self> {
+        fs::create_dir_all(dir.join("episodes"))
+            .with_context(|| format!("making the data folder {}", dir.display()))?;
+        Ok(Self { dir: dir.to_owned() })
+    }
+
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Folder of all episodes.
+    pub fn episodes(&self) -> PathBuf {
+        self.dir.join("episodes")
+    }
+
+    /// Folder of an episode.
+    pub fn episode(&self, id: EpisodeId) -> PathBuf {
+        self.episodes().join(id.to_string())
+    }
+
+    /// Every episode's id and folder, oldest first (their ids begin with the time).
+    pub fn list_episodes(&self) -> Result<Vec<(EpisodeId, PathBuf)>> {
+        let mut episodes = Vec::new();
+        for entry in fs::read_dir(self.episodes()).context("reading the folder of episodes")? {
+            let path = entry?.path();
+            let id = path.file_name().and_then(|name| name.to_str()).and_then(|n| n.parse().ok());
+            if let Some(id) = id.filter(|_| path.is_dir()) {
+                episodes.push((id, path));
+            }
+        }
+        episodes.sort();
+        Ok(episodes)
+    }
+
+    /// The robot's key; made when there is none.
+    pub fn key_or_new(&self) -> Result<PrivateKey> {
+        let path = self.dir.join("robot.key");
+        if path.exists() {
+            return self.key();
+        }
+        let key = PrivateKey::generate()
+            .map_err(|error| anyhow::anyhow!("no random bytes for a key: {error}"))?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .with_context(|| format!("writing {}", path.display()))?;
+        file.write_all(key.to_pem().as_bytes())?;
+        file.sync_all()?;
+        Ok(key)
+    }
+
+    /// The robot's key.
+    pub fn key(&self) -> Result<PrivateKey> {
+        let path = self.dir.join("robot.key");
+        let pem = fs::read_to_string(&path).with_context(|| {
+            format!("reading {}: enrol the robot first with `robot-agent enroll`", path.display())
+        })?;
+        PrivateKey::from_pem(&pem).with_context(|| format!("reading {}", path.display()))
+    }
+
+    /// What the fleet answered.
+    pub fn enrolment(&self) -> Result<Enrolment> {
+        match self.read("enrolment.json")? {
+            Some(enrolment) => Ok(enrolment),
+            None => bail!(
+                "this robot is not enrolled: {} has no enrolment.json. Get a code from the fleet's operator and \
+                 run `robot-agent enroll --server URL --code CODE --data {}`",
+                self.dir.display(),
+                self.dir.display()
+            ),
+        }
+    }
+
+    /// Keeps what the fleet answered.
+    pub fn write_enrolment(&self, enrolment: &Enrolment) -> Result<()> {
+        self.write("enrolment.json", enrolment)
+    }
+
+    /// The highest epoch ever seen.
+    pub fn epoch_highest(&self) -> Result<u64> {
+        Ok(self.read::<Epoch>("epoch.json")?.map_or(0, |epoch| epoch.epoch_highest))
+    }
+
+    /// Makes an epoch durable. A lease may be opened only after this.
+    pub fn write_epoch(&self, epoch_highest: u64) -> Result<()> {
+        self.write("epoch.json", &Epoch { epoch_highest })
+    }
+
+    /// SHA-256 of the manifest that was sealed last.
+    pub fn previous_manifest(&self) -> Result<Option<String>> {
+        Ok(self.read::<Chain>("chain.json")?.map(|chain| chain.previous_manifest_sha256))
+    }
+
+    /// Keeps the SHA-256 of the manifest that was sealed last.
+    pub fn write_previous_manifest(&self, sha256: &str) -> Result<()> {
+        self.write("chain.json", &Chain { previous_manifest_sha256: sha256.to_owned() })
+    }
+
+    /// Whether the emergency stop was latched when the agent ended.
+    pub fn estop_latched(&self) -> bool {
+        self.dir.join("estop.latched").exists()
+    }
+
+    /// Keeps whether the emergency stop is latched.
+    pub fn write_estop(&self, latched: bool) -> Result<()> {
+        let path = self.dir.join("estop.latched");
+        if latched {
+            return self.write("estop.latched", &true);
+        }
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("removing {}", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        let path = self.dir.join(name);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+        };
+        let value = serde_json::from_slice(&bytes)
+            .with_context(|| format!("{} is damaged; restore it from a backup", path.display()))?;
+        Ok(Some(value))
+    }
+
+    /// Writes a file so that after a crash there is either the old one or the new one, whole.
+    fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
+        let (part, path) = (self.dir.join(format!("{name}.part")), self.dir.join(name));
+        let what = || format!("writing {}", path.display());
+        let mut file = File::create(&part).with_context(what)?;
+        file.write_all(&serde_json::to_vec_pretty(value)?).with_context(what)?;
+        file.sync_all().with_context(what)?;
+        // A crash here leaves a `.part` that the next writer overwrites.
+        fs::rename(&part, &path).with_context(what)?;
+        File::open(&self.dir).and_then(|dir| dir.sync_all()).with_context(what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_outlive_the_process_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(dir.path()).unwrap();
+        assert_eq!(home.epoch_highest().unwrap(), 0);
+        home.write_epoch(9).unwrap();
+        home.write_previous_manifest("ab").unwrap();
+        home.write_estop(true).unwrap();
+        let did = home.key_or_new().unwrap().did();
+        let again = Home::open(dir.path()).unwrap();
+        assert_eq!(again.epoch_highest().unwrap(), 9);
+        assert_eq!(again.previous_manifest().unwrap().as_deref(), Some("ab"));
+        assert!(again.estop_latched());
+        again.write_estop(false).unwrap();
+        again.write_estop(false).unwrap();
+        assert!(!again.estop_latched());
+        assert_eq!(again.key_or_new().unwrap().did(), did);
+    }
+
+    #[test]
+    fn a_damaged_epoch_is_an_error_and_not_zero() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(dir.path()).unwrap();
+        fs::write(dir.path().join("epoch.json"), "{").unwrap();
+        assert!(home.epoch_highest().unwrap_err().to_string().contains("damaged"));
+        assert!(home.enrolment().unwrap_err().to_string().contains("robot-agent enroll"));
+    }
+}

@@ -1,0 +1,504 @@
+//! The recorder's thread. Whoever has something to record hands it over without waiting; when the disk does not
+//! keep up, records are dropped and counted by topic, and the episode says so.
+
+use crate::clock;
+use crate::home::Home;
+use crate::media::EncodedFrame;
+use episode::layout::topic;
+use episode::{Channel, Ending, EpisodeMeta, Recorder};
+use protocol::keys::PrivateKey;
+use protocol::units::{MonoMs, MonoNs};
+use ros_bridge::agent::Inbound;
+use ros_msgs::builtin_interfaces::Time;
+use ros_msgs::foxglove_msgs::CompressedVideo;
+use ros_msgs::geometry_msgs::TwistStamped;
+use ros_msgs::longrein_msgs::{DriveCommand, Event, LinkStats, SafetyState, SafetyStep};
+use ros_msgs::nav_msgs::Odometry;
+use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Records that may wait: several seconds of a drive.
+const QUEUE: usize = 4_096;
+/// How long an episode goes on after its lease, so that it shows the robot at rest.
+const AFTERMATH_MS: u64 = 400;
+
+/// One thing to record.
+#[derive(Debug)]
+pub(crate) enum Record {
+    Sensor(Inbound),
+    Command(Box<DriveCommand>),
+    Limited(Box<TwistStamped>),
+    Executed(Box<TwistStamped>),
+    Step(Box<SafetyStep>),
+    Safety(Box<SafetyState>),
+    Link(Box<LinkStats>),
+    Receipt(Box<Event>),
+    Event(Box<Event>),
+    Frame(EncodedFrame),
+}
+
+/// Slots of the drop counters: the topics, then the cameras.
+const TOPICS: [&str; 14] = [
+    topic::ODOM,
+    topic::IMU,
+    topic::FIX,
+    topic::BATTERY,
+    topic::SCAN,
+    topic::JOINT_STATES,
+    topic::COMMAND,
+    topic::LIMITED,
+    topic::EXECUTED,
+    topic::SAFETY_STEP,
+    topic::SAFETY,
+    topic::LINK,
+    topic::RECEIPT,
+    topic::EVENT,
+];
+const CAMERAS_MAX: usize = 8;
+const SLOTS: usize = TOPICS.len() + CAMERAS_MAX;
+
+impl Record {
+    fn slot(&self) -> usize {
+        match self {
+            Self::Sensor(Inbound::Odometry(_)) => 0,
+            Self::Sensor(Inbound::Imu(_)) => 1,
+            Self::Sensor(Inbound::Fix(_)) => 2,
+            Self::Sensor(Inbound::Battery(_)) => 3,
+            Self::Sensor(Inbound::Scan(_)) => 4,
+            Self::Sensor(Inbound::WheelSpeeds(_)) => 5,
+            Self::Command(_) => 6,
+            Self::Limited(_) => 7,
+            Self::Executed(_) => 8,
+            Self::Step(_) => 9,
+            Self::Safety(_) => 10,
+            Self::Link(_) => 11,
+            Self::Receipt(_) => 12,
+            Self::Event(_) => 13,
+            Self::Frame(frame) => TOPICS.len() + usize::from(frame.camera).min(CAMERAS_MAX - 1),
+        }
+    }
+}
+
+/// An event, now.
+pub(crate) fn event(code: &str, detail: impl Into<String>, json: String) -> Box<Event> {
+    let stamp = Time::from_ns(clock::wall_ns());
+    Box::new(Event { stamp, code: code.to_owned(), detail: detail.into(), json })
+}
+
+/// What begins an episode.
+#[derive(Debug)]
+pub(crate) struct Begin {
+    pub(crate) dir: PathBuf,
+    pub(crate) meta: EpisodeMeta,
+}
+
+enum Message {
+    Begin(Box<Begin>, SyncSender<Result<(), String>>),
+    End(String),
+    Record(u64, Record),
+    Stop,
+}
+
+/// What the recorder tells everybody.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// It can write.
+    pub(crate) able: AtomicBool,
+    /// An episode is open.
+    pub(crate) recording: AtomicBool,
+    /// Counts the episodes begun, so that the drive loop knows when a new one wants its first snapshot.
+    pub(crate) begun: AtomicU64,
+    /// Bytes of the open episode, about.
+    pub(crate) bytes: AtomicU64,
+    /// Something of the open episode was dropped.
+    pub(crate) lost: AtomicBool,
+    dropped: [AtomicU32; SLOTS],
+}
+
+/// The way to the recorder's thread.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    sender: SyncSender<Message>,
+    pub(crate) progress: Arc<Progress>,
+}
+
+impl Handle {
+    /// Hands a record over; never waits. Outside of an episode it is nothing.
+    pub(crate) fn put(&self, at_ns: u64, record: Record) {
+        if !self.progress.recording.load(Ordering::Relaxed) {
+            return;
+        }
+        let slot = record.slot();
+        if self.sender.try_send(Message::Record(at_ns, record)).is_err() {
+            self.drop_one(slot);
+        }
+    }
+
+    fn drop_one(&self, slot: usize) {
+        self.progress.lost.store(true, Ordering::Relaxed);
+        if let Some(counter) = self.progress.dropped.get(slot) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Begins an episode; the one before ends. Waits for the disk: not for the drive loop or an async task.
+    pub(crate) fn begin(&self, begin: Begin) -> Result<(), String> {
+        let (reply, answer) = sync_channel(1);
+        let gone = |_gone| "the recorder has ended".to_owned();
+        self.sender
+            .send(Message::Begin(Box::new(begin), reply))
+            .map_err(|e| gone(e.to_string()))?;
+        answer.recv().map_err(|e| gone(e.to_string()))?
+    }
+
+    /// Ends the episode, a little later, so that it shows the robot at rest. May wait for the disk.
+    pub(crate) fn end(&self, why: &str) {
+        if self.sender.send(Message::End(why.to_owned())).is_err() {
+            tracing::error!("the recorder has ended before the episode");
+        }
+    }
+
+    /// Ends the episode and the thread.
+    pub(crate) fn stop(&self) {
+        // Fails only when the thread has ended, which is what is asked for.
+        self.sender.send(Message::Stop).unwrap_or_default();
+    }
+}
+
+/// Everything that the thread needs.
+pub(crate) struct Setup {
+    pub(crate) home: Home,
+    pub(crate) key: Arc<PrivateKey>,
+    pub(crate) cameras: Vec<String>,
+    pub(crate) disk_free_mb_min: u64,
+    /// Called after each sealed episode.
+    pub(crate) sealed: Box<dyn Fn() + Send>,
+}
+
+/// Starts the recorder's thread and that of the sealer.
+pub(crate) fn start(setup: Setup) -> std::io::Result<(Handle, JoinHandle<()>)> {
+    let (sender, receiver) = sync_channel(QUEUE);
+    let progress = Arc::new(Progress {
+        able: AtomicBool::new(true),
+        recording: AtomicBool::new(false),
+        begun: AtomicU64::new(0),
+        bytes: AtomicU64::new(0),
+        lost: AtomicBool::new(false),
+        dropped: std::array::from_fn(|_| AtomicU32::new(0)),
+    });
+    let (seal, to_seal) = sync_channel::<(PathBuf, Ending)>(64);
+    let (home, key, sealed) = (setup.home.clone(), Arc::clone(&setup.key), setup.sealed);
+    let sealer = std::thread::Builder::new().name("sealer".to_owned()).spawn(move || {
+        while let Ok((dir, ending)) = to_seal.recv() {
+            if crate::episodes::seal(&home, &dir, ending, &key) {
+                sealed();
+            }
+        }
+    })?;
+    let mut worker = Worker {
+        home: setup.home,
+        cameras: setup.cameras,
+        disk_free_mb_min: setup.disk_free_mb_min,
+        progress: Arc::clone(&progress),
+        open: None,
+        seal,
+    };
+    let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || {
+        worker.run(&receiver);
+        drop(worker);
+        if sealer.join().is_err() {
+            tracing::error!("the sealer had panicked");
+        }
+    })?;
+    Ok((Handle { sender, progress }, thread))
+}
+
+struct Channels {
+    odometry: Channel<Odometry>,
+    imu: Channel<Imu>,
+    fix: Channel<NavSatFix>,
+    battery: Channel<BatteryState>,
+    scan: Channel<LaserScan>,
+    wheels: Channel<JointState>,
+    command: Channel<DriveCommand>,
+    limited: Channel<TwistStamped>,
+    executed: Channel<TwistStamped>,
+    step: Channel<SafetyStep>,
+    safety: Channel<SafetyState>,
+    link: Channel<LinkStats>,
+    receipt: Channel<Event>,
+    event: Channel<Event>,
+    cameras: Vec<Channel<CompressedVideo>>,
+}
+
+struct Open {
+    dir: PathBuf,
+    recorder: Recorder,
+    channels: Channels,
+    /// Cameras whose first keyframe is recorded: what comes before can't be decoded.
+    decodable: [bool; CAMERAS_MAX],
+    /// The disk failed: nothing more is written, and the episode is recovered at the next start.
+    broken: bool,
+    ending: Option<(MonoMs, String)>,
+}
+
+struct Worker {
+    home: Home,
+    cameras: Vec<String>,
+    disk_free_mb_min: u64,
+    progress: Arc<Progress>,
+    open: Option<Open>,
+    seal: SyncSender<(PathBuf, Ending)>,
+}
+
+impl Worker {
+    fn run(&mut self, receiver: &Receiver<Message>) {
+        let mut looked_at_disk = MonoMs(0);
+        loop {
+            match receiver.recv_timeout(Duration::from_millis(50)) {
+                Ok(Message::Record(at_ns, record)) => self.record(at_ns, record),
+                Ok(Message::Begin(begin, reply)) => {
+                    self.finish_now();
+                    let outcome = self.begin(*begin);
+                    reply.send(outcome).unwrap_or_default();
+                }
+                Ok(Message::End(why)) => {
+                    if let Some(open) = self.open.as_mut().filter(|open| open.ending.is_none()) {
+                        open.ending = Some((clock::mono_ms().plus(AFTERMATH_MS), why));
+                    }
+                }
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => {
+                    self.finish_now();
+                    return;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let now = clock::mono_ms();
+            self.sync_if_due(now);
+            if now.since(looked_at_disk) >= 1_000 {
+                looked_at_disk = now;
+                self.look_at_disk();
+            }
+            if self.open.as_ref().is_some_and(|o| o.ending.as_ref().is_some_and(|e| now >= e.0)) {
+                self.finish_now();
+            }
+        }
+    }
+
+    fn begin(&mut self, begin: Begin) -> Result<(), String> {
+        if !self.progress.able.load(Ordering::Relaxed) {
+            return Err("the robot's disk is full".to_owned());
+        }
+        let names: Vec<&str> = self.cameras.iter().map(String::as_str).collect();
+        let opened = Recorder::create(&begin.dir, &begin.meta, &names).and_then(|mut recorder| {
+            let channels = channels(&mut recorder, &names)?;
+            Ok((recorder, channels))
+        });
+        let (recorder, channels) = opened.map_err(|error| {
+            tracing::error!(%error, dir = %begin.dir.display(), "an episode could not be begun");
+            error.to_string()
+        })?;
+        for counter in &self.progress.dropped {
+            counter.store(0, Ordering::Relaxed);
+        }
+        self.progress.lost.store(false, Ordering::Relaxed);
+        self.progress.bytes.store(0, Ordering::Relaxed);
+        self.progress.begun.fetch_add(1, Ordering::Release);
+        self.progress.recording.store(true, Ordering::Release);
+        self.open = Some(Open {
+            dir: begin.dir,
+            recorder,
+            channels,
+            decodable: [false; CAMERAS_MAX],
+            broken: false,
+            ending: None,
+        });
+        Ok(())
+    }
+
+    fn record(&mut self, at_ns: u64, record: Record) {
+        let Some(open) = self.open.as_mut() else { return };
+        let slot = record.slot();
+        let dropped = self.progress.dropped.get(slot).map_or(0, |c| c.swap(0, Ordering::Relaxed));
+        note_dropped(open, slot, dropped);
+        if open.broken {
+            note_dropped(open, slot, 1);
+            self.progress.lost.store(true, Ordering::Relaxed);
+            return;
+        }
+        match write(open, at_ns, record) {
+            Ok(bytes) => {
+                self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    fn fail(&mut self, error: &episode::EpisodeError) {
+        if let Some(open) = self.open.as_mut().filter(|open| !open.broken) {
+            open.broken = true;
+            self.progress.able.store(false, Ordering::Release);
+            self.progress.lost.store(true, Ordering::Relaxed);
+            tracing::error!(%error, dir = %open.dir.display(), "the recorder can't write: the robot stops");
+        }
+    }
+
+    fn sync_if_due(&mut self, now: MonoMs) {
+        let due = self.open.as_mut().filter(|open| !open.broken && open.recorder.sync_due(now));
+        if let Some(Err(error)) = due.map(|open| open.recorder.sync(now)) {
+            self.fail(&error);
+        }
+    }
+
+    fn look_at_disk(&self) {
+        let free_mb = match rustix::fs::statvfs(self.home.dir()) {
+            Ok(stat) => stat.f_bavail.saturating_mul(stat.f_frsize) / 1_000_000,
+            Err(error) => {
+                tracing::error!(%error, "how full the disk is can't be told");
+                0
+            }
+        };
+        let broken = self.open.as_ref().is_some_and(|open| open.broken);
+        let able = free_mb >= self.disk_free_mb_min && !broken;
+        let was = self.progress.able.swap(able, Ordering::AcqRel);
+        if was && !able {
+            let (dir, least) = (self.home.dir().display().to_string(), self.disk_free_mb_min);
+            tracing::error!(
+                free_mb,
+                least,
+                dir,
+                "the disk is full: free space, or the robot stays"
+            );
+        }
+    }
+
+    fn finish_now(&mut self) {
+        self.progress.recording.store(false, Ordering::Release);
+        let Some(mut open) = self.open.take() else { return };
+        for slot in 0..SLOTS {
+            let dropped =
+                self.progress.dropped.get(slot).map_or(0, |c| c.swap(0, Ordering::Relaxed));
+            note_dropped(&mut open, slot, dropped);
+        }
+        let why = open.ending.map_or_else(|| "stopping".to_owned(), |(_, why)| why);
+        let previous_manifest_sha256 = None;
+        match open.recorder.finish() {
+            Ok(recorded) if !open.broken => {
+                let ending =
+                    Ending { at: clock::wall_ms(), why, recorded, previous_manifest_sha256 };
+                if self.seal.send((open.dir, ending)).is_err() {
+                    tracing::error!(
+                        "the sealer has ended; the episode is sealed at the next start"
+                    );
+                }
+            }
+            Ok(_) => tracing::warn!(dir = %open.dir.display(), "recovered at the next start"),
+            Err(error) => {
+                tracing::error!(%error, dir = %open.dir.display(), "an episode could not be finished; it is recovered at the next start");
+            }
+        }
+    }
+}
+
+fn channels(recorder: &mut Recorder, cameras: &[&str]) -> Result<Channels, episode::EpisodeError> {
+    Ok(Channels {
+        odometry: recorder.telemetry(topic::ODOM)?,
+        imu: recorder.telemetry(topic::IMU)?,
+        fix: recorder.telemetry(topic::FIX)?,
+        battery: recorder.telemetry(topic::BATTERY)?,
+        scan: recorder.telemetry(topic::SCAN)?,
+        wheels: recorder.telemetry(topic::JOINT_STATES)?,
+        command: recorder.telemetry(topic::COMMAND)?,
+        limited: recorder.telemetry(topic::LIMITED)?,
+        executed: recorder.telemetry(topic::EXECUTED)?,
+        step: recorder.telemetry(topic::SAFETY_STEP)?,
+        safety: recorder.telemetry(topic::SAFETY)?,
+        link: recorder.telemetry(topic::LINK)?,
+        receipt: recorder.telemetry(topic::RECEIPT)?,
+        event: recorder.telemetry(topic::EVENT)?,
+        cameras: cameras.iter().map(|name| recorder.camera(name)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn note_dropped(open: &mut Open, slot: usize, count: u32) {
+    if count == 0 {
+        return;
+    }
+    let (recorder, channels) = (&mut open.recorder, &open.channels);
+    match slot {
+        0 => recorder.note_dropped(channels.odometry, count),
+        1 => recorder.note_dropped(channels.imu, count),
+        2 => recorder.note_dropped(channels.fix, count),
+        3 => recorder.note_dropped(channels.battery, count),
+        4 => recorder.note_dropped(channels.scan, count),
+        5 => recorder.note_dropped(channels.wheels, count),
+        6 => recorder.note_dropped(channels.command, count),
+        7 => recorder.note_dropped(channels.limited, count),
+        8 => recorder.note_dropped(channels.executed, count),
+        9 => recorder.note_dropped(channels.step, count),
+        10 => recorder.note_dropped(channels.safety, count),
+        11 => recorder.note_dropped(channels.link, count),
+        12 => recorder.note_dropped(channels.receipt, count),
+        13 => recorder.note_dropped(channels.event, count),
+        camera => {
+            if let Some(channel) = channels.cameras.get(camera - TOPICS.len()) {
+                recorder.note_dropped(*channel, count);
+            }
+            // The frames after a lost one can't be decoded until the next keyframe.
+            if let Some(decodable) = open.decodable.get_mut(camera - TOPICS.len()) {
+                *decodable = false;
+            }
+        }
+    }
+}
+
+/// Writes one record; gives about how many bytes it took.
+fn write(open: &mut Open, at_ns: u64, record: Record) -> Result<u64, episode::EpisodeError> {
+    let (recorder, channels) = (&mut open.recorder, &open.channels);
+    match record {
+        Record::Sensor(Inbound::Odometry(m)) => recorder.write(channels.odometry, at_ns, &*m)?,
+        Record::Sensor(Inbound::Imu(m)) => recorder.write(channels.imu, at_ns, &*m)?,
+        Record::Sensor(Inbound::Fix(m)) => recorder.write(channels.fix, at_ns, &*m)?,
+        Record::Sensor(Inbound::Battery(m)) => recorder.write(channels.battery, at_ns, &*m)?,
+        Record::Sensor(Inbound::Scan(m)) => recorder.write(channels.scan, at_ns, &*m)?,
+        Record::Sensor(Inbound::WheelSpeeds(m)) => recorder.write(channels.wheels, at_ns, &*m)?,
+        Record::Command(m) => recorder.write(channels.command, at_ns, &*m)?,
+        Record::Limited(m) => recorder.write(channels.limited, at_ns, &*m)?,
+        Record::Executed(m) => recorder.write(channels.executed, at_ns, &*m)?,
+        Record::Step(m) => recorder.write(channels.step, at_ns, &*m)?,
+        Record::Safety(m) => recorder.write(channels.safety, at_ns, &*m)?,
+        Record::Link(m) => recorder.write(channels.link, at_ns, &*m)?,
+        Record::Receipt(m) => recorder.write(channels.receipt, at_ns, &*m)?,
+        Record::Event(m) => recorder.write(channels.event, at_ns, &*m)?,
+        Record::Frame(frame) => return write_frame(open, at_ns, &frame),
+    }
+    // Compressed telemetry: small beside the pictures.
+    Ok(100)
+}
+
+fn write_frame(
+    open: &mut Open,
+    at_ns: u64,
+    frame: &EncodedFrame,
+) -> Result<u64, episode::EpisodeError> {
+    let camera = usize::from(frame.camera);
+    let Some(channel) = open.channels.cameras.get(camera).copied() else { return Ok(0) };
+    let Some(decodable) = open.decodable.get_mut(camera) else { return Ok(0) };
+    *decodable |= frame.keyframe;
+    if !*decodable {
+        return Ok(0);
+    }
+    let message = CompressedVideo {
+        timestamp: Time::from_ns(clock::wall_ns_at(MonoNs(frame.capture.0))),
+        frame_id: format!("camera_{camera}"),
+        data: frame.data.to_vec(),
+        format: "h264".to_owned(),
+    };
+    open.recorder.write(channel, at_ns, &message)?;
+    Ok(u64::try_from(frame.data.len()).unwrap_or(0))
+}

@@ -1,0 +1,213 @@
+//! `robot-agent run`: wires the parts together, and takes them apart in order.
+
+use crate::config::Config;
+use crate::drive;
+use crate::episodes;
+use crate::fabric::{self, Fabric};
+use crate::home::{Enrolment, Home};
+use crate::leases::{Fixed, Leases};
+use crate::media::{Camera, CameraConfig};
+use crate::record::{self, Record};
+use crate::session::Book;
+use crate::shared::{Shared, lock};
+use crate::upload::Uploader;
+use crate::{clock, health};
+use agent_core::Supervisor;
+use anyhow::{Context, Result};
+use episode::Document;
+use protocol::keys::PrivateKey;
+use ros_bridge::agent::Base;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, mpsc};
+
+/// Messages of a driver that may wait.
+const LINK_EVENTS: usize = 256;
+
+/// Threads that end in order.
+struct Threads {
+    drive: JoinHandle<()>,
+    recorder: JoinHandle<()>,
+}
+
+/// Runs until SIGINT or SIGTERM.
+pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
+    let home = Home::open(&config.data)?;
+    let enrolment = home.enrolment()?;
+    let key = Arc::new(home.key()?);
+    let server = config.server.clone().unwrap_or_else(|| enrolment.server.clone());
+    let server = server.trim_end_matches('/').to_owned();
+    let shared = Arc::new(Shared::default());
+    let epoch_highest = home.epoch_highest()?;
+    shared.epoch_highest.store(epoch_highest, Ordering::Release);
+    shared.estop_stop.store(home.estop_latched(), Ordering::Release);
+    if home.estop_latched() {
+        tracing::warn!("the emergency stop was latched when the agent ended, and is again");
+    }
+    {
+        let (home, key) = (home.clone(), Arc::clone(&key));
+        tokio::task::spawn_blocking(move || episodes::recover_all(&home, &key)).await?;
+    }
+
+    let wake_uploader = Arc::new(Notify::new());
+    let (recorder, recorder_thread) = {
+        let wake = Arc::clone(&wake_uploader);
+        record::start(record::Setup {
+            home: home.clone(),
+            key: Arc::clone(&key),
+            cameras: config.cameras.iter().map(|camera| camera.name.clone()).collect(),
+            disk_free_mb_min: config.disk_free_mb_min,
+            sealed: Box::new(move || wake.notify_one()),
+        })
+        .context("starting the recorder")?
+    };
+    let base = connect_base(&config, domain_id, &shared, &recorder)?;
+    let (drive_sender, drive_messages) = sync_channel(drive::QUEUE);
+    let core = Supervisor::new(&config.policy)?;
+    let drive_thread = drive::start(
+        core,
+        Arc::clone(&shared),
+        Arc::clone(&base),
+        recorder.clone(),
+        drive_messages,
+    )
+    .context("starting the drive loop")?;
+    let threads = Threads { drive: drive_thread, recorder: recorder_thread };
+
+    let (link_sender, link_events) = mpsc::channel(LINK_EVENTS);
+    let robot = enrolment.enrolled.robot.clone();
+    let fixed = Fixed {
+        home: home.clone(),
+        key: Arc::clone(&key),
+        robot: robot.clone(),
+        policy: Document::from_json(config.policy.canonical_json()),
+        calibration: Document::new(&config.calibration)?,
+    };
+    let book = Book::new(robot.clone(), key.did(), enrolment.enrolled.fleet_did, epoch_highest);
+    let leases = Arc::new(Leases::new(
+        fixed,
+        book,
+        Arc::clone(&shared),
+        recorder.clone(),
+        drive_sender,
+        link_sender,
+    ));
+    leases.set_cameras(start_cameras(&config, &shared, &recorder)?);
+    tokio::spawn(Arc::clone(&leases).watch(link_events));
+    tokio::spawn(health::watch(Arc::clone(&base), domain_id, Arc::clone(&leases)));
+
+    let waiting = Arc::new(AtomicU32::new(0));
+    let uploader = Uploader {
+        home,
+        server,
+        robot: robot.clone(),
+        fleet: enrolment.enrolled.fleet_did,
+        key: Arc::clone(&key),
+        shared: Arc::clone(&shared),
+        keep_uploaded: config.keep_uploaded,
+        waiting: Arc::clone(&waiting),
+        wake: wake_uploader,
+        client: reqwest::Client::new(),
+        token: None,
+        refused: Vec::new(),
+    };
+    tokio::spawn(uploader.run());
+    let fabric = Fabric {
+        robot,
+        key,
+        leases: Arc::clone(&leases),
+        shared: Arc::clone(&shared),
+        episodes_waiting: waiting,
+    };
+    serve(&config, &enrolment, Arc::new(fabric)).await?;
+    stop(&leases, &shared, &recorder, threads).await;
+    Ok(())
+}
+
+/// Serves the fleet until a signal comes.
+async fn serve(config: &Config, enrolment: &Enrolment, fabric: Arc<Fabric>) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let endpoint = config.zenoh.endpoint.as_ref().unwrap_or(&enrolment.enrolled.zenoh_endpoint);
+    let robot = fabric.robot.to_string();
+    let serving = async {
+        let session = fabric::connect(endpoint).await;
+        fabric.declare(&session).await?;
+        tracing::info!(robot, "ready");
+        Arc::clone(&fabric).publish(session).await
+    };
+    tokio::select! {
+        ended = serving => ended,
+        _signal = interrupt.recv() => Ok(()),
+        _signal = terminate.recv() => Ok(()),
+    }
+}
+
+/// Wheels first, then the episode, then the rest.
+async fn stop(leases: &Arc<Leases>, shared: &Shared, recorder: &record::Handle, threads: Threads) {
+    tracing::info!("stopping");
+    leases.end_for_shutdown().await;
+    shared.stopping.store(true, Ordering::Release);
+    let recorder = recorder.clone();
+    let joined = tokio::task::spawn_blocking(move || {
+        let drive = threads.drive.join();
+        recorder.stop();
+        drive.is_ok() && threads.recorder.join().is_ok()
+    });
+    if !joined.await.unwrap_or(false) {
+        tracing::error!("a thread of the agent had panicked");
+    }
+}
+
+fn connect_base(
+    config: &Config,
+    domain_id: u16,
+    shared: &Arc<Shared>,
+    recorder: &record::Handle,
+) -> Result<Arc<Base>> {
+    let ros = ros_bridge::Config {
+        domain_id,
+        node_name: config.ros.node_name.clone(),
+        topics: config.ros.topics.clone(),
+    };
+    let (shared, recorder) = (Arc::clone(shared), recorder.clone());
+    let guard = config.policy.obstacle_guard.clone();
+    let base = Base::connect(&ros, move |message, arrived| {
+        lock(&shared.sensors).take(&message, arrived, &guard);
+        recorder.put(clock::wall_ns_at(arrived), Record::Sensor(message));
+    })
+    .with_context(|| format!("connecting to ROS 2 in domain {domain_id}"))?;
+    Ok(Arc::new(base))
+}
+
+fn start_cameras(
+    config: &Config,
+    shared: &Arc<Shared>,
+    recorder: &record::Handle,
+) -> Result<Vec<Camera>> {
+    let mut cameras = Vec::new();
+    for (number, camera) in (0..).zip(&config.cameras) {
+        let (shared, recorder) = (Arc::clone(shared), recorder.clone());
+        let media = CameraConfig {
+            camera: number,
+            name: camera.name.clone(),
+            source: camera.source.clone(),
+            width: camera.width,
+            height: camera.height,
+            fps: camera.fps,
+            bitrate_kbps: camera.bitrate_kbps,
+            encoder: camera.encoder.clone(),
+        };
+        let started = Camera::start(media, move |frame| Leases::frame(&shared, &recorder, frame));
+        cameras.push(started.with_context(|| format!("starting camera {:?}", camera.name))?);
+    }
+    Ok(cameras)
+}
+
+/// The robot's key, for the fleet's operator to compare.
+pub(crate) fn did(key: &PrivateKey) -> String {
+    key.did().to_string()
+}

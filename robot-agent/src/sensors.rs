@@ -1,0 +1,225 @@
+//! What the robot's sensors said last.
+
+use agent_core::policy::ObstacleGuard;
+use agent_core::scan::{Rays, summarise};
+use protocol::state::RobotPosition;
+use protocol::units::{GeoPoint, MonoMs, MonoNs};
+use ros_bridge::agent::Inbound;
+use ros_msgs::sensor_msgs::{Imu, LaserScan, NavSatFix};
+
+/// A battery says little and rarely: its word counts this long.
+const BATTERY_AGE_MS_MAX: u64 = 30_000;
+/// A position or an attitude older than this is unknown.
+const STATE_AGE_MS_MAX: u64 = 3_000;
+/// Longest time between two odometry readings that counts as driven way.
+const ODOMETRY_STEP_MS_MAX: u64 = 500;
+
+/// The newest readings, each with its arrival.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sensors {
+    pub(crate) odometry: Option<Odometry>,
+    /// Way driven since the agent's start, metres.
+    pub(crate) distance_m: f64,
+    pub(crate) scan: Option<agent_core::Scan>,
+    battery: Option<(MonoMs, f64)>,
+    attitude: Option<Attitude>,
+    fix: Option<Fix>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Odometry {
+    pub(crate) arrived: MonoMs,
+    pub(crate) speed_mps: f64,
+    pub(crate) yaw_radps: f64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Attitude {
+    arrived: MonoMs,
+    tilt_rad: f64,
+    heading_deg: f64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Fix {
+    arrived: MonoMs,
+    point: GeoPoint,
+    h_acc_m: f64,
+    fix: u8,
+}
+
+impl Sensors {
+    /// Takes note of a message.
+    pub(crate) fn take(&mut self, message: &Inbound, arrived: MonoNs, guard: &ObstacleGuard) {
+        let arrived = arrived.ms();
+        match message {
+            Inbound::Odometry(message) => {
+                let twist = message.twist.twist;
+                self.take_odometry(arrived, twist.linear.x, twist.angular.z);
+            }
+            Inbound::Imu(message) => self.take_imu(arrived, message),
+            Inbound::Fix(message) => self.take_fix(arrived, message),
+            Inbound::Battery(message) => {
+                let charge = f64::from(message.percentage);
+                let known = (0.0..=1.0).contains(&charge);
+                self.battery = known.then_some((arrived, charge)).or(self.battery);
+            }
+            Inbound::Scan(message) => self.take_scan(arrived, message, guard),
+            Inbound::WheelSpeeds(_) => {}
+        }
+    }
+
+    fn take_odometry(&mut self, arrived: MonoMs, speed_mps: f64, yaw_radps: f64) {
+        // A reading that is no number is no reading: it must go stale.
+        if !speed_mps.is_finite() || !yaw_radps.is_finite() {
+            return;
+        }
+        if let Some(before) = self.odometry {
+            let dt_ms = arrived.since(before.arrived).min(ODOMETRY_STEP_MS_MAX);
+            self.distance_m += speed_mps.abs() * seconds(dt_ms);
+        }
+        self.odometry = Some(Odometry { arrived, speed_mps, yaw_radps });
+    }
+
+    fn take_imu(&mut self, arrived: MonoMs, message: &Imu) {
+        let q = message.orientation;
+        let norm = q.x * q.x + q.y * q.y + q.z * q.z + q.w * q.w;
+        let estimated = message.orientation_covariance[0] != -1.0;
+        if estimated && (0.9..1.1).contains(&norm) {
+            // Between the robot's upright axis and the world's.
+            let tilt_rad = (1.0 - 2.0 * (q.x * q.x + q.y * q.y)).clamp(-1.0, 1.0).acos();
+            // ROS counts from east to the left (REP 103), people from north to the right.
+            let heading_deg = (90.0 - q.yaw_rad().to_degrees()).rem_euclid(360.0);
+            self.attitude = Some(Attitude { arrived, tilt_rad, heading_deg });
+        }
+    }
+
+    fn take_fix(&mut self, arrived: MonoMs, message: &NavSatFix) {
+        let point = GeoPoint { lat_deg: message.latitude, lon_deg: message.longitude };
+        let fix = u8::try_from(message.status.status.saturating_add(1)).unwrap_or(0);
+        let h_acc_m = message.horizontal_accuracy_m();
+        self.fix = match h_acc_m {
+            Some(h_acc_m) if fix > 0 && point.is_valid() => {
+                Some(Fix { arrived, point, h_acc_m, fix })
+            }
+            _ => None,
+        };
+    }
+
+    fn take_scan(&mut self, arrived: MonoMs, message: &LaserScan, guard: &ObstacleGuard) {
+        let rays = Rays {
+            angle_min_rad: f64::from(message.angle_min),
+            angle_step_rad: f64::from(message.angle_increment),
+            range_m_min: f64::from(message.range_min),
+            range_m_max: f64::from(message.range_max),
+        };
+        let way = summarise(&message.ranges, &rays, guard);
+        self.scan =
+            Some(agent_core::Scan { arrived, ahead_mm: way.ahead_mm, behind_mm: way.behind_mm });
+    }
+
+    /// Charge of the battery, 0 to 1.
+    pub(crate) fn battery(&self, now: MonoMs) -> Option<f64> {
+        let (arrived, charge) = self.battery?;
+        (now.since(arrived) <= BATTERY_AGE_MS_MAX).then_some(charge)
+    }
+
+    fn attitude(&self, now: MonoMs) -> Option<Attitude> {
+        self.attitude.filter(|attitude| now.since(attitude.arrived) <= STATE_AGE_MS_MAX)
+    }
+
+    /// Lean, mrad.
+    pub(crate) fn tilt_mrad(&self, now: MonoMs) -> Option<u16> {
+        self.attitude(now).map(|attitude| thousandths(attitude.tilt_rad))
+    }
+
+    /// Charge of the battery in thousandths.
+    pub(crate) fn battery_permille(&self, now: MonoMs) -> Option<u16> {
+        self.battery(now).map(thousandths)
+    }
+
+    /// Clockwise from true north, degrees.
+    pub(crate) fn heading_deg(&self, now: MonoMs) -> Option<f64> {
+        self.attitude(now).map(|attitude| attitude.heading_deg)
+    }
+
+    /// Position, when known and fresh.
+    pub(crate) fn position(&self, now: MonoMs) -> Option<RobotPosition> {
+        let fix = self.fix.filter(|fix| now.since(fix.arrived) <= STATE_AGE_MS_MAX)?;
+        Some(RobotPosition {
+            point: fix.point,
+            h_acc_m: fix.h_acc_m,
+            fix: fix.fix,
+            satellites: None,
+            age_ms: u32::try_from(now.since(fix.arrived)).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+fn seconds(ms: u64) -> f64 {
+    std::time::Duration::from_millis(ms).as_secs_f64()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped first; NaN gives 0"
+)]
+fn thousandths(quantity: f64) -> u16 {
+    (quantity * 1000.0).round().clamp(0.0, 65_000.0) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ros_msgs::geometry_msgs::Quaternion;
+    use ros_msgs::sensor_msgs::BatteryState;
+
+    fn take(sensors: &mut Sensors, ms: u64, message: Inbound) {
+        sensors.take(&message, MonoNs(ms * 1_000_000), &ObstacleGuard::default());
+    }
+
+    #[test]
+    fn heading_and_lean_come_from_the_orientation() {
+        let mut sensors = Sensors::default();
+        let imu = |orientation| Inbound::Imu(Box::new(Imu { orientation, ..Imu::default() }));
+        take(&mut sensors, 1_000, imu(Quaternion::from_yaw(std::f64::consts::FRAC_PI_2)));
+        assert!(sensors.heading_deg(MonoMs(1_000)).unwrap().abs() < 1e-9, "to the north");
+        take(&mut sensors, 1_000, imu(Quaternion::from_yaw(0.0)));
+        assert!((sensors.heading_deg(MonoMs(1_000)).unwrap() - 90.0).abs() < 1e-9, "to the east");
+        assert_eq!(sensors.tilt_mrad(MonoMs(1_000)), Some(0));
+        let (sin, cos) = 0.2_f64.sin_cos();
+        take(&mut sensors, 2_000, imu(Quaternion { x: sin, y: 0.0, z: 0.0, w: cos }));
+        assert_eq!(sensors.tilt_mrad(MonoMs(2_000)), Some(400));
+        assert_eq!(sensors.tilt_mrad(MonoMs(6_000)), None, "too old");
+    }
+
+    #[test]
+    fn what_is_unknown_stays_unknown() {
+        let mut sensors = Sensors::default();
+        let percentage = f32::NAN;
+        take(
+            &mut sensors,
+            1,
+            Inbound::Battery(Box::new(BatteryState { percentage, ..BatteryState::default() })),
+        );
+        assert_eq!(sensors.battery(MonoMs(1)), None);
+        take(&mut sensors, 1, Inbound::Fix(Box::default()));
+        assert!(sensors.position(MonoMs(1)).is_none(), "a covariance that is not known");
+        let mut odometry = ros_msgs::nav_msgs::Odometry::default();
+        odometry.twist.twist.linear.x = f64::NAN;
+        take(&mut sensors, 1, Inbound::Odometry(Box::new(odometry)));
+        assert!(sensors.odometry.is_none());
+    }
+
+    #[test]
+    fn the_way_is_added_up() {
+        let mut sensors = Sensors::default();
+        for ms in [1_000, 1_100, 1_200, 9_000] {
+            let mut odometry = ros_msgs::nav_msgs::Odometry::default();
+            odometry.twist.twist.linear.x = -1.0;
+            take(&mut sensors, ms, Inbound::Odometry(Box::new(odometry)));
+        }
+        assert!((sensors.distance_m - 0.7).abs() < 1e-9, "a gap counts for half a second at most");
+    }
+}

@@ -1,0 +1,406 @@
+//! Who may drive: every decision about leases, as a state machine without clocks, sockets or disks.
+//!
+//! **Nothing here is believed that is not signed**: leases and renewals by the fleet, the opening by the lease's
+//! holder, messages over Zenoh by the relay that the lease names. The caller makes a new epoch durable between
+//! [`Book::check_open`] and [`Book::open`], so that no crash brings an older lease back.
+
+use protocol::dsse::{Envelope, payload_type};
+use protocol::ids::{EpisodeId, LeaseId, RobotId};
+use protocol::keys::Did;
+use protocol::lease::{DRIVER_GONE_MS, DriverKind, Lease, VerifiedLease};
+use protocol::message::EstopRequest;
+use protocol::problem::code;
+use protocol::session::{RECEIPT_PACKETS_MAX, Receipt};
+use protocol::signal::SignalRequest;
+use protocol::state::EndedLease;
+use protocol::units::{MonoMs, WallMs};
+use sha2::{Digest, Sha256};
+
+/// How far the wall clocks of fleet and robot may be apart, ms.
+pub const CLOCK_TOLERANCE_MS: u64 = 5_000;
+/// A lease never lasts longer than this on the robot, whatever it says, ms.
+pub const TTL_MS_MAX: u32 = 120_000;
+/// A driver has this long from the opening to the first drive packet, ms.
+pub const FIRST_PACKET_MS: u64 = 15_000;
+/// A recorded clear of the emergency stop is worth nothing after this, ms.
+pub const ESTOP_AT_TOLERANCE_MS: u64 = 10_000;
+
+/// Why something was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The envelope is no lease of this fleet.
+    #[error("the lease is not one of this robot's fleet: {0}")]
+    NotOfTheFleet(String),
+    /// It is for another robot.
+    #[error("the lease is for {0}, not for this robot")]
+    OtherRobot(RobotId),
+    /// It was signed too long ago, or in the future.
+    #[error(
+        "the lease was signed {0} s ago by this robot's clock: ask for a new one, and check the clocks"
+    )]
+    Outdated(i64),
+    /// A higher epoch was seen, or the lease has ended here.
+    #[error("the lease has ended: epoch {epoch} is not above {highest}")]
+    Ended {
+        /// Its epoch.
+        epoch: u64,
+        /// The highest that the robot has seen.
+        highest: u64,
+    },
+    /// The holder did not sign this opening.
+    #[error("the opening is not signed by the lease's holder")]
+    DriverSignature,
+    /// Without an offer there must be a relay in the lease.
+    #[error("there is no offer, and the lease names no relay that could carry packets")]
+    NoOffer,
+    /// The document is about another lease than the current one.
+    #[error("the robot does not obey that lease now")]
+    NotCurrent,
+    /// A renewal must count up.
+    #[error("renewal {got} is not above {current}")]
+    OldRenewal {
+        /// What came.
+        got: u32,
+        /// What counts.
+        current: u32,
+    },
+    /// A message over Zenoh is not signed by whom it must be.
+    #[error("the message is not signed by {0}")]
+    MessageSignature(&'static str),
+    /// A receipt does not continue the chain.
+    #[error("the receipt is refused: {0}")]
+    Receipt(String),
+    /// An emergency-stop request was made too long ago.
+    #[error("the request was made {0} s ago by this robot's clock")]
+    OldRequest(i64),
+}
+
+impl Refusal {
+    /// The stable code: one of [`protocol::problem::code`].
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotOfTheFleet(_) | Self::DriverSignature | Self::MessageSignature(_) => {
+                code::BAD_SIGNATURE
+            }
+            Self::OtherRobot(_) | Self::NoOffer | Self::Receipt(_) => code::BAD_REQUEST,
+            Self::Outdated(_) | Self::Ended { .. } | Self::NotCurrent => code::LEASE_ENDED,
+            Self::OldRenewal { .. } | Self::OldRequest(_) => code::CONFLICT,
+        }
+    }
+}
+
+/// An opening that was checked and not yet taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    lease: VerifiedLease,
+    /// The same lease is open: only its link is replaced.
+    pub again: bool,
+    /// The packets come through the relay, not over a link.
+    pub relayed: bool,
+}
+
+impl Checked {
+    /// The lease.
+    pub const fn lease(&self) -> &VerifiedLease {
+        &self.lease
+    }
+}
+
+/// The lease that is open.
+#[derive(Debug, Clone)]
+pub struct Current {
+    lease: VerifiedLease,
+    expires: MonoMs,
+    opened: MonoMs,
+    heard: Option<MonoMs>,
+    receipts: u32,
+    receipt_head: String,
+    receipt_end: u64,
+}
+
+impl Current {
+    /// The newest copy of the lease.
+    pub const fn lease(&self) -> &Lease {
+        self.lease.lease()
+    }
+    /// When its session was opened last.
+    pub const fn opened(&self) -> MonoMs {
+        self.opened
+    }
+    /// When it ends if nobody renews it.
+    pub const fn expires(&self) -> MonoMs {
+        self.expires
+    }
+    /// As the safety core sees it.
+    pub fn core(&self) -> agent_core::Lease {
+        let lease = self.lease();
+        agent_core::Lease {
+            epoch: lease.epoch,
+            expires: self.expires,
+            speed_mmps_max: speed_mmps(lease.limits.speed_mps_max),
+            program: lease.driver_kind == DriverKind::Agent,
+        }
+    }
+}
+
+/// A limit in mm/s; what is no number allows nothing.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped first")]
+fn speed_mmps(mps: f64) -> u32 {
+    if mps.is_finite() { (mps * 1000.0).clamp(0.0, 10_000.0) as u32 } else { 0 }
+}
+
+/// What the robot knows about leases.
+#[derive(Debug, Clone)]
+pub struct Book {
+    robot: RobotId,
+    robot_did: Did,
+    fleet: Did,
+    epoch_highest: u64,
+    current: Option<Current>,
+    last_ended: Option<EndedLease>,
+}
+
+const NO_RECEIPT: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+impl Book {
+    /// A robot that has seen `epoch_highest` and has no lease open.
+    pub const fn new(robot: RobotId, robot_did: Did, fleet: Did, epoch_highest: u64) -> Self {
+        Self { robot, robot_did, fleet, epoch_highest, current: None, last_ended: None }
+    }
+
+    /// The open lease.
+    pub const fn current(&self) -> Option<&Current> {
+        self.current.as_ref()
+    }
+    /// The highest epoch ever seen.
+    pub const fn epoch_highest(&self) -> u64 {
+        self.epoch_highest
+    }
+    /// The lease that ended last.
+    pub const fn last_ended(&self) -> Option<&EndedLease> {
+        self.last_ended.as_ref()
+    }
+    /// The episode of the open lease.
+    pub fn episode(&self) -> Option<EpisodeId> {
+        self.current.as_ref().map(|current| current.lease().lease_id.into())
+    }
+
+    fn verify(&self, envelope: Envelope, wall: WallMs) -> Result<VerifiedLease, Refusal> {
+        let verified = VerifiedLease::verify(envelope, &self.fleet)
+            .map_err(|error| Refusal::NotOfTheFleet(error.to_string()))?;
+        let lease = verified.lease();
+        if lease.robot != self.robot || lease.robot_did != self.robot_did {
+            return Err(Refusal::OtherRobot(lease.robot.clone()));
+        }
+        let age_ms = signed_age_ms(lease.issued_at, wall);
+        let oldest = i64::from(lease.ttl_ms.min(TTL_MS_MAX)).saturating_add(tolerance());
+        if age_ms > oldest || age_ms < -tolerance() {
+            return Err(Refusal::Outdated(age_ms / 1_000));
+        }
+        Ok(verified)
+    }
+
+    /// Whether a driver may open a session. Changes nothing.
+    pub fn check_open(&self, request: &SignalRequest, wall: WallMs) -> Result<Checked, Refusal> {
+        let verified = self.verify(request.lease.clone(), wall)?;
+        let lease = verified.lease();
+        let again = self.current.as_ref().is_some_and(|current| {
+            current.lease().lease_id == lease.lease_id && current.lease().epoch == lease.epoch
+        });
+        if !again && lease.epoch <= self.epoch_highest {
+            let (epoch, highest) = (lease.epoch, self.epoch_highest);
+            return Err(Refusal::Ended { epoch, highest });
+        }
+        let relayed = request.offer_sdp.is_empty();
+        if relayed && lease.relay.is_none() {
+            return Err(Refusal::NoOffer);
+        }
+        // A program behind a relay may be unable to sign; then the relay alone attests it, and only the relay
+        // can send its packets.
+        let unsigned_program = relayed
+            && request.driver_signature.is_empty()
+            && lease.driver_kind == DriverKind::Agent;
+        if !unsigned_program && request.verify_driver(&verified).is_err() {
+            return Err(Refusal::DriverSignature);
+        }
+        Ok(Checked { lease: verified, again, relayed })
+    }
+
+    /// Takes a checked opening, whose epoch the caller has made durable. The lease that was open before has
+    /// ended by then ([`Book::end`]), unless it is the same.
+    pub fn open(&mut self, checked: Checked, now: MonoMs) {
+        let expires = expiry(checked.lease.lease(), now);
+        self.epoch_highest = self.epoch_highest.max(checked.lease.lease().epoch);
+        if let Some(current) = self.current.as_mut().filter(|_| checked.again) {
+            current.opened = now;
+            current.heard = None;
+            // The copy in hand may be a renewal that is newer than the one that reopens.
+            if checked.lease.lease().renewal >= current.lease().renewal {
+                current.expires = expires;
+                current.lease = checked.lease;
+            }
+            return;
+        }
+        self.current = Some(Current {
+            lease: checked.lease,
+            expires,
+            opened: now,
+            heard: None,
+            receipts: 0,
+            receipt_head: NO_RECEIPT.to_owned(),
+            receipt_end: 0,
+        });
+    }
+
+    /// Takes a renewal: the same lease, signed anew by the fleet, counting up.
+    pub fn renew(&mut self, envelope: Envelope, now: MonoMs, wall: WallMs) -> Result<u32, Refusal> {
+        let verified = self.verify(envelope, wall)?;
+        let current = self.current.as_mut().ok_or(Refusal::NotCurrent)?;
+        let (new, old) = (verified.lease(), current.lease());
+        let same = new.lease_id == old.lease_id
+            && new.epoch == old.epoch
+            && new.holder == old.holder
+            && new.relay == old.relay
+            && new.driver_kind == old.driver_kind;
+        if !same || now >= current.expires {
+            return Err(Refusal::NotCurrent);
+        }
+        if new.renewal <= old.renewal {
+            return Err(Refusal::OldRenewal { got: new.renewal, current: old.renewal });
+        }
+        let renewal = new.renewal;
+        current.expires = expiry(new, now);
+        current.lease = verified;
+        Ok(renewal)
+    }
+
+    /// Takes note that a drive packet of the open lease counted.
+    pub fn heard(&mut self, at: MonoMs) {
+        if let Some(current) = &mut self.current {
+            current.heard = current.heard.max(Some(at));
+        }
+    }
+
+    /// Why the open lease must end now, if it must.
+    pub fn due(&self, now: MonoMs) -> Option<&'static str> {
+        let current = self.current.as_ref()?;
+        if now >= current.expires {
+            return Some("expired");
+        }
+        let gone = match current.heard {
+            Some(heard) => now.since(heard) >= u64::from(DRIVER_GONE_MS),
+            None => now.since(current.opened) >= FIRST_PACKET_MS,
+        };
+        gone.then_some("driver-gone")
+    }
+
+    /// Ends the open lease.
+    pub fn end(&mut self, why: &str) -> Option<EndedLease> {
+        let lease = self.current.take()?.lease().lease_id;
+        let ended = EndedLease { lease, episode: lease.into(), why: why.to_owned() };
+        self.last_ended = Some(ended.clone());
+        Some(ended)
+    }
+
+    /// Whether a release by the relay is about the open lease.
+    pub fn check_release(&self, lease_id: LeaseId) -> Result<(), Refusal> {
+        let current = self.current.as_ref().ok_or(Refusal::NotCurrent)?;
+        if current.lease().lease_id == lease_id { Ok(()) } else { Err(Refusal::NotCurrent) }
+    }
+
+    /// Checks a message that only the relay of the open lease may send.
+    pub fn verify_relay(&self, key: &str, payload: &[u8], signature: &[u8]) -> Result<(), Refusal> {
+        let lease = self.current.as_ref().ok_or(Refusal::NotCurrent)?.lease();
+        let relay =
+            lease.relay.ok_or(Refusal::MessageSignature("a relay (the lease names none)"))?;
+        protocol::message::verify(key, payload, signature, &relay)
+            .map_err(|_mismatch| Refusal::MessageSignature("the lease's relay"))
+    }
+
+    /// Takes the driver's receipt: it must be signed by the holder (or its relay) and continue the chain. What
+    /// it covers is checked when the episode is verified.
+    pub fn receipt(&mut self, envelope: &Envelope) -> Result<(), Refusal> {
+        let current = self.current.as_mut().ok_or(Refusal::NotCurrent)?;
+        let lease = current.lease();
+        let refuse = |what: &str| Err(Refusal::Receipt(what.to_owned()));
+        let signers = [Some(lease.holder), lease.relay];
+        let body = signers
+            .iter()
+            .flatten()
+            .find_map(|signer| envelope.verify_bytes(payload_type::RECEIPT, signer).ok());
+        let Some(body) = body else { return refuse("it is not signed by the lease's holder") };
+        let receipt: Receipt = serde_json::from_slice(&body)
+            .map_err(|error| Refusal::Receipt(format!("it cannot be read: {error}")))?;
+        if receipt.lease_id != lease.lease_id || receipt.epoch != lease.epoch {
+            return refuse("it is about another lease");
+        }
+        if receipt.index != current.receipts || receipt.previous != current.receipt_head {
+            return refuse("it does not follow the receipt before");
+        }
+        let digits = receipt.digests.len();
+        let hex = receipt.digests.bytes().all(|b| b.is_ascii_hexdigit());
+        if !hex || !digits.is_multiple_of(16) || digits / 16 > RECEIPT_PACKETS_MAX {
+            return refuse("its digests have a wrong form");
+        }
+        if u64::from(receipt.first_seq) < current.receipt_end {
+            return refuse("it covers packets of an earlier receipt");
+        }
+        if digits > 0 {
+            let count = u64::try_from(digits / 16).unwrap_or(u64::MAX);
+            current.receipt_end = u64::from(receipt.first_seq).saturating_add(count);
+        }
+        current.receipts = current.receipts.saturating_add(1);
+        current.receipt_head = hex::encode(Sha256::digest(&body));
+        Ok(())
+    }
+
+    /// Checks an emergency stop over Zenoh: signed by the fleet, the holder or the relay, and asked for just now.
+    /// A clear must name the open lease; whether it takes effect is for the safety core to say.
+    pub fn check_estop(
+        &self,
+        key: &str,
+        payload: &[u8],
+        attachment: &[u8],
+        wall: WallMs,
+    ) -> Result<EstopRequest, Refusal> {
+        let unsigned = Refusal::MessageSignature("the fleet, the driver or its relay");
+        let (signer, signature) = attachment.split_first_chunk::<32>().ok_or(unsigned.clone())?;
+        let signer = Did::from_bytes(signer).map_err(|_no_key| unsigned.clone())?;
+        let lease = self.current.as_ref().map(Current::lease);
+        let known = signer == self.fleet
+            || lease.is_some_and(|lease| signer == lease.holder || Some(signer) == lease.relay);
+        if !known || protocol::message::verify(key, payload, signature, &signer).is_err() {
+            return Err(unsigned);
+        }
+        let request: EstopRequest = serde_json::from_slice(payload)
+            .map_err(|error| Refusal::Receipt(format!("it cannot be read: {error}")))?;
+        let age_ms = signed_age_ms(request.at, wall);
+        if age_ms.unsigned_abs() > ESTOP_AT_TOLERANCE_MS {
+            return Err(Refusal::OldRequest(age_ms / 1_000));
+        }
+        let current = lease.map(|lease| lease.lease_id);
+        if !request.stop && (current.is_none() || request.lease_id != current) {
+            return Err(Refusal::NotCurrent);
+        }
+        Ok(request)
+    }
+}
+
+fn tolerance() -> i64 {
+    i64::try_from(CLOCK_TOLERANCE_MS).unwrap_or(0)
+}
+
+/// Milliseconds from `at` to `wall`; negative when `at` is in the future.
+fn signed_age_ms(at: WallMs, wall: WallMs) -> i64 {
+    let forward = i64::try_from(wall.0.saturating_sub(at.0)).unwrap_or(i64::MAX);
+    let backward = i64::try_from(at.0.saturating_sub(wall.0)).unwrap_or(i64::MAX);
+    forward.saturating_sub(backward)
+}
+
+fn expiry(lease: &Lease, now: MonoMs) -> MonoMs {
+    now.plus(u64::from(lease.ttl_ms.min(TTL_MS_MAX)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,304 @@
+use super::*;
+use protocol::dsse::Envelope;
+use protocol::keys::PrivateKey;
+use protocol::lease::LeaseLimits;
+use protocol::signal::open_bytes;
+use protocol::{keyexpr, message};
+
+const WALL: WallMs = WallMs(1_800_000_000_000);
+const NOW: MonoMs = MonoMs(1_000_000);
+
+struct Cast {
+    fleet: PrivateKey,
+    driver: PrivateKey,
+    relay: PrivateKey,
+    robot: RobotId,
+    robot_did: Did,
+}
+
+impl Cast {
+    fn new() -> Self {
+        Self {
+            fleet: PrivateKey::from_seed(&[1; 32]),
+            driver: PrivateKey::from_seed(&[2; 32]),
+            relay: PrivateKey::from_seed(&[3; 32]),
+            robot: "rover".parse().unwrap(),
+            robot_did: PrivateKey::from_seed(&[4; 32]).did(),
+        }
+    }
+
+    fn book(&self, epoch_highest: u64) -> Book {
+        Book::new(self.robot.clone(), self.robot_did, self.fleet.did(), epoch_highest)
+    }
+
+    fn lease(&self, epoch: u64) -> Lease {
+        Lease {
+            v: 1,
+            lease_id: format!("lse_{epoch:032x}").parse().unwrap(),
+            robot: self.robot.clone(),
+            robot_did: self.robot_did,
+            holder: self.driver.did(),
+            relay: None,
+            driver_kind: DriverKind::Pilot,
+            epoch,
+            renewal: 0,
+            issued_at: WALL,
+            ttl_ms: 30_000,
+            limits: LeaseLimits { speed_mps_max: 1.2 },
+            mission: None,
+        }
+    }
+
+    fn sign(&self, lease: &Lease) -> Envelope {
+        Envelope::sign(payload_type::LEASE, lease, &self.fleet).unwrap()
+    }
+
+    fn request(&self, lease: &Lease, offer: &str) -> SignalRequest {
+        let envelope = self.sign(lease);
+        let verified = VerifiedLease::verify(envelope.clone(), &self.fleet.did()).unwrap();
+        let signature = self.driver.sign(&open_bytes(verified.digest(), offer));
+        SignalRequest {
+            lease: envelope,
+            offer_sdp: offer.to_owned(),
+            driver_signature: hex::encode(signature),
+            ice_servers: Vec::new(),
+        }
+    }
+
+    fn opened(&self, lease: &Lease) -> Book {
+        let mut book = self.book(0);
+        let offer = if lease.relay.is_some() { "" } else { "v=0" };
+        let checked = book.check_open(&self.request(lease, offer), WALL).unwrap();
+        book.open(checked, NOW);
+        book
+    }
+}
+
+#[test]
+fn a_good_opening_gives_the_core_its_lease() {
+    let cast = Cast::new();
+    let book = cast.opened(&cast.lease(7));
+    let core = book.current().unwrap().core();
+    assert_eq!((core.epoch, core.expires, core.speed_mmps_max), (7, MonoMs(1_030_000), 1_200));
+    assert!(!core.program);
+    assert_eq!(book.epoch_highest(), 7);
+}
+
+#[test]
+fn openings_that_are_refused() {
+    let cast = Cast::new();
+    let check = |lease: &Lease, change: &dyn Fn(&mut SignalRequest)| {
+        let mut request = cast.request(lease, "v=0");
+        change(&mut request);
+        cast.book(7).check_open(&request, WALL).unwrap_err()
+    };
+    let keep = |_: &mut SignalRequest| {};
+    let good = cast.lease(8);
+    for epoch in [0, 6, 7] {
+        let error = check(&cast.lease(epoch), &keep);
+        assert_eq!(error, Refusal::Ended { epoch, highest: 7 });
+        assert_eq!(error.code(), "lease-ended");
+    }
+    let other = Lease { robot: "other".parse().unwrap(), ..good.clone() };
+    assert!(matches!(check(&other, &keep), Refusal::OtherRobot(_)));
+    let other = Lease { robot_did: cast.driver.did(), ..good.clone() };
+    assert!(matches!(check(&other, &keep), Refusal::OtherRobot(_)));
+    let old = Lease { issued_at: WallMs(WALL.0 - 35_001), ..good.clone() };
+    assert_eq!(check(&old, &keep), Refusal::Outdated(35));
+    let future = Lease { issued_at: WallMs(WALL.0 + 5_001), ..good.clone() };
+    assert_eq!(check(&future, &keep), Refusal::Outdated(-5));
+    let forged = |request: &mut SignalRequest| {
+        request.lease = Envelope::sign(payload_type::LEASE, &good, &cast.driver).unwrap();
+    };
+    assert_eq!(check(&good, &forged).code(), "bad-signature");
+    let moved = |request: &mut SignalRequest| request.offer_sdp.push(' ');
+    assert_eq!(check(&good, &moved), Refusal::DriverSignature);
+    let unsigned = |request: &mut SignalRequest| request.driver_signature.clear();
+    assert_eq!(check(&good, &unsigned), Refusal::DriverSignature);
+    let empty = |request: &mut SignalRequest| request.offer_sdp.clear();
+    assert_eq!(check(&good, &empty), Refusal::NoOffer);
+    let just = Lease { issued_at: WallMs(WALL.0 - 35_000), ..good };
+    assert!(cast.book(7).check_open(&cast.request(&just, "v=0"), WALL).is_ok());
+}
+
+#[test]
+fn a_program_behind_a_relay_may_be_unable_to_sign_but_a_pilot_may_not() {
+    let cast = Cast::new();
+    let lease = Lease { relay: Some(cast.relay.did()), ..cast.lease(1) };
+    let mut request = cast.request(&lease, "");
+    assert!(cast.book(0).check_open(&request, WALL).unwrap().relayed);
+    request.driver_signature.clear();
+    assert_eq!(cast.book(0).check_open(&request, WALL), Err(Refusal::DriverSignature));
+    let lease = Lease { driver_kind: DriverKind::Agent, ..lease };
+    let request = SignalRequest { driver_signature: String::new(), ..cast.request(&lease, "") };
+    assert!(cast.book(0).check_open(&request, WALL).is_ok());
+    let request = SignalRequest { driver_signature: String::new(), ..cast.request(&lease, "v=0") };
+    assert_eq!(cast.book(0).check_open(&request, WALL), Err(Refusal::DriverSignature));
+}
+
+#[test]
+fn the_same_lease_may_be_opened_again_while_it_is_open_and_never_after() {
+    let cast = Cast::new();
+    let mut book = cast.opened(&cast.lease(7));
+    let checked = book.check_open(&cast.request(&cast.lease(7), "v=0 again"), WALL).unwrap();
+    assert!(checked.again);
+    book.open(checked, NOW);
+    book.end("released");
+    let again = book.check_open(&cast.request(&cast.lease(7), "v=0"), WALL);
+    assert_eq!(again, Err(Refusal::Ended { epoch: 7, highest: 7 }));
+    assert_eq!(book.last_ended().unwrap().why, "released");
+    // After a restart, too: the epoch was made durable.
+    let again = cast.book(7).check_open(&cast.request(&cast.lease(7), "v=0"), WALL);
+    assert_eq!(again, Err(Refusal::Ended { epoch: 7, highest: 7 }));
+}
+
+#[test]
+fn a_renewal_counts_up_and_is_the_same_lease_signed_by_the_fleet() {
+    let cast = Cast::new();
+    let lease = cast.lease(7);
+    let mut book = cast.opened(&lease);
+    let one = Lease { renewal: 1, ..lease.clone() };
+    let later = NOW.plus(10_000);
+    assert_eq!(book.renew(cast.sign(&one), later, WALL), Ok(1));
+    assert_eq!(book.current().unwrap().expires(), MonoMs(1_040_000));
+    // Replayed, or overtaken.
+    let replayed = Refusal::OldRenewal { got: 1, current: 1 };
+    assert_eq!(book.renew(cast.sign(&one), later, WALL), Err(replayed));
+    let first = Refusal::OldRenewal { got: 0, current: 1 };
+    assert_eq!(book.renew(cast.sign(&lease), later, WALL), Err(first));
+    let two = Lease { renewal: 2, ..lease };
+    let forged = Envelope::sign(payload_type::LEASE, &two, &cast.driver).unwrap();
+    assert_eq!(book.renew(forged, later, WALL).unwrap_err().code(), "bad-signature");
+    for other in [
+        Lease { epoch: 8, ..two.clone() },
+        Lease { lease_id: cast.lease(9).lease_id, ..two.clone() },
+        Lease { holder: cast.relay.did(), ..two.clone() },
+        Lease { relay: Some(cast.relay.did()), ..two.clone() },
+    ] {
+        assert_eq!(book.renew(cast.sign(&other), later, WALL), Err(Refusal::NotCurrent));
+    }
+    let old = Lease { issued_at: WallMs(WALL.0 - 40_000), ..two.clone() };
+    assert_eq!(book.renew(cast.sign(&old), later, WALL), Err(Refusal::Outdated(40)));
+    let late = NOW.plus(40_000);
+    assert_eq!(book.renew(cast.sign(&two), late, WALL), Err(Refusal::NotCurrent), "it has expired");
+    assert_eq!(book.renew(cast.sign(&two), later, WALL), Ok(2));
+}
+
+#[test]
+fn a_lease_ends_when_it_expires_or_when_its_driver_has_gone() {
+    let cast = Cast::new();
+    let mut book = cast.opened(&cast.lease(7));
+    assert_eq!(book.due(NOW.plus(14_999)), None);
+    assert_eq!(book.due(NOW.plus(15_000)), Some("driver-gone"), "never came");
+    book.heard(NOW.plus(20_000));
+    book.heard(NOW.plus(19_000));
+    assert_eq!(book.due(NOW.plus(24_999)), None);
+    assert_eq!(book.due(NOW.plus(25_000)), Some("driver-gone"));
+    book.heard(NOW.plus(29_999));
+    assert_eq!(book.due(NOW.plus(30_000)), Some("expired"));
+    book.end("expired");
+    assert_eq!(book.due(NOW.plus(90_000)), None);
+}
+
+#[test]
+fn a_ttl_beyond_all_measure_and_a_limit_that_is_no_number() {
+    let cast = Cast::new();
+    let limits = LeaseLimits { speed_mps_max: -3.0 };
+    let book = cast.opened(&Lease { ttl_ms: u32::MAX, limits, ..cast.lease(7) });
+    let core = book.current().unwrap().core();
+    assert_eq!((core.expires, core.speed_mmps_max), (NOW.plus(120_000), 0));
+    assert_eq!(speed_mmps(f64::NAN), 0);
+}
+
+#[test]
+fn only_the_relay_of_the_open_lease_speaks_for_it() {
+    let cast = Cast::new();
+    let key = keyexpr::command(&cast.robot);
+    let by = |signer: &PrivateKey| message::sign(&key, b"packet", signer);
+    let relayed = Lease { relay: Some(cast.relay.did()), ..cast.lease(7) };
+    let book = cast.opened(&relayed);
+    assert_eq!(book.verify_relay(&key, b"packet", &by(&cast.relay)), Ok(()));
+    for (payload, signature) in [
+        (b"packet", by(&cast.driver)),
+        (b"Packet", by(&cast.relay)),
+        (b"packet", message::sign(&keyexpr::lease(&cast.robot), b"packet", &cast.relay)),
+    ] {
+        assert_eq!(
+            book.verify_relay(&key, payload, &signature).unwrap_err().code(),
+            "bad-signature"
+        );
+    }
+    assert_eq!(book.check_release(relayed.lease_id), Ok(()));
+    assert_eq!(book.check_release(cast.lease(8).lease_id), Err(Refusal::NotCurrent));
+    assert!(cast.opened(&cast.lease(7)).verify_relay(&key, b"packet", &by(&cast.relay)).is_err());
+    assert_eq!(
+        cast.book(7).verify_relay(&key, b"packet", &by(&cast.relay)),
+        Err(Refusal::NotCurrent)
+    );
+}
+
+#[test]
+fn the_fleet_the_driver_and_its_relay_may_stop_and_only_under_the_lease_clear() {
+    let cast = Cast::new();
+    let key = keyexpr::estop(&cast.robot);
+    let ask = |book: &Book, signer: &PrivateKey, request: &EstopRequest| {
+        let payload = serde_json::to_vec(request).unwrap();
+        let signature = message::sign(&key, &payload, signer);
+        let attachment = [signer.did().as_bytes().as_slice(), &signature].concat();
+        book.check_estop(&key, &payload, &attachment, WALL)
+    };
+    let lease = Lease { relay: Some(cast.relay.did()), ..cast.lease(7) };
+    let (open, idle) = (cast.opened(&lease), cast.book(7));
+    let stop = EstopRequest { stop: true, lease_id: None, at: WALL, reason: "test".into() };
+    for signer in [&cast.fleet, &cast.driver, &cast.relay] {
+        assert_eq!(ask(&open, signer, &stop).as_ref(), Ok(&stop));
+    }
+    assert!(ask(&idle, &cast.fleet, &stop).is_ok());
+    assert!(ask(&idle, &cast.driver, &stop).is_err());
+    assert!(ask(&open, &PrivateKey::from_seed(&[9; 32]), &stop).is_err());
+    assert!(open.check_estop(&key, b"{}", &[0; 20], WALL).is_err());
+    assert!(open.check_estop(&key, b"{}", &[0xff; 96], WALL).is_err());
+    let clear = EstopRequest { stop: false, lease_id: Some(lease.lease_id), ..stop.clone() };
+    assert!(ask(&open, &cast.driver, &clear).is_ok());
+    assert_eq!(ask(&idle, &cast.fleet, &clear), Err(Refusal::NotCurrent));
+    let nameless = EstopRequest { lease_id: None, ..clear.clone() };
+    assert_eq!(ask(&open, &cast.driver, &nameless), Err(Refusal::NotCurrent));
+    let recorded = EstopRequest { at: WallMs(WALL.0 - 10_001), ..clear };
+    assert_eq!(ask(&open, &cast.driver, &recorded), Err(Refusal::OldRequest(10)));
+}
+
+#[test]
+fn receipts_form_a_chain() {
+    let cast = Cast::new();
+    let lease = cast.lease(7);
+    let mut book = cast.opened(&lease);
+    let receipt = |index, previous: &str, first_seq, digests: &str| Receipt {
+        lease_id: lease.lease_id,
+        epoch: 7,
+        index,
+        previous: previous.to_owned(),
+        first_seq,
+        digests: digests.to_owned(),
+    };
+    let signed =
+        |receipt: &Receipt| Envelope::sign(payload_type::RECEIPT, receipt, &cast.driver).unwrap();
+    let two = "0011223344556677".repeat(2);
+    let first = signed(&receipt(0, NO_RECEIPT, 1, &two));
+    let head = hex::encode(Sha256::digest(first.body_unverified().unwrap()));
+    let forged =
+        Envelope::sign(payload_type::RECEIPT, &receipt(0, NO_RECEIPT, 1, &two), &cast.relay);
+    for bad in [
+        forged.unwrap(),
+        signed(&Receipt { epoch: 8, ..receipt(0, NO_RECEIPT, 1, &two) }),
+        signed(&receipt(1, NO_RECEIPT, 1, &two)),
+        signed(&receipt(0, &head, 1, &two)),
+        signed(&receipt(0, NO_RECEIPT, 1, "0011")),
+        signed(&receipt(0, NO_RECEIPT, 1, "zz11223344556677")),
+    ] {
+        assert!(matches!(book.receipt(&bad), Err(Refusal::Receipt(_))));
+    }
+    assert_eq!(book.receipt(&first), Ok(()));
+    assert!(book.receipt(&first).is_err(), "replayed");
+    assert!(book.receipt(&signed(&receipt(1, &head, 2, &two))).is_err(), "overlaps");
+    assert_eq!(book.receipt(&signed(&receipt(1, &head, 3, &two))), Ok(()));
+}

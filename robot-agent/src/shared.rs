@@ -1,0 +1,98 @@
+//! What the agent's threads share. Locks are held for the copy of a few fields, never across a wait.
+
+use crate::link;
+use crate::sensors::Sensors;
+use agent_core::{Outputs, Twist};
+use protocol::safety::{Reason, SafetyState};
+use protocol::units::MonoMs;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The lease as the drive loop obeys it.
+#[derive(Clone)]
+pub(crate) struct DriveLease {
+    pub(crate) core: agent_core::Lease,
+    /// Which opening it is: packets of another one are not for this lease.
+    pub(crate) generation: u64,
+    /// The link, for a driver without a relay.
+    pub(crate) link: Option<Arc<link::Session>>,
+    /// [`Sensors::distance_m`] when it was opened.
+    pub(crate) distance_start_m: f64,
+}
+
+/// The newest drive command.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Echo {
+    pub(crate) seq: u32,
+    pub(crate) client_ms: u32,
+    pub(crate) arrived: MonoMs,
+}
+
+/// What the drive loop did last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Status {
+    pub(crate) outputs: Outputs,
+    /// Epoch of the lease that was obeyed; 0 for none.
+    pub(crate) epoch: u64,
+    pub(crate) echo: Option<Echo>,
+    pub(crate) estop_latched: bool,
+    /// Packets refused since the start: old, of another lease, held up.
+    pub(crate) refused: u64,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self {
+            outputs: Outputs {
+                state: SafetyState::Idle,
+                reason: Reason::NoLease,
+                hazards: 0,
+                limit_mmps: 0,
+                limit_reason: Reason::NoLease,
+                loop_latency_ms: None,
+                command_seq: 0,
+                verdict: agent_core::Verdict::Nothing,
+                estop_answer: agent_core::EstopAnswer::Nothing,
+                limited: Twist::ZERO,
+                executed: Twist::ZERO,
+            },
+            epoch: 0,
+            echo: None,
+            estop_latched: false,
+            refused: 0,
+        }
+    }
+}
+
+/// Shared state.
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub(crate) sensors: Mutex<Sensors>,
+    pub(crate) lease: Mutex<Option<DriveLease>>,
+    pub(crate) status: Mutex<Status>,
+    /// The highest epoch ever seen.
+    pub(crate) epoch_highest: AtomicU64,
+    /// Somebody asks for an emergency stop. It can't be lost in a full queue.
+    pub(crate) estop_stop: AtomicBool,
+    /// When the last packet of the open lease counted, monotonic ms.
+    pub(crate) heard_ms: AtomicU64,
+    /// The program ends: wheels to zero, then out.
+    pub(crate) stopping: AtomicBool,
+}
+
+/// Locks. A thread that panicked while it held one left plain values behind, which are still whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn sensors(&self) -> Sensors {
+        *lock(&self.sensors)
+    }
+    pub(crate) fn status(&self) -> Status {
+        *lock(&self.status)
+    }
+    pub(crate) fn lease(&self) -> Option<DriveLease> {
+        lock(&self.lease).clone()
+    }
+}

@@ -1,4 +1,5 @@
 //! A crash at any point: the episode is recovered, says what was lost, and verifies.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may, as tests do")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What a verifier must accept and refuse.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may, as tests do")]
 
 mod common;
 

@@ -176,7 +176,7 @@ impl<'a> Telemetry<'a> {
         odometry.pose.pose.orientation = Quaternion::from_yaw(heading);
         odometry.twist.twist = Twist::planar(1.0, 0.1);
         recorder.write(self.odom, at_ns, &odometry).unwrap();
-        if tick % 10 == 0 {
+        if tick.is_multiple_of(10) {
             let fix = NavSatFix {
                 status: NavSatStatus { status: NavSatStatus::STATUS_FIX, service: 1 },
                 latitude: 46.05 + heading * 1e-4,
@@ -191,7 +191,7 @@ impl<'a> Telemetry<'a> {
         self.command(recorder, at_ns, seq);
         let executed = TwistStamped { twist: Twist::planar(0.9, 0.1), ..TwistStamped::default() };
         recorder.write(self.executed, at_ns, &executed).unwrap();
-        if tick % 10 == 0 {
+        if tick.is_multiple_of(10) {
             let safety = SafetyState {
                 stamp,
                 state: "driving".into(),
@@ -233,7 +233,7 @@ impl<'a> Telemetry<'a> {
         };
         recorder.write(self.command, at_ns, &message).unwrap();
         self.unsigned.extend(packet_digest(&packet));
-        if seq % 100 == 0 {
+        if seq.is_multiple_of(100) {
             let receipt = Receipt {
                 lease_id: self.world.lease.lease_id,
                 epoch: self.world.lease.epoch,

@@ -43,7 +43,7 @@ impl DataFiles {
 
     /// Writes an episode and tells chunk and file it went to.
     pub fn write(&mut self, columns: &[Column]) -> anyhow::Result<(u64, u64)> {
-        if let Some(full) = self.open.take_if(|table| table.len() > DATA_FILE_LEN_MAX) {
+        if let Some(full) = self.open.take_if(|table| table.bytes_written() > DATA_FILE_LEN_MAX) {
             full.finish()?;
             self.index += 1;
         }

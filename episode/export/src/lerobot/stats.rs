@@ -206,7 +206,7 @@ impl PictureStats {
                 values().map(|(v, count)| (v - mean).powi(2) * share(count)).sum::<f64>();
             let seen = || values().filter(|(_, count)| **count > 0).map(|(value, _)| value);
             stats.min.push(seen().next().unwrap_or(0.0));
-            stats.max.push(seen().last().unwrap_or(0.0));
+            stats.max.push(seen().next_back().unwrap_or(0.0));
             stats.mean.push(mean);
             stats.std.push(variance.max(0.0).sqrt());
             for (list, percent) in stats.quantiles.iter_mut().zip(QUANTILES) {

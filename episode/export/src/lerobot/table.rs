@@ -177,7 +177,7 @@ impl TableWriter {
     }
 
     /// Bytes so far.
-    pub fn len(&self) -> usize {
+    pub fn bytes_written(&self) -> usize {
         self.writer.bytes_written()
     }
 

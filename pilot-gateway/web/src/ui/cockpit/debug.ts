@@ -30,11 +30,12 @@ export function publishDebugView(facts: Facts): () => void {
     get state() {
       return facts.view().telemetry?.state ?? null;
     },
-    /** The stable code of the robot's reason; `rearm-needed` also when this page waits for the keys to be let go. */
+    /** The stable code of the robot's reason; `rearm-needed` also when only this page waits for the keys. */
     get reason() {
-      if (facts.view().deadman.letGoFirst) return "rearm-needed";
-      const reason = facts.view().telemetry?.reason;
-      return reason === undefined ? null : reasonOf(reason).code;
+      const { telemetry, deadman } = facts.view();
+      if (telemetry === null) return null;
+      if (deadman.letGoFirst && telemetry.state === "ready") return "rearm-needed";
+      return reasonOf(telemetry.reason).code;
     },
     /** Why this page itself holds the deadman released; null when it does not. */
     get release() {

@@ -6,6 +6,8 @@ import type { Checkpoint } from "../../core/model";
 const WIDTH = 300;
 const HEIGHT = 214;
 const MARGIN = 26;
+/** The lower edge belongs to the scale. */
+const SCALE_PX = 16;
 const SPAN_M_MIN = 24;
 const STEPS_M = [5, 10, 20, 50, 100, 200, 500, 1000];
 
@@ -24,7 +26,7 @@ function frameOf(points: readonly GeoPoint[]): Frame | null {
   const [south, north] = [Math.min(...all.map((p) => p.northM)), Math.max(...all.map((p) => p.northM))];
   const pxPerM = Math.min(
     (WIDTH - 2 * MARGIN) / Math.max(east - west, SPAN_M_MIN),
-    (HEIGHT - 2 * MARGIN) / Math.max(north - south, SPAN_M_MIN / 2),
+    (HEIGHT - 2 * MARGIN - SCALE_PX) / Math.max(north - south, SPAN_M_MIN / 2),
   );
   return { origin, eastM: (west + east) / 2, northM: (south + north) / 2, pxPerM };
 }
@@ -33,7 +35,7 @@ function place(frame: Frame, point: GeoPoint): { x: number; y: number } {
   const { eastM, northM } = enuM(point, frame.origin);
   return {
     x: WIDTH / 2 + (eastM - frame.eastM) * frame.pxPerM,
-    y: HEIGHT / 2 - (northM - frame.northM) * frame.pxPerM,
+    y: (HEIGHT - SCALE_PX) / 2 - (northM - frame.northM) * frame.pxPerM,
   };
 }
 

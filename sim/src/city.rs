@@ -234,7 +234,8 @@ fn beside_junction(strips: &[[f64; 2]; 2], at: f64) -> bool {
     strips.iter().any(|[low, high]| {
         let before = low - CROSSING_GAP_M - CROSSING_WIDTH_M;
         let after = high + CROSSING_GAP_M;
-        (at > before && at < before + CROSSING_WIDTH_M) || (at > after && at < after + CROSSING_WIDTH_M)
+        (at > before && at < before + CROSSING_WIDTH_M)
+            || (at > after && at < after + CROSSING_WIDTH_M)
     })
 }
 

@@ -16,6 +16,7 @@ mod shapes;
 mod sky;
 mod stamp;
 mod texture;
+mod tiles;
 
 pub use output::{Picture, to_rgb};
 pub use stamp::{STAMP_BLOCK_PX, STAMP_BLOCKS_PER_ROW, STAMP_SYNC, read_stamp, write_stamp};
@@ -98,11 +99,8 @@ impl View {
             (scene.pose.y + sin * model.forward_m) as f32,
             (scene.ground_m + model.height_m) as f32,
         ];
-        let sun = [
-            SUN[0] * right[0] + SUN[1] * right[1],
-            SUN[2],
-            SUN[0] * ahead[0] + SUN[1] * ahead[1],
-        ];
+        let sun =
+            [SUN[0] * right[0] + SUN[1] * right[1], SUN[2], SUN[0] * ahead[0] + SUN[1] * ahead[1]];
         Self { at, ahead, right, heading_rad: heading as f32, sun, haze: colour(HAZE_RGB) }
     }
 

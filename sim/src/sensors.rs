@@ -93,10 +93,8 @@ impl Sensors {
         let speed = world.base.speed_mps + WHEEL_SIGMA_MPS * self.rng.normal();
         let turn = world.base.turn_radps + WHEEL_SIGMA_MPS / TRACK_M * self.rng.normal();
         let way = world.distance_m;
-        let pose = Pose {
-            position: Point { x, y, z: 0.0 },
-            orientation: Quaternion::from_yaw(yaw),
-        };
+        let pose =
+            Pose { position: Point { x, y, z: 0.0 }, orientation: Quaternion::from_yaw(yaw) };
         let drift = 1e-4 + (0.02 * way).powi(2);
         let spread = [drift, drift, 1e6, 1e6, 1e6, 1e-4 + (0.004 * way).powi(2)];
         Odometry {

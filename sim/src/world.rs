@@ -149,7 +149,8 @@ impl World {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
             }
         };
-        for value in [self.pose.x, self.pose.y, self.pose.heading_rad, self.speed_mps, self.energy_j]
+        for value in
+            [self.pose.x, self.pose.y, self.pose.heading_rad, self.speed_mps, self.energy_j]
         {
             mix(value);
         }
@@ -175,8 +176,7 @@ impl World {
     }
 
     fn drive(&mut self, dt_s: f64, motion: Motion) {
-        let heading_rad =
-            people::wrap_rad(self.pose.heading_rad + motion.turn_radps * dt_s);
+        let heading_rad = people::wrap_rad(self.pose.heading_rad + motion.turn_radps * dt_s);
         let (sin, cos) = heading_rad.sin_cos();
         let way = motion.speed_mps * dt_s;
         let next = Pose { x: self.pose.x + cos * way, y: self.pose.y + sin * way, heading_rad };

@@ -21,10 +21,8 @@ fn the_covariance_of_a_position_is_that_of_its_error() {
             let fix = sensors.fix(&world, 240.0, 0);
             let stated = fix.horizontal_accuracy_m().unwrap();
             assert!((stated - FIX_SIGMA_M).abs() < 1e-9);
-            let (x, y) = enu(&protocol::units::GeoPoint {
-                lat_deg: fix.latitude,
-                lon_deg: fix.longitude,
-            });
+            let (x, y) =
+                enu(&protocol::units::GeoPoint { lat_deg: fix.latitude, lon_deg: fix.longitude });
             for error in [x - world.pose.x, y - world.pose.y] {
                 square += error * error;
                 inside += f64::from(u8::from(error.abs() < stated));

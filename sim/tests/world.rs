@@ -1,7 +1,7 @@
 //! What the world promises: determinism, dynamics, contact, people.
 
 use sim::base::{BRAKING_MPS2, ROBOT_RADIUS_M, SPEED_MAX_MPS};
-use sim::city::{is_road, Footprint};
+use sim::city::{Footprint, is_road};
 use sim::people::PERSON_RADIUS_M;
 use sim::route::{RADIUS_M, START, STOPS_M};
 use sim::world::{STEP_S, enu};
@@ -214,7 +214,10 @@ fn the_demo_route_is_wide_and_starts_straight_ahead() {
                 let k = f64::from(n) / 100.0;
                 let (x, y) = (from.0 + (to.0 - from.0) * k, from.1 + (to.1 - from.1) * k);
                 let wide = |(dx, dy): (f64, f64)| dx.hypot(dy) > 1.7;
-                assert!(world.city.fixtures.iter().all(|f| wide(f.gap(x, y))), "seed {seed} {x} {y}");
+                assert!(
+                    world.city.fixtures.iter().all(|f| wide(f.gap(x, y))),
+                    "seed {seed} {x} {y}"
+                );
                 assert!(world.city.buildings.iter().all(|b| wide(b.rect.gap(x, y))));
                 assert!(!is_road(x, y));
             }

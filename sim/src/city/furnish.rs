@@ -97,18 +97,38 @@ fn outer_block(
 ) {
     let (mut south, mut north) = (r.y0, r.y1);
     if ny > 0 {
-        row(out, rng, r.x0, r.x1, heights, |a, b| Rect { x0: a, x1: b, y0: r.y0, y1: r.y0 + DEPTH_M });
+        row(out, rng, r.x0, r.x1, heights, |a, b| Rect {
+            x0: a,
+            x1: b,
+            y0: r.y0,
+            y1: r.y0 + DEPTH_M,
+        });
         south += DEPTH_M;
     }
     if ny < 2 {
-        row(out, rng, r.x0, r.x1, heights, |a, b| Rect { x0: a, x1: b, y0: r.y1 - DEPTH_M, y1: r.y1 });
+        row(out, rng, r.x0, r.x1, heights, |a, b| Rect {
+            x0: a,
+            x1: b,
+            y0: r.y1 - DEPTH_M,
+            y1: r.y1,
+        });
         north -= DEPTH_M;
     }
     if nx > 0 {
-        row(out, rng, south, north, heights, |a, b| Rect { x0: r.x0, x1: r.x0 + DEPTH_M, y0: a, y1: b });
+        row(out, rng, south, north, heights, |a, b| Rect {
+            x0: r.x0,
+            x1: r.x0 + DEPTH_M,
+            y0: a,
+            y1: b,
+        });
     }
     if nx < 2 {
-        row(out, rng, south, north, heights, |a, b| Rect { x0: r.x1 - DEPTH_M, x1: r.x1, y0: a, y1: b });
+        row(out, rng, south, north, heights, |a, b| Rect {
+            x0: r.x1 - DEPTH_M,
+            x1: r.x1,
+            y0: a,
+            y1: b,
+        });
     }
 }
 
@@ -193,10 +213,8 @@ fn park_cars(out: &mut Vec<Fixture>, rng: &mut Rng, kerb: &Kerb) {
         let variant = rng.next_u64() as u32;
         let flip = if rng.below(5) == 0 { PI } else { 0.0 };
         // The near wheels stand 0.25 m off the kerb.
-        let (x, y) = (
-            kerb.x + cos * at - kerb.inward.0 * 1.15,
-            kerb.y + sin * at - kerb.inward.1 * 1.15,
-        );
+        let (x, y) =
+            (kerb.x + cos * at - kerb.inward.0 * 1.15, kerb.y + sin * at - kerb.inward.1 * 1.15);
         at += if rng.unit() < 0.6 { rng.range(5.3, 6.6) } else { rng.range(9.0, 16.0) };
         let reach = 2.6;
         let clear = [-reach, reach].into_iter().all(|d| {
@@ -204,11 +222,8 @@ fn park_cars(out: &mut Vec<Fixture>, rng: &mut Rng, kerb: &Kerb) {
             !in_crossing_line(ex, ey) && is_road(ex, ey)
         });
         if clear {
-            let footprint = if sin.abs() > 0.5 {
-                Footprint::Box(0.9, 2.15)
-            } else {
-                Footprint::Box(2.15, 0.9)
-            };
+            let footprint =
+                if sin.abs() > 0.5 { Footprint::Box(0.9, 2.15) } else { Footprint::Box(2.15, 0.9) };
             let facing_rad = kerb.along_rad + flip;
             out.push(Fixture { kind: Kind::Car, x, y, facing_rad, footprint, variant });
         }

@@ -26,8 +26,14 @@ const BODY: [[f32; 2]; 8] = [
 
 pub(crate) fn car(m: &mut Maker<'_>, variant: u32) {
     let paints = [
-        c(190, 30, 34), c(226, 226, 224), c(52, 56, 62), c(38, 74, 132), c(148, 154, 160),
-        c(24, 26, 30), c(196, 160, 84), c(54, 92, 76),
+        c(190, 30, 34),
+        c(226, 226, 224),
+        c(52, 56, 62),
+        c(38, 74, 132),
+        c(148, 154, 160),
+        c(24, 26, 30),
+        c(196, 160, 84),
+        c(54, 92, 76),
     ];
     let paint = paints[variant as usize % paints.len()];
     body(m, paint);
@@ -39,9 +45,24 @@ pub(crate) fn car(m: &mut Maker<'_>, variant: u32) {
 fn body(m: &mut Maker<'_>, paint: Colour) {
     for y in [-HALF, HALF] {
         m.car_side(&BODY, y, paint, [256, 150]);
-        m.car_side(&[[-1.95, 0.22], [1.95, 0.22], [1.95, 0.34], [-1.95, 0.34]], y * 1.004, c(34, 34, 36), FLAT);
-        m.car_side(&[[-0.35, 0.70], [-0.15, 0.70], [-0.15, 0.73], [-0.35, 0.73]], y * 1.01, c(60, 60, 62), FLAT);
-        m.car_side(&[[-0.62, 0.36], [-0.605, 0.36], [-0.605, 0.93], [-0.62, 0.93]], y * 1.004, c(30, 30, 32), FLAT);
+        m.car_side(
+            &[[-1.95, 0.22], [1.95, 0.22], [1.95, 0.34], [-1.95, 0.34]],
+            y * 1.004,
+            c(34, 34, 36),
+            FLAT,
+        );
+        m.car_side(
+            &[[-0.35, 0.70], [-0.15, 0.70], [-0.15, 0.73], [-0.35, 0.73]],
+            y * 1.01,
+            c(60, 60, 62),
+            FLAT,
+        );
+        m.car_side(
+            &[[-0.62, 0.36], [-0.605, 0.36], [-0.605, 0.93], [-0.62, 0.93]],
+            y * 1.004,
+            c(30, 30, 32),
+            FLAT,
+        );
     }
     // Bumpers, bonnet and boot: the outline's upper edges carried across.
     for n in 1..BODY.len() - 1 {
@@ -78,7 +99,12 @@ fn cabin(m: &mut Maker<'_>, paint: Colour) {
             m.car_quad(&quad(w, 0.008), glass, [256, 140]);
         }
     }
-    m.car_band([roof_front[0], ROOF_HALF, roof_front[1]], [roof_rear[0], ROOF_HALF, roof_rear[1]], paint, FLAT);
+    m.car_band(
+        [roof_front[0], ROOF_HALF, roof_front[1]],
+        [roof_rear[0], ROOF_HALF, roof_rear[1]],
+        paint,
+        FLAT,
+    );
     m.car_band([front[0], low, front[1]], [roof_front[0], ROOF_HALF, roof_front[1]], paint, FLAT);
     m.car_band([0.93, low - 0.06, 0.945], [0.27, ROOF_HALF - 0.04, 1.415], glass, [256, 150]);
     m.car_band([roof_rear[0], ROOF_HALF, roof_rear[1]], [rear[0], low, rear[1]], paint, FLAT);
@@ -120,7 +146,8 @@ fn lamps(m: &mut Maker<'_>) {
         );
     }
     for (x, s) in [(2.165, 1.0), (-2.165, -1.0)] {
-        let plate = [[x, -0.26 * s, 0.40], [x, 0.26 * s, 0.40], [x, 0.26 * s, 0.51], [x, -0.26 * s, 0.51]];
+        let plate =
+            [[x, -0.26 * s, 0.40], [x, 0.26 * s, 0.40], [x, 0.26 * s, 0.51], [x, -0.26 * s, 0.51]];
         m.car_quad(&plate, c(236, 236, 230), FLAT);
     }
 }

@@ -50,7 +50,13 @@ pub(crate) fn floor_rows(slopes: &[f32], height_m: f32, focal: f32) -> Vec<Floor
         // A pixel covers much more along than across; the middle of both keeps it neither blurred nor restless.
         let (across, along) = (z / focal, z * z / (height_m * focal));
         let texels = (across.powf(0.45) * along.powf(0.55)) * ground::TEXELS_PER_M;
-        let coarse = if z < 16.0 { 0 } else if z < 42.0 { 1 } else { 2 };
+        let coarse = if z < 16.0 {
+            0
+        } else if z < 42.0 {
+            1
+        } else {
+            2
+        };
         FloorRow { per_height, copy: ground::Copy::level(level_for(texels * 0.8)), coarse }
     };
     slopes.iter().map(row).collect()
@@ -148,8 +154,7 @@ const FACE_SHADE: [u32; 4] = [124, 196, 256, 130];
 /// Draws everything that stands still and is larger than furniture.
 pub(crate) fn background(c: &mut Column<'_>, p: &Paint<'_>, walls: &[Wall]) {
     let v = p.view;
-    let (dx, dy) =
-        (v.ahead[0] + c.across * v.right[0], v.ahead[1] + c.across * v.right[1]);
+    let (dx, dy) = (v.ahead[0] + c.across * v.right[0], v.ahead[1] + c.across * v.right[1]);
     let mut hits = [Hit { z: 0.0, wall: 0, along: 0.0, length: 1.0, face: 0 }; 24];
     let mut count = 0;
     for (n, w) in walls.iter().enumerate() {
@@ -252,8 +257,8 @@ fn floor(c: &mut Column<'_>, p: &Paint<'_>, base: usize, dx: f32, dy: f32) {
     let q14 = |d: f32| (d * 16_384.0) as i64;
     let (dx_q14, dy_q14) = (q14(dx), q14(dy));
     let at = |z_q16: i64| {
-        let x = x_q16.wrapping_add((z_q16 * dx_q14 >> 14) as i32);
-        (x, y_q16.wrapping_add((z_q16 * dy_q14 >> 14) as i32))
+        let x = x_q16.wrapping_add(((z_q16 * dx_q14) >> 14) as i32);
+        (x, y_q16.wrapping_add(((z_q16 * dy_q14) >> 14) as i32))
     };
     let end = c.pixels.len();
     let shade_at = |f: &FloorNow| {

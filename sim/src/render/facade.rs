@@ -71,10 +71,10 @@ pub(crate) fn all() -> Vec<Facade> {
         };
         Facade {
             ground: [paint(&shop, 1), paint(&door, 2), paint(&basement, 3)],
-            upper: [paint(&|s, x, y, n| storey(s, x, y, n, false), 4), paint(
-                &|s, x, y, n| storey(s, x, y, n, true),
-                5,
-            )],
+            upper: [
+                paint(&|s, x, y, n| storey(s, x, y, n, false), 4),
+                paint(&|s, x, y, n| storey(s, x, y, n, true), 5),
+            ],
             cornice: [
                 colour(scale(s.trim, 0.45)),
                 colour(scale(s.trim, 0.88)),
@@ -232,7 +232,8 @@ fn shop(s: &Style, x: f32, y: f32, salt: u32) -> Rgb {
         let lit = if base < tall && (dx / 0.23).fract() > 0.12 { goods } else { warm };
         return mix(lit, glass(dx, dy, h, salt), 0.38);
     }
-    let c = if inside(x, y, [0.1, 0.0, 3.1, 2.5]) { scale(s.shop, 0.9) } else { wall(s, x, y, salt) };
+    let c =
+        if inside(x, y, [0.1, 0.0, 3.1, 2.5]) { scale(s.shop, 0.9) } else { wall(s, x, y, salt) };
     plinth(s, c, x, y)
 }
 
@@ -254,7 +255,8 @@ fn door(s: &Style, x: f32, y: f32, salt: u32) -> Rgb {
         if (dx - w / 2.0 - 0.08).abs() < 0.03 && (dy - 1.0).abs() < 0.09 {
             return rgb(214, 182, 96);
         }
-        let sunk = inside(leaf, dy, [0.12, 0.25, 0.4, 0.85]) || inside(leaf, dy, [0.12, 1.1, 0.4, 1.85]);
+        let sunk =
+            inside(leaf, dy, [0.12, 0.25, 0.4, 0.85]) || inside(leaf, dy, [0.12, 1.1, 0.4, 1.85]);
         let reveal = if dy > 1.95 || dx < 0.2 { 0.6 } else { 1.0 };
         return scale(s.shop, reveal * if sunk { 0.72 } else { 1.05 });
     }
@@ -268,7 +270,7 @@ fn door(s: &Style, x: f32, y: f32, salt: u32) -> Rgb {
 }
 
 fn basement(s: &Style, x: f32, y: f32, salt: u32) -> Rgb {
-    if let Some(c) = window(s, x, y, [0.85, 1.05, 2.35, 2.65], salt % 2 == 0, salt) {
+    if let Some(c) = window(s, x, y, [0.85, 1.05, 2.35, 2.65], salt.is_multiple_of(2), salt) {
         return c;
     }
     plinth(s, wall(s, x, y, salt), x, y)

@@ -1,9 +1,10 @@
 //! The ground: what it is made of, how it is lit, and its tiles.
 
 use super::SUN;
-use super::noise::{clouds, hash, noise};
-use super::pixel::{Colour, Rgb, lerp, mix, rgb, scale};
+use super::noise::clouds;
+use super::pixel::{Colour, lerp, rgb};
 use super::texture::Texture;
+use super::tiles;
 use crate::city::{self, City, EXTENT, Kind, ROADS_X, ROADS_Y, Rect, Surface};
 
 /// Side of a cell of the material and shade maps, in metres.
@@ -53,14 +54,14 @@ fn cell(x: f32, y: f32) -> (usize, usize) {
 
 impl Ground {
     pub(crate) fn new(city: &City) -> Self {
-        let tiles = vec![
-            Texture::paint(TILE_LOG2, asphalt),
-            Texture::paint(TILE_LOG2, paint),
-            Texture::paint(TILE_LOG2, slabs),
-            Texture::paint(TILE_LOG2, kerb),
-            Texture::paint(TILE_LOG2, setts),
-            Texture::paint(TILE_LOG2, tactile),
-            Texture::paint(TILE_LOG2, soil),
+        let tiles = [
+            Texture::paint(TILE_LOG2, tiles::asphalt),
+            Texture::paint(TILE_LOG2, tiles::paint),
+            Texture::paint(TILE_LOG2, tiles::slabs),
+            Texture::paint(TILE_LOG2, tiles::kerb),
+            Texture::paint(TILE_LOG2, tiles::setts),
+            Texture::paint(TILE_LOG2, tiles::tactile),
+            Texture::paint(TILE_LOG2, tiles::soil),
             Texture::paint(TILE_LOG2, |_, _| rgb(60, 60, 62)),
         ];
         let material = materials(city);
@@ -275,8 +276,7 @@ fn shades(city: &City) -> Vec<u8> {
             Kind::Bench => (0.3, 0.4),
             _ => (0.22, 0.4),
         };
-        let rim =
-            Rect { x0: r.x0 - reach, y0: r.y0 - reach, x1: r.x1 + reach, y1: r.y1 + reach };
+        let rim = Rect { x0: r.x0 - reach, y0: r.y0 - reach, x1: r.x1 + reach, y1: r.y1 + reach };
         fill(&rim, |n, x, y| dim(&mut out[n], f.gap(x, y), reach, depth));
     }
     out
@@ -338,76 +338,4 @@ fn coarse(material: &[u8], averages: &[Colour], side: usize) -> Vec<Colour> {
         }
     }
     out
-}
-
-fn grain(u: f32, v: f32, n: i32, salt: u32) -> f32 {
-    hash((u * n as f32) as i32, (v * n as f32) as i32, salt)
-}
-
-fn asphalt(u: f32, v: f32) -> Rgb {
-    let stone = grain(u, v, 512, 3);
-    let chip = if stone > 0.93 { 1.45 } else { 0.8 + 0.34 * stone };
-    let patch = 0.86 + 0.28 * clouds(u * 4.0, v * 4.0, 4, 4, 12);
-    let crack = (clouds(u * 3.0, v * 3.0, 3, 5, 31) - 0.5).abs() < 0.006;
-    scale(rgb(112, 113, 116), chip * patch * if crack { 0.62 } else { 1.0 })
-}
-
-fn paint(u: f32, v: f32) -> Rgb {
-    let worn = clouds(u * 12.0, v * 12.0, 12, 4, 5);
-    let c = scale(rgb(236, 234, 226), 0.9 + 0.12 * grain(u, v, 512, 8));
-    if worn > 0.66 { mix(c, asphalt(u, v), 0.7) } else { c }
-}
-
-fn slabs(u: f32, v: f32) -> Rgb {
-    // Four rows of 0.6 m, laid in half bond along the other axis.
-    let (su, sv) = (u * 4.0, v * 4.0);
-    let row = sv.floor();
-    let su = su + if row as i32 % 2 == 0 { 0.0 } else { 0.5 };
-    let (fu, fv) = (su.fract(), sv.fract());
-    let edge = fu.min(1.0 - fu).min(fv).min(1.0 - fv);
-    let tint = 0.90 + 0.17 * hash((su.floor() as i32).rem_euclid(4), row as i32, 21);
-    let grit = 0.93 + 0.14 * grain(u, v, 512, 22);
-    let stain = 0.90 + 0.2 * clouds(u * 5.0, v * 5.0, 5, 4, 23);
-    let spot = if noise(u * 90.0, v * 90.0, 90, 24) > 0.95 { 0.88 } else { 1.0 };
-    let c = scale(rgb(190, 184, 172), tint * grit * stain * spot);
-    if edge < 0.009 {
-        mix(scale(c, 0.45), rgb(84, 80, 70), 0.4)
-    } else if edge < 0.020 {
-        scale(c, 0.9)
-    } else {
-        c
-    }
-}
-
-fn kerb(u: f32, v: f32) -> Rgb {
-    let joint = (u * 3.0).fract() < 0.012 || (v * 3.0).fract() < 0.012;
-    let grit = 0.9 + 0.2 * grain(u, v, 512, 41);
-    let stain = 0.9 + 0.2 * clouds(u * 6.0, v * 6.0, 6, 3, 42);
-    scale(rgb(206, 202, 192), grit * stain * if joint { 0.5 } else { 1.0 })
-}
-
-fn setts(u: f32, v: f32) -> Rgb {
-    let (su, sv) = (u * 20.0, v * 20.0);
-    let row = sv.floor() as i32;
-    let su = su + if row % 2 == 0 { 0.0 } else { 0.5 };
-    let (fu, fv) = (su.fract() - 0.5, sv.fract() - 0.5);
-    let round = fu.abs().max(fv.abs()) + 0.12 * fu.abs().min(fv.abs());
-    let tint = 0.78 + 0.4 * hash((su.floor() as i32).rem_euclid(20), row, 51);
-    let grit = 0.92 + 0.16 * grain(u, v, 512, 52);
-    let c = scale(rgb(138, 132, 126), tint * grit);
-    if round > 0.46 { scale(c, 0.5) } else { scale(c, 1.06 - 0.35 * round) }
-}
-
-fn tactile(u: f32, v: f32) -> Rgb {
-    let (fu, fv) = ((u * 24.0).fract() - 0.5, (v * 24.0).fract() - 0.5);
-    let bump = fu.hypot(fv);
-    let joint = (u * 6.0).fract() < 0.02 || (v * 6.0).fract() < 0.02;
-    let lit = if bump < 0.28 { 1.1 + 0.4 * fv } else if bump < 0.38 { 0.74 } else { 0.92 };
-    let c = scale(rgb(206, 180, 120), lit * (0.93 + 0.1 * grain(u, v, 512, 61)));
-    if joint { scale(c, 0.6) } else { c }
-}
-
-fn soil(u: f32, v: f32) -> Rgb {
-    let n = clouds(u * 8.0, v * 8.0, 8, 3, 71);
-    mix(rgb(74, 58, 44), rgb(92, 104, 60), ((n - 0.5) * 3.0).clamp(0.0, 1.0))
 }

@@ -1,8 +1,8 @@
 //! Turns fixtures and people into shapes.
 
-use super::pixel::{Air, Colour, colour, rgb};
-use super::shapes::{Flat, Lit, Limb, Post, Shape, Vec3};
 use super::View;
+use super::pixel::{Air, Colour, colour, rgb};
+use super::shapes::{Flat, Limb, Lit, Post, Shape, Vec3};
 use crate::city::{Fixture, Kind};
 use crate::people::Person;
 
@@ -58,12 +58,12 @@ impl<'a> Maker<'a> {
 
     fn limb(&mut self, a: Vec3, b: Vec3, radius: [f32; 2], colour: Colour) {
         let (a, b) = (self.at(a), self.at(b));
-        self.out.extend(Limb::new(a, b, radius, colour, self.lit, None));
+        self.out.extend(Limb::shape(a, b, radius, colour, self.lit, None));
     }
 
     fn leaves(&mut self, at: Vec3, radius: f32, colour: Colour, salt: u32) {
         let p = self.at(at);
-        self.out.extend(Limb::new(p, p, [radius; 2], colour, self.lit, Some(salt)));
+        self.out.extend(Limb::shape(p, p, [radius; 2], colour, self.lit, Some(salt)));
     }
 
     fn flat(&mut self, points: &[Vec3], colour: Colour, fade: [u32; 2]) {
@@ -72,7 +72,7 @@ impl<'a> Maker<'a> {
             *to = self.at(*from);
         }
         let count = points.len().min(8);
-        self.out.extend(Flat::new(&level[..count], colour, self.lit, fade));
+        self.out.extend(Flat::shape(&level[..count], colour, self.lit, fade));
     }
 
     /// A polygon in an upright plane along the object's x axis, on its left (y > 0) or right side.
@@ -165,8 +165,20 @@ fn tree(m: &mut Maker<'_>, variant: u32) {
     let mut rng = crate::rng::Rng::new(u64::from(variant), 9);
     for n in 0..15_u32 {
         let turn = n as f32 * 2.4;
-        let ring = if n < 6 { 1.15 } else if n < 12 { 0.8 } else { 0.25 };
-        let z = if n < 6 { 3.5 } else if n < 12 { 4.4 } else { 5.1 };
+        let ring = if n < 6 {
+            1.15
+        } else if n < 12 {
+            0.8
+        } else {
+            0.25
+        };
+        let z = if n < 6 {
+            3.5
+        } else if n < 12 {
+            4.4
+        } else {
+            5.1
+        };
         let jitter = |rng: &mut crate::rng::Rng| rng.range(-0.25, 0.25) as f32;
         let at = [
             lean + ring * turn.cos() + jitter(&mut rng),
@@ -210,7 +222,7 @@ fn sign(m: &mut Maker<'_>, variant: u32) {
             m.flat(&points, colour, FLAT);
         }
     };
-    if variant % 2 == 0 {
+    if variant.is_multiple_of(2) {
         disc(m, 0.30, 0.035, c(200, 40, 36));
         disc(m, 0.22, 0.04, c(238, 238, 236));
     } else {
@@ -224,13 +236,20 @@ pub(crate) fn person(m: &mut Maker<'_>, p: &Person) {
     let v = p.variant;
     let skins = [c(232, 190, 160), c(206, 158, 122), c(150, 104, 74), c(104, 70, 50)];
     let tops = [
-        c(46, 76, 128), c(172, 56, 50), c(70, 112, 82), c(222, 176, 70),
-        c(62, 62, 70), c(196, 192, 184), c(126, 82, 138), c(60, 134, 150),
+        c(46, 76, 128),
+        c(172, 56, 50),
+        c(70, 112, 82),
+        c(222, 176, 70),
+        c(62, 62, 70),
+        c(196, 192, 184),
+        c(126, 82, 138),
+        c(60, 134, 150),
     ];
     let legs = [c(48, 56, 84), c(56, 54, 52), c(118, 104, 84), c(84, 92, 104)];
     let hairs = [c(46, 34, 28), c(104, 72, 44), c(178, 142, 84), c(120, 116, 112)];
     let pick = |list: &[Colour], shift: u32| list[(v >> shift) as usize % list.len()];
-    let (skin, top, leg, hair) = (pick(&skins, 0), pick(&tops, 3), pick(&legs, 8), pick(&hairs, 12));
+    let (skin, top, leg, hair) =
+        (pick(&skins, 0), pick(&tops, 3), pick(&legs, 8), pick(&hairs, 12));
     let k = 0.93 + (v >> 16 & 15) as f32 * 0.009;
     let swing = (p.speed_mps as f32 / 1.2).min(1.1);
     let phase = p.gait_rad as f32 * 0.75;
@@ -244,9 +263,15 @@ pub(crate) fn person(m: &mut Maker<'_>, p: &Person) {
         let foot = [stride * 0.95 - lift * 0.3, y, 0.09 * k + lift * 0.32];
         m.limb([0.0, y, hip], knee, [0.092 * k, 0.068 * k], leg);
         m.limb(knee, foot, [0.066 * k, 0.05 * k], leg);
-        m.limb([foot[0] - 0.03, y, foot[2] - 0.04], [foot[0] + 0.14, y, foot[2] - 0.045], [0.05, 0.042], c(38, 36, 36));
+        m.limb(
+            [foot[0] - 0.03, y, foot[2] - 0.04],
+            [foot[0] + 0.14, y, foot[2] - 0.045],
+            [0.05, 0.042],
+            c(38, 36, 36),
+        );
         let arm = -(phase + turn).sin() * 0.34 * swing;
-        let (shoulder, elbow) = ([0.0, 0.19 * side, 1.38 * k + bob], [arm * 0.45 - 0.03, 0.235 * side, 1.12 * k + bob]);
+        let (shoulder, elbow) =
+            ([0.0, 0.19 * side, 1.38 * k + bob], [arm * 0.45 - 0.03, 0.235 * side, 1.12 * k + bob]);
         let hand = [arm + 0.06, 0.22 * side, 0.88 * k + bob + arm.abs() * 0.1];
         m.limb(shoulder, elbow, [0.062, 0.052], top);
         m.limb(elbow, hand, [0.05, 0.04], top);
@@ -266,7 +291,13 @@ pub(crate) fn person(m: &mut Maker<'_>, p: &Person) {
 }
 
 impl Maker<'_> {
-    pub(crate) fn car_side(&mut self, profile: &[[f32; 2]], y: f32, colour: Colour, fade: [u32; 2]) {
+    pub(crate) fn car_side(
+        &mut self,
+        profile: &[[f32; 2]],
+        y: f32,
+        colour: Colour,
+        fade: [u32; 2],
+    ) {
         self.side(profile, y, colour, fade);
     }
 

@@ -71,8 +71,8 @@ impl Fan {
                 let at = r / 2 * (self.columns / 2) + first / 2;
                 for n in 0..STRIP / 2 {
                     let (a, b) = (row[2 * n], row[2 * n + 1]);
-                    self.u[at + n] = (((a >> 8 & 0xff) + (b >> 8 & 0xff) + 1) / 2) as u8;
-                    self.v[at + n] = (((a >> 16 & 0xff) + (b >> 16 & 0xff) + 1) / 2) as u8;
+                    self.u[at + n] = ((a >> 8 & 0xff) + (b >> 8 & 0xff)).div_ceil(2) as u8;
+                    self.v[at + n] = ((a >> 16 & 0xff) + (b >> 16 & 0xff)).div_ceil(2) as u8;
                 }
             }
         }

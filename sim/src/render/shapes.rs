@@ -117,7 +117,7 @@ pub(crate) struct Flat {
 pub(crate) const NEAR_M: f32 = 0.12;
 
 impl Limb {
-    pub(crate) fn new(
+    pub(crate) fn shape(
         a: Vec3,
         b: Vec3,
         radius_m: [f32; 2],
@@ -170,12 +170,18 @@ impl Limb {
             if let Some(salt) = self.leaves {
                 // Leaves: clumps of two sizes, ragged at the edge, with holes towards the outside.
                 let k = z * 17.0;
-                let leaf = hash(((c.across) * k * 2.0) as i32, (c.slopes[r] * k * 2.0) as i32, salt);
-                let clump = hash(((c.across + 9.0) * k * 0.6) as i32, ((c.slopes[r] + 9.0) * k * 0.6) as i32, salt);
+                let leaf =
+                    hash(((c.across) * k * 2.0) as i32, (c.slopes[r] * k * 2.0) as i32, salt);
+                let clump = hash(
+                    ((c.across + 9.0) * k * 0.6) as i32,
+                    ((c.slopes[r] + 9.0) * k * 0.6) as i32,
+                    salt,
+                );
                 if nz < 0.62 * clump + 0.25 * leaf {
                     continue;
                 }
-                shade = (shade * (120 + (clump * 90.0) as u32 + (leaf * 76.0) as u32) >> 8).min(256);
+                shade =
+                    ((shade * (120 + (clump * 90.0) as u32 + (leaf * 76.0) as u32)) >> 8).min(256);
             }
             c.depths[r] = depth;
             c.pixels[r] = self.lit.air.light(shade).on(self.colour);
@@ -196,8 +202,7 @@ impl Post {
         if near < NEAR_M {
             return;
         }
-        let normal =
-            [(c.across * near - self.x) / self.radius, 0.0, (near - self.z) / self.radius];
+        let normal = [(c.across * near - self.x) / self.radius, 0.0, (near - self.z) / self.radius];
         let light = self.lit.air.light(self.lit.shade(normal)).on(self.colour);
         let top = c.rows.at(self.top / near);
         fill(c, top, c.rows.at(self.bottom / near), near, light);
@@ -222,7 +227,12 @@ fn fill(c: &mut Column<'_>, from: usize, to: usize, depth: f32, colour: Colour) 
 
 impl Flat {
     /// A polygon seen from its front (points counter-clockwise to the viewer); `fade` darkens its lower edge.
-    pub(crate) fn new(points: &[Vec3], colour: Colour, lit: Lit, fade: [u32; 2]) -> Option<Shape> {
+    pub(crate) fn shape(
+        points: &[Vec3],
+        colour: Colour,
+        lit: Lit,
+        fade: [u32; 2],
+    ) -> Option<Shape> {
         // The level frame is left-handed, so that the second edge comes first.
         let normal = cross(sub(points[2], points[0]), sub(points[1], points[0]));
         let length = dot(normal, normal).sqrt().max(1e-9);
@@ -282,8 +292,7 @@ impl Flat {
             if depth < c.depths[r] {
                 c.depths[r] = depth;
                 let k = ((self.span[1] - c.slopes[r]) * height).clamp(0.0, 256.0) as u32;
-                c.pixels[r] =
-                    if same { self.tops[0] } else { lerp(self.tops[0], self.tops[1], k) };
+                c.pixels[r] = if same { self.tops[0] } else { lerp(self.tops[0], self.tops[1], k) };
             }
         }
     }

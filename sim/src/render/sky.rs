@@ -35,7 +35,11 @@ impl Sky {
                 let n = clouds(around, flat * 9.0 + 3.0, 16, 5, salt);
                 let cover = ((n - 0.50) * 4.6).clamp(0.0, 1.0) * (slope * 7.0).min(1.0);
                 let lit = clouds(around + 0.06, flat * 9.0 + 3.25, 16, 4, salt);
-                let body = mix(rgb(198, 206, 216), rgb(252, 252, 250), ((n - lit) * 5.0 + 0.6).clamp(0.0, 1.0));
+                let body = mix(
+                    rgb(198, 206, 216),
+                    rgb(252, 252, 250),
+                    ((n - lit) * 5.0 + 0.6).clamp(0.0, 1.0),
+                );
                 texels.push(colour(mix(c, body, cover * 0.85)));
             }
         }

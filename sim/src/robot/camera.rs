@@ -182,8 +182,7 @@ fn draw(camera: &CameraSettings, assets: Arc<Assets>, shared: &Shared, first: Ou
         match open.push(frame) {
             Ok(()) => {
                 let mut frames = shared.frames();
-                let slot =
-                    if camera.name == "rear" { &mut frames.rear } else { &mut frames.front };
+                let slot = if camera.name == "rear" { &mut frames.rear } else { &mut frames.front };
                 slot.add(draw_ms);
             }
             Err(why) => {

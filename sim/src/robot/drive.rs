@@ -53,8 +53,7 @@ pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow:
     let incoming = Arc::clone(&waiting);
     let config = Config::new(settings.ros_domain, "sim_robot");
     let ros = RobotSide::connect(&config, move |twist, arrived| {
-        let command =
-            Command { linear_mps: twist.linear.x, angular_radps: twist.angular.z };
+        let command = Command { linear_mps: twist.linear.x, angular_radps: twist.angular.z };
         let mut queue = incoming.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.len() >= WAITING_MAX {
             queue.pop_front();
@@ -118,7 +117,7 @@ impl Drive<'_> {
         }
         let n = self.world.steps;
         self.publish(n, at_ns + self.wall_offset_ns);
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             let linear = self.last_command.map_or(0.0, |c| c.command.linear_mps);
             let age = self.last_command.map(|c| at_ns.saturating_sub(c.at_ns) / 1_000_000);
             self.records.trace(&TraceLine {
@@ -128,7 +127,7 @@ impl Drive<'_> {
                 cmd_age_ms: age,
             })?;
         }
-        if n % 40 == 0 {
+        if n.is_multiple_of(40) {
             self.write_stats(at_ns)?;
         }
         Ok(())
@@ -155,7 +154,7 @@ impl Drive<'_> {
         if n % 2 == 1 {
             results.push(ros.publish_imu(sensors.imu(world, stamp_ns)));
         }
-        if n % 4 == 0 {
+        if n.is_multiple_of(4) {
             results.push(ros.publish_odometry(sensors.odometry(world, stamp_ns)));
         }
         if n % 4 == 2 {

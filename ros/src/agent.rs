@@ -1,13 +1,15 @@
 //! The robot-agent's face: sensors in, velocity commands out.
 
 use crate::config::{Config, ConnectError};
-use crate::intake::{Intake, Sources, TopicHealth};
+use crate::intake::{Counters, Intake, Sources, TopicHealth, shared};
+use crate::keeper::Kept;
 use crate::node::Ros;
-use crate::outlet::{Outlet, PublishError, Sent};
+use crate::outlet::{Outlet, PublishError, Sent, Tally, reconnecting};
 use protocol::units::MonoNs;
 use ros_msgs::geometry_msgs::Twist;
 use ros_msgs::nav_msgs::Odometry;
 use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix};
+use std::sync::Arc;
 
 /// A message from the robot.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,29 +28,24 @@ pub enum Inbound {
     WheelSpeeds(Box<JointState>),
 }
 
-/// The connection to a base and its sensors. Dropping it ends the connection.
-pub struct Base {
-    // Dropped in this order: the reader's thread first, the node last.
-    intake: Intake,
+/// One connection. Dropped in this order: the reader's thread first, the node last.
+struct Link {
+    _intake: Intake,
     cmd_vel: Outlet<Twist>,
-    cmd_vel_topic: String,
     ros: Ros,
 }
 
-impl Base {
-    /// Joins the domain and starts to read. `deliver` gets each message with its arrival on a thread of its own,
-    /// one at a time; while it runs nothing else is taken, so it must hand over and return (a bounded channel, a
-    /// slot), never wait.
-    ///
-    /// A base or a sensor that is not there is no error: see [`Base::health`].
-    pub fn connect(
+impl Link {
+    fn connect(
         config: &Config,
+        counters: Counters,
+        tally: Arc<Tally>,
         deliver: impl FnMut(Inbound, MonoNs) + Send + 'static,
     ) -> Result<Self, ConnectError> {
         let mut ros = Ros::connect(config)?;
         let topics = &config.topics;
-        let cmd_vel = Outlet::new(&mut ros, &topics.cmd_vel)?;
-        let mut sources = Sources::new();
+        let cmd_vel = Outlet::new(&mut ros, &topics.cmd_vel, tally)?;
+        let mut sources = Sources::new(counters);
         // Depths: what may come while the thread is held up for 80 ms; older readings are worth nothing.
         sources.add(&mut ros, &topics.odometry, 4, |m| Inbound::Odometry(Box::new(m)))?;
         sources.add(&mut ros, &topics.imu, 8, |m| Inbound::Imu(Box::new(m)))?;
@@ -56,31 +53,66 @@ impl Base {
         sources.add(&mut ros, &topics.battery, 1, |m| Inbound::Battery(Box::new(m)))?;
         sources.add(&mut ros, &topics.scan, 2, |m| Inbound::Scan(Box::new(m)))?;
         sources.add(&mut ros, &topics.wheels, 4, |m| Inbound::WheelSpeeds(Box::new(m)))?;
-        let intake = sources.start(deliver)?;
-        Ok(Self { intake, cmd_vel, cmd_vel_topic: topics.cmd_vel.clone(), ros })
+        Ok(Self { _intake: sources.start(deliver)?, cmd_vel, ros })
+    }
+}
+
+/// The connection to a base and its sensors. Dropping it ends the connection.
+pub struct Base {
+    link: Kept<Link>,
+    counters: Counters,
+    tally: Arc<Tally>,
+    cmd_vel_topic: String,
+}
+
+impl Base {
+    /// Joins the domain and starts to read. `deliver` gets each message with its arrival on a thread of its own,
+    /// one at a time; while it runs nothing else is taken, so it must hand over and return (a bounded channel, a
+    /// slot), never wait.
+    ///
+    /// A base or a sensor that is not there is no error: see [`Base::health`]. After a freeze of the process the
+    /// connection is made anew, which takes a few hundred milliseconds.
+    pub fn connect(
+        config: &Config,
+        deliver: impl FnMut(Inbound, MonoNs) + Send + 'static,
+    ) -> Result<Self, ConnectError> {
+        let (counters, tally) = (Counters::default(), Arc::new(Tally::default()));
+        let (kept_counters, kept_tally) = (counters.clone(), Arc::clone(&tally));
+        let (config, deliver) = (config.clone(), shared(deliver));
+        let cmd_vel_topic = config.topics.cmd_vel.clone();
+        let link = Kept::start(move || {
+            let (counters, tally) = (kept_counters.clone(), Arc::clone(&kept_tally));
+            Link::connect(&config, counters, tally, deliver())
+        })?;
+        Ok(Self { link, counters, tally, cmd_vel_topic })
     }
 
     /// Publishes a velocity command: speed forward, turn rate to the left. Never waits for the network or for a
     /// subscriber, so the drive loop may call it; an error means that DDS did not take it, and the base will
     /// time out.
     pub fn command(&self, linear_mps: f64, angular_radps: f64) -> Result<(), PublishError> {
-        self.cmd_vel.send(Twist::planar(linear_mps, angular_radps))
+        let Some(link) = self.link.get() else {
+            self.tally.failed();
+            return Err(reconnecting(&self.cmd_vel_topic));
+        };
+        link.cmd_vel.send(Twist::planar(linear_mps, angular_radps))
     }
 
     /// What became of the commands.
     pub fn commands_sent(&self) -> Sent {
-        self.cmd_vel.sent()
+        self.tally.sent()
     }
 
     /// How many subscribers of the commands are known. None: the base driver is not running, or in another
     /// domain. Walks the discovery data: for status pages, not for the drive loop.
     pub fn command_subscribers(&self) -> usize {
-        self.ros.subscriptions_to(&self.cmd_vel_topic)
+        self.link.get().map_or(0, |link| link.ros.subscriptions_to(&self.cmd_vel_topic))
     }
 
     /// Each subscribed topic's count and newest arrival, to tell which sensor is silent. Walks the discovery
     /// data: once a second, not in the drive loop.
     pub fn health(&self) -> Vec<TopicHealth> {
-        self.intake.health(&self.ros)
+        let link = self.link.get();
+        self.counters.health(link.as_ref().map(|link| &link.ros))
     }
 }

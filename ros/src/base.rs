@@ -1,9 +1,10 @@
 //! The robot's face: velocity commands in, sensors out. A simulated robot uses it; a real one has drivers.
 
 use crate::config::{Config, ConnectError, Topics};
-use crate::intake::{Intake, Sources, TopicHealth};
+use crate::intake::{Counters, Intake, Sources, TopicHealth, shared};
+use crate::keeper::Kept;
 use crate::node::Ros;
-use crate::outlet::{PublishError, publish_error};
+use crate::outlet::{PublishError, publish_error, reconnecting};
 use protocol::units::MonoNs;
 use ros_msgs::RosMessage;
 use ros_msgs::geometry_msgs::Twist;
@@ -11,30 +12,27 @@ use ros_msgs::nav_msgs::Odometry;
 use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix};
 use ros2_client::Publisher;
 
-/// A robot as ROS 2 sees it. Dropping it ends the connection.
-pub struct RobotSide {
-    // Dropped in this order: the reader's thread first, the node last.
-    intake: Intake,
+/// One connection. Dropped in this order: the reader's thread first, the node last.
+struct Link {
+    _intake: Intake,
     odometry: Publisher<Odometry>,
     imu: Publisher<Imu>,
     fix: Publisher<NavSatFix>,
     battery: Publisher<BatteryState>,
     scan: Publisher<LaserScan>,
     wheels: Publisher<JointState>,
-    topics: Topics,
     ros: Ros,
 }
 
-impl RobotSide {
-    /// Joins the domain and starts to listen. `deliver` gets each velocity command with its arrival on a thread
-    /// of its own; it must hand over and return.
-    pub fn connect(
+impl Link {
+    fn connect(
         config: &Config,
+        counters: Counters,
         deliver: impl FnMut(Twist, MonoNs) + Send + 'static,
     ) -> Result<Self, ConnectError> {
         let mut ros = Ros::connect(config)?;
-        let topics = config.topics.clone();
-        let mut sources = Sources::new();
+        let topics = &config.topics;
+        let mut sources = Sources::new(counters);
         // Depth 1: only the newest command counts, and what queued up while the process was frozen is gone.
         sources.add(&mut ros, &topics.cmd_vel, 1, |twist: Twist| twist)?;
         Ok(Self {
@@ -44,52 +42,76 @@ impl RobotSide {
             battery: ros.publish_best_effort(&topics.battery, 1)?,
             scan: ros.publish_best_effort(&topics.scan, 2)?,
             wheels: ros.publish_best_effort(&topics.wheels, 4)?,
-            intake: sources.start(deliver)?,
-            topics,
+            _intake: sources.start(deliver)?,
             ros,
         })
+    }
+}
+
+/// A robot as ROS 2 sees it. Dropping it ends the connection.
+pub struct RobotSide {
+    link: Kept<Link>,
+    counters: Counters,
+    topics: Topics,
+}
+
+impl RobotSide {
+    /// Joins the domain and starts to listen. `deliver` gets each velocity command with its arrival on a thread
+    /// of its own; it must hand over and return. After a freeze of the process the connection is made anew.
+    pub fn connect(
+        config: &Config,
+        deliver: impl FnMut(Twist, MonoNs) + Send + 'static,
+    ) -> Result<Self, ConnectError> {
+        let counters = Counters::default();
+        let (kept_counters, config, deliver) = (counters.clone(), config.clone(), shared(deliver));
+        let topics = config.topics.clone();
+        let link = Kept::start(move || Link::connect(&config, kept_counters.clone(), deliver()))?;
+        Ok(Self { link, counters, topics })
     }
 
     /// Publishes odometry.
     pub fn publish_odometry(&self, message: Odometry) -> Result<(), PublishError> {
-        publish(&self.odometry, &self.topics.odometry, message)
+        self.publish(|link| &link.odometry, &self.topics.odometry, message)
     }
 
     /// Publishes an inertial measurement.
     pub fn publish_imu(&self, message: Imu) -> Result<(), PublishError> {
-        publish(&self.imu, &self.topics.imu, message)
+        self.publish(|link| &link.imu, &self.topics.imu, message)
     }
 
     /// Publishes a position.
     pub fn publish_fix(&self, message: NavSatFix) -> Result<(), PublishError> {
-        publish(&self.fix, &self.topics.fix, message)
+        self.publish(|link| &link.fix, &self.topics.fix, message)
     }
 
     /// Publishes the battery's state.
     pub fn publish_battery(&self, message: BatteryState) -> Result<(), PublishError> {
-        publish(&self.battery, &self.topics.battery, message)
+        self.publish(|link| &link.battery, &self.topics.battery, message)
     }
 
     /// Publishes a laser sweep.
     pub fn publish_scan(&self, message: LaserScan) -> Result<(), PublishError> {
-        publish(&self.scan, &self.topics.scan, message)
+        self.publish(|link| &link.scan, &self.topics.scan, message)
     }
 
     /// Publishes the speeds of the wheels.
     pub fn publish_wheels(&self, message: JointState) -> Result<(), PublishError> {
-        publish(&self.wheels, &self.topics.wheels, message)
+        self.publish(|link| &link.wheels, &self.topics.wheels, message)
     }
 
     /// What is known about the command topic.
     pub fn health(&self) -> Vec<TopicHealth> {
-        self.intake.health(&self.ros)
+        let link = self.link.get();
+        self.counters.health(link.as_ref().map(|link| &link.ros))
     }
-}
 
-fn publish<M: RosMessage>(
-    publisher: &Publisher<M>,
-    topic: &str,
-    message: M,
-) -> Result<(), PublishError> {
-    publisher.publish(message).map_err(|error| publish_error(topic, &error))
+    fn publish<M: RosMessage>(
+        &self,
+        publisher: fn(&Link) -> &Publisher<M>,
+        topic: &str,
+        message: M,
+    ) -> Result<(), PublishError> {
+        let link = self.link.get().ok_or_else(|| reconnecting(topic))?;
+        publisher(&link).publish(message).map_err(|error| publish_error(topic, &error))
+    }
 }

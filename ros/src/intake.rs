@@ -9,8 +9,8 @@ use ros_msgs::RosMessage;
 use ros2_client::dds::rustdds::mio1::{Events, Interest, Poll, Registry, Token, Waker};
 use ros2_client::{ReadError, Subscription};
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 /// What is known about a subscribed topic. Its age is the caller's `now` less [`TopicHealth::newest`].
@@ -39,6 +39,44 @@ struct Counter {
     newest_ns: AtomicU64,
 }
 
+/// What outlasts a connection: the counts, one for each topic in the order of their subscription.
+#[derive(Clone, Default)]
+pub(crate) struct Counters(Arc<Mutex<Vec<Arc<Counter>>>>);
+
+impl Counters {
+    fn of(&self, topic: &str, message: &'static str) -> Arc<Counter> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.iter().find(|c| c.topic == topic && c.message == message).cloned();
+        known.unwrap_or_else(|| {
+            let counter = Arc::new(Counter {
+                topic: topic.to_owned(),
+                message,
+                received: AtomicU64::new(0),
+                malformed: AtomicU64::new(0),
+                newest_ns: AtomicU64::new(0),
+            });
+            all.push(Arc::clone(&counter));
+            counter
+        })
+    }
+
+    /// `ros` is none while the connection is made anew.
+    pub(crate) fn health(&self, ros: Option<&Ros>) -> Vec<TopicHealth> {
+        let health = |counter: &Arc<Counter>| {
+            let newest_ns = counter.newest_ns.load(Ordering::Acquire);
+            TopicHealth {
+                topic: counter.topic.clone(),
+                message: counter.message,
+                received: counter.received.load(Ordering::Relaxed),
+                malformed: counter.malformed.load(Ordering::Relaxed),
+                newest: (newest_ns != 0).then_some(MonoNs(newest_ns)),
+                publishers: ros.map_or(0, |ros| ros.publishers_of(&counter.topic, counter.message)),
+            }
+        };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(health).collect()
+    }
+}
+
 // Polled, not `async`: the library's streams never empty the pipe through which a subscription signals, and once
 // that is full every message costs a failed write and a line in the log.
 trait Source<E>: Send {
@@ -62,15 +100,31 @@ impl<M: RosMessage + Send + 'static, E> Source<E> for Typed<M, E> {
     }
 }
 
+/// Copies of one callback for one connection after the other. The lock is never contended: the thread of the old
+/// connection has ended before the new one's begins.
+pub(crate) fn shared<E, D: FnMut(E, MonoNs) + Send + 'static>(
+    deliver: D,
+) -> impl Fn() -> Box<dyn FnMut(E, MonoNs) + Send> {
+    let deliver = Arc::new(Mutex::new(deliver));
+    move || {
+        let deliver = Arc::clone(&deliver);
+        Box::new(move |message, arrived| {
+            let mut deliver = deliver.lock().unwrap_or_else(PoisonError::into_inner);
+            deliver(message, arrived);
+        })
+    }
+}
+
 /// The subscriptions before their thread runs.
 pub(crate) struct Sources<E> {
     sources: Vec<Box<dyn Source<E>>>,
-    counters: Vec<Counter>,
+    taken: Vec<Arc<Counter>>,
+    counters: Counters,
 }
 
 impl<E: 'static> Sources<E> {
-    pub(crate) fn new() -> Self {
-        Self { sources: Vec::new(), counters: Vec::new() }
+    pub(crate) fn new(counters: Counters) -> Self {
+        Self { sources: Vec::new(), taken: Vec::new(), counters }
     }
 
     pub(crate) fn add<M: RosMessage + Send + 'static>(
@@ -82,13 +136,7 @@ impl<E: 'static> Sources<E> {
     ) -> Result<(), ConnectError> {
         let subscription = ros.subscribe::<M>(topic, depth)?;
         self.sources.push(Box::new(Typed { subscription, wrap }));
-        self.counters.push(Counter {
-            topic: topic.to_owned(),
-            message: M::NAME,
-            received: AtomicU64::new(0),
-            malformed: AtomicU64::new(0),
-            newest_ns: AtomicU64::new(0),
-        });
+        self.taken.push(self.counters.of(topic, M::NAME));
         Ok(())
     }
 
@@ -103,12 +151,11 @@ impl<E: 'static> Sources<E> {
             source.register(poll.registry(), Token(index)).map_err(thread)?;
         }
         let wake = Waker::new(poll.registry(), Token(self.sources.len())).map_err(thread)?;
-        let counters: Arc<[Counter]> = self.counters.into();
         let stopping = Arc::new(AtomicBool::new(false));
         let mut reader = Reader {
             poll,
             sources: self.sources,
-            counters: Arc::clone(&counters),
+            counters: self.taken,
             stopping: Arc::clone(&stopping),
             deliver,
         };
@@ -116,14 +163,14 @@ impl<E: 'static> Sources<E> {
             .name("ros-intake".to_owned())
             .spawn(move || reader.run())
             .map_err(thread)?;
-        Ok(Intake { counters, stopping, wake, thread: Some(handle) })
+        Ok(Intake { stopping, wake, thread: Some(handle) })
     }
 }
 
 struct Reader<E, D> {
     poll: Poll,
     sources: Vec<Box<dyn Source<E>>>,
-    counters: Arc<[Counter]>,
+    counters: Vec<Arc<Counter>>,
     stopping: Arc<AtomicBool>,
     deliver: D,
 }
@@ -150,7 +197,7 @@ impl<E, D: FnMut(E, MonoNs)> Reader<E, D> {
     /// Takes at most one message of each topic; false when there was none.
     fn take_round(&mut self) -> bool {
         let mut any = false;
-        for (source, counter) in self.sources.iter().zip(self.counters.iter()) {
+        for (source, counter) in self.sources.iter().zip(&self.counters) {
             match source.take() {
                 Ok(None) => {}
                 Ok(Some(message)) => {
@@ -184,32 +231,19 @@ impl Counter {
 }
 
 pub(crate) struct Intake {
-    counters: Arc<[Counter]>,
     stopping: Arc<AtomicBool>,
     wake: Waker,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Intake {
-    pub(crate) fn health(&self, ros: &Ros) -> Vec<TopicHealth> {
-        let health = |counter: &Counter| {
-            let newest_ns = counter.newest_ns.load(Ordering::Acquire);
-            TopicHealth {
-                topic: counter.topic.clone(),
-                message: counter.message,
-                received: counter.received.load(Ordering::Relaxed),
-                malformed: counter.malformed.load(Ordering::Relaxed),
-                newest: (newest_ns != 0).then_some(MonoNs(newest_ns)),
-                publishers: ros.publishers_of(&counter.topic, counter.message),
-            }
-        };
-        self.counters.iter().map(health).collect()
-    }
-}
-
 impl Drop for Intake {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Release);
+        let own = |thread: &JoinHandle<()>| thread.thread().id() == std::thread::current().id();
+        if self.thread.as_ref().is_some_and(own) {
+            // The last owner was the callback. The thread ends when it returns; it can't wait for itself.
+            return;
+        }
         if let Err(error) = self.wake.wake() {
             // Joining it would hang; it ends with the process.
             tracing::error!(%error, "could not wake the thread that reads ROS topics");

@@ -13,6 +13,7 @@ mod clock;
 mod config;
 mod exact;
 mod intake;
+mod keeper;
 mod node;
 mod outlet;
 

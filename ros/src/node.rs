@@ -16,7 +16,7 @@ use std::error::Error;
 /// How many commands may wait for the acknowledgement of a reliable reader. DDS would hold thousands and deliver
 /// all of them, in order, after an outage: the base would then obey orders that are seconds old. These few are
 /// superseded by the newest within one period.
-const UNACKNOWLEDGED_MAX: i32 = 4;
+const UNACKNOWLEDGED_MAX: i32 = 8;
 
 pub(crate) struct Ros {
     node: Node,

@@ -4,6 +4,7 @@ use crate::config::ConnectError;
 use crate::node::Ros;
 use ros_msgs::RosMessage;
 use ros2_client::{Publisher, WriteError};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Why a message did not go out.
@@ -30,6 +31,28 @@ pub struct Sent {
     pub failed: u64,
 }
 
+/// What outlasts a connection.
+#[derive(Default)]
+pub(crate) struct Tally {
+    reliable: AtomicU64,
+    best_effort: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Tally {
+    pub(crate) fn sent(&self) -> Sent {
+        Sent {
+            reliable: self.reliable.load(Ordering::Relaxed),
+            best_effort: self.best_effort.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// A writer of commands: reliable, since a reliable subscriber matches no other, and never held up by one
 /// subscriber that does not acknowledge.
 pub(crate) struct Outlet<M: RosMessage> {
@@ -38,33 +61,29 @@ pub(crate) struct Outlet<M: RosMessage> {
     /// Reaches only best-effort subscribers. Silent while `reliable` takes everything, so nobody gets a command
     /// twice.
     spare: Publisher<M>,
-    sent_reliable: AtomicU64,
-    sent_best_effort: AtomicU64,
-    failed: AtomicU64,
+    tally: Arc<Tally>,
 }
 
 impl<M: RosMessage> Outlet<M> {
-    pub(crate) fn new(ros: &mut Ros, topic: &str) -> Result<Self, ConnectError> {
+    pub(crate) fn new(ros: &mut Ros, topic: &str, tally: Arc<Tally>) -> Result<Self, ConnectError> {
         Ok(Self {
             topic: topic.to_owned(),
             reliable: ros.publish_reliable(topic)?,
             spare: ros.publish_best_effort(topic, 1)?,
-            sent_reliable: AtomicU64::new(0),
-            sent_best_effort: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
+            tally,
         })
     }
 
     pub(crate) fn send(&self, message: M) -> Result<(), PublishError> {
         let message = match self.reliable.publish(message) {
             Ok(()) => {
-                self.sent_reliable.fetch_add(1, Ordering::Relaxed);
+                self.tally.reliable.fetch_add(1, Ordering::Relaxed);
                 return Ok(());
             }
             Err(WriteError::WouldBlock { data }) => data,
             Err(error) => return self.fail(&error),
         };
-        let before = self.sent_best_effort.fetch_add(1, Ordering::Relaxed);
+        let before = self.tally.best_effort.fetch_add(1, Ordering::Relaxed);
         if before.is_multiple_of(500) {
             tracing::warn!(
                 topic = self.topic,
@@ -76,17 +95,14 @@ impl<M: RosMessage> Outlet<M> {
     }
 
     fn fail<D>(&self, error: &WriteError<D>) -> Result<(), PublishError> {
-        self.failed.fetch_add(1, Ordering::Relaxed);
+        self.tally.failed();
         Err(publish_error(&self.topic, error))
     }
+}
 
-    pub(crate) fn sent(&self) -> Sent {
-        Sent {
-            reliable: self.sent_reliable.load(Ordering::Relaxed),
-            best_effort: self.sent_best_effort.load(Ordering::Relaxed),
-            failed: self.failed.load(Ordering::Relaxed),
-        }
-    }
+/// The connection is being made anew.
+pub(crate) fn reconnecting(topic: &str) -> PublishError {
+    PublishError { topic: topic.to_owned(), reason: "the connection is being made anew".to_owned() }
 }
 
 pub(crate) fn publish_error<D>(topic: &str, error: &WriteError<D>) -> PublishError {

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 /// A problem on its way to a client, with extra members for programs.
 #[derive(Debug)]
 pub(crate) struct Refused {
-    pub(crate) problem: Problem,
+    // In a box, for every result in this program carries one.
+    pub(crate) problem: Box<Problem>,
     pub(crate) extra: Map<String, Value>,
 }
 
@@ -19,7 +20,8 @@ pub(crate) type Result<T, E = Refused> = std::result::Result<T, E>;
 impl Refused {
     /// A problem with a status, a stable code, and what to do in words.
     pub(crate) fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
-        Self { problem: Problem::new(status.as_u16(), code, detail), extra: Map::new() }
+        let problem = Box::new(Problem::new(status.as_u16(), code, detail));
+        Self { problem, extra: Map::new() }
     }
 
     /// Adds a member.
@@ -121,7 +123,7 @@ impl IntoResponse for Refused {
         let status =
             StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         // A problem is five texts and numbers: it always has a JSON form.
-        let mut body = serde_json::to_value(&self.problem).unwrap_or_default();
+        let mut body = serde_json::to_value(&*self.problem).unwrap_or_default();
         if let Some(members) = body.as_object_mut() {
             members.extend(self.extra);
         }

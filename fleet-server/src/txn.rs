@@ -13,6 +13,9 @@ use protocol::units::WallMs;
 use std::collections::BTreeMap;
 use tokio::sync::MutexGuard;
 
+/// What happens to the live state once a batch is written.
+type After = Box<dyn FnOnce(&Fleet) + Send>;
+
 /// A transaction. Dropping it forgets it.
 pub(crate) struct Txn<'a> {
     pub(crate) fleet: &'a Fleet,
@@ -21,7 +24,7 @@ pub(crate) struct Txn<'a> {
     batch: Batch,
     posted: Option<Entry>,
     changed: Vec<Changed>,
-    after: Vec<Box<dyn FnOnce(&Fleet) + Send>>,
+    after: Vec<After>,
 }
 
 impl<'a> Txn<'a> {

@@ -1,5 +1,7 @@
 //! kill -9 at random points: no acknowledged transfer is lost, none is torn, the ledger adds up.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -209,10 +209,9 @@ async fn a_gap_in_the_chain_is_told_and_a_fork_refused() {
         rover.previous_manifest = previous;
         let manifest = rover.record(&dir, &ada.key, &envelope, &lease);
         rover.send(&world, &dir, id, &manifest).await;
-        world
-            .call("POST", &format!("/v1/episodes/{id}/complete"), &rover.token, Value::Null)
-            .await
-            .1;
+        let complete = format!("/v1/episodes/{id}/complete");
+        let (status, answer) = world.call("POST", &complete, &rover.token, Value::Null).await;
+        assert!(status == 200 || answer["code"] == "not-verified", "{answer}");
         world.get(&format!("/v1/episodes/{id}")).await
     };
     let linked = drive(&mut rover, first.clone()).await;

@@ -298,6 +298,9 @@ export function startDrive(options: DriveOptions): Drive {
     linkOpen = false;
     link?.close();
     link = null;
+    // A closed stream leaves a black picture behind, which is shown as any other: it counts for nothing.
+    videoAtMs = null;
+    seen = { kind: "nothing" };
     show({ connection: "lost", connectionWords: `${words} Trying again.` });
     if (reopening || granted === null) return;
     reopening = true;
@@ -392,6 +395,7 @@ export function startDrive(options: DriveOptions): Drive {
     latencySamplesMs,
     firstFrameMs: () => firstFrameMs,
     frameShown: (frame) => {
+      if (link === null) return;
       firstFrameMs ??= frame.shownAtMs - startedAtMs;
       videoAtMs = nowMs();
       meter.frameShown();

@@ -181,7 +181,7 @@ fn release_is_due_at_once_with_the_deadman_released_first() {
     let mut drivers = open();
     drivers.drive(NOW, &robot(), &did(1), Wish::new(1.0, 0.0, 1000.0).unwrap()).unwrap();
     drivers.poll(NOW);
-    assert_eq!(drivers.release(NOW.plus(10), &robot(), &did(2)).is_err(), true);
+    assert!(drivers.release(NOW.plus(10), &robot(), &did(2)).is_err());
     drivers.release(NOW.plus(10), &robot(), &did(1)).unwrap();
     let due: Vec<_> = drivers.poll(NOW.plus(10)).into_iter().map(|(_, task)| task).collect();
     assert!(matches!(due[..], [Task::Send(c), Task::Release(_)] if !c.deadman), "{due:?}");

@@ -116,7 +116,7 @@ pub async fn put_command(session: &Session, robot: &RobotId, packet: &[u8], key:
     let signature = message::sign(&key_expr, packet, key);
     let put = session
         .put(&key_expr, packet)
-        .attachment(&signature)
+        .attachment(signature)
         .congestion_control(CongestionControl::Drop)
         .priority(Priority::RealTime)
         .express(true)

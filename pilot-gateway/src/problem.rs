@@ -6,8 +6,13 @@ use protocol::problem::{Problem, code};
 use serde_json::{Map, Value};
 
 /// A refusal of a request: a problem document, with members of its own where a program needs more than the code.
+///
+/// Boxed, because results that are nearly always good must not carry its size.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ApiError {
+pub struct ApiError(Box<Refused>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Refused {
     problem: Problem,
     more: Map<String, Value>,
     retry_after_s: Option<u64>,
@@ -16,12 +21,12 @@ pub struct ApiError {
 impl ApiError {
     /// A problem with `status`, one of the codes of [`code`], and what to do in words.
     pub fn new(status: u16, code: &str, detail: impl Into<String>) -> Self {
-        Self { problem: Problem::new(status, code, detail), more: Map::new(), retry_after_s: None }
+        Self::of_fleet(Problem::new(status, code, detail))
     }
 
     /// Adds a member to the document.
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.more.insert(name.to_owned(), value.into());
+        self.0.more.insert(name.to_owned(), value.into());
         self
     }
 
@@ -44,14 +49,14 @@ impl ApiError {
     pub fn too_many(ms: u64) -> Self {
         let detail = format!("too many requests; try again in {ms} ms");
         let mut error = Self::new(429, code::TOO_MANY, detail);
-        error.retry_after_s = Some(ms.div_ceil(1000));
+        error.0.retry_after_s = Some(ms.div_ceil(1000));
         error
     }
 
     /// 503: a part of the system does not answer.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         let mut error = Self::new(503, code::UNAVAILABLE, detail);
-        error.retry_after_s = Some(1);
+        error.0.retry_after_s = Some(1);
         error
     }
 
@@ -67,22 +72,22 @@ impl ApiError {
 
     /// A problem that the fleet answered with, passed on as it is.
     pub fn of_fleet(problem: Problem) -> Self {
-        Self { problem, more: Map::new(), retry_after_s: None }
+        Self(Box::new(Refused { problem, more: Map::new(), retry_after_s: None }))
     }
 
     /// HTTP status.
-    pub const fn status(&self) -> u16 {
-        self.problem.status
+    pub fn status(&self) -> u16 {
+        self.0.problem.status
     }
 
     /// Stable code.
     pub fn code(&self) -> &str {
-        &self.problem.code
+        &self.0.problem.code
     }
 
     /// What is wrong and what to do.
     pub fn detail(&self) -> &str {
-        &self.problem.detail
+        &self.0.problem.detail
     }
 }
 
@@ -100,20 +105,21 @@ fn status_of(robot_code: &str) -> u16 {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let Refused { problem, more, retry_after_s } = *self.0;
         let status =
-            StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut document = match serde_json::to_value(&self.problem) {
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut document = match serde_json::to_value(&problem) {
             Ok(Value::Object(members)) => members,
             Ok(_) | Err(_) => Map::new(),
         };
-        document.extend(self.more);
+        document.extend(more);
         let body = Value::Object(document).to_string();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         let kind = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, kind);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = self.retry_after_s {
+        if let Some(seconds) = retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::UNAUTHORIZED {

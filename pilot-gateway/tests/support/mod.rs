@@ -2,7 +2,7 @@
 //! gateway between them. All ports are chosen by the system.
 
 #![allow(dead_code, reason = "each test file uses a part of the world")]
-#![allow(unreachable_pub, missing_docs, reason = "test support")]
+#![allow(unreachable_pub, missing_docs, clippy::unwrap_used, reason = "test support")]
 
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -452,7 +452,7 @@ async fn run_robot(session: &Session, inner: Arc<Inner>) {
             let state = state(&inner, &robot, seq);
             let (key_expr, payload) = (keyexpr::state(&robot), serde_json::to_vec(&state).unwrap());
             let signature = message::sign(&key_expr, &payload, &robot_key());
-            if session.put(&key_expr, payload).attachment(&signature).await.is_err() {
+            if session.put(&key_expr, payload).attachment(signature).await.is_err() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -4,7 +4,8 @@
 //! multibase base58btc). A private key is kept as PKCS#8 PEM, which OpenSSL, WebCrypto and Python's
 //! `cryptography` read as well.
 
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, spki::der::pem::LineEnding};
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -167,8 +168,10 @@ impl PrivateKey {
 
     /// The text of a key file. Write it with mode 0600.
     pub fn to_pem(&self) -> String {
-        // Encoding 32 bytes of a valid key has no way to fail; an empty text would be refused by `from_pem`.
-        self.0.to_pkcs8_pem(LineEnding::LF).map(|pem| pem.to_string()).unwrap_or_default()
+        // Without the public key, which makes it version 1: OpenSSL and Python's `cryptography` refuse version 2.
+        let pair = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
+        // Encoding 32 bytes has no way to fail; an empty text would be refused by `from_pem`.
+        pair.to_pkcs8_pem(LineEnding::LF).map(|pem| pem.to_string()).unwrap_or_default()
     }
 
     /// The principal that this key speaks for.
@@ -209,6 +212,8 @@ mod tests {
         assert!(text.starts_with("did:key:z6Mk"), "{text}");
         assert_eq!(text.parse::<Did>().unwrap(), key.did());
         assert_eq!(PrivateKey::from_pem(&key.to_pem()).unwrap().did(), key.did());
+        // As `openssl genpkey -algorithm ed25519` writes it: 48 bytes, 64 characters.
+        assert_eq!(key.to_pem().lines().nth(1).map(str::len), Some(64));
     }
 
     #[test]

@@ -75,7 +75,9 @@ enum Command {
 /// The program.
 pub fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_unset| {
-        tracing_subscriber::EnvFilter::new("info,zenoh=warn,rtc=warn,webrtc=warn,rustdds=warn")
+        tracing_subscriber::EnvFilter::new(
+            "info,zenoh=warn,rtc=warn,webrtc=warn,rustdds=error,ros2_client=error",
+        )
     });
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let outcome = match Arguments::parse().command {

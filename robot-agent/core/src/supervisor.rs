@@ -102,7 +102,8 @@ impl Supervisor {
         }
         self.memory.driving = drives;
         let limited = if drives { limit(&facts, &judgement, &self.limits) } else { Twist::ZERO };
-        let order = self.memory.command.filter(|_| drives).map(|command| Order {
+        let command = self.memory.command.filter(|_| lease_live);
+        let order = command.filter(|_| drives).map(|command| Order {
             arrived_ms: command.arrived.0,
             linear_mmps: limited.linear_mmps,
             angular_mradps: limited.angular_mradps,
@@ -115,7 +116,7 @@ impl Supervisor {
             limit_mmps: judgement.limit_mmps,
             limit_reason: judgement.limit_reason,
             loop_latency_ms: facts.loop_latency_ms,
-            command_seq: self.memory.command.map_or(0, |command| command.seq),
+            command_seq: command.map_or(0, |command| command.seq),
             verdict,
             estop_answer,
             limited,
@@ -202,7 +203,8 @@ impl Supervisor {
 
     fn facts(&self, now: MonoMs, inputs: &Inputs, lease_live: bool) -> Facts {
         let memory = &self.memory;
-        let command = memory.command;
+        // The last word of a lease that has ended is nobody's word.
+        let command = memory.command.filter(|_| lease_live);
         let seen = command.and_then(|command| command.seen);
         let latency_ms = command.and_then(|command| age(command.arrived, command.seen));
         Facts {

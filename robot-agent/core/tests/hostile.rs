@@ -1,6 +1,8 @@
 //! Whatever is thrown at the core, the wheels turn only while every positive fact holds. The facts are worked
 //! out here again, from the sequence of events and from the words of the design, without the core's code.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail by panicking")]
+
 mod world;
 
 use agent_core::policy::BlindDriving;

@@ -1,5 +1,7 @@
 //! What the core does, told as stories.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail by panicking")]
+
 mod world;
 
 use agent_core::policy::{BlindDriving, ObstacleGuard};
@@ -54,6 +56,11 @@ fn a_drive_from_taking_the_robot_to_giving_it_back() {
     world.inputs.lease = None;
     world.pass(10);
     check(&world, SafetyState::Idle, Reason::NoLease);
+    assert_eq!(
+        (world.out.command_seq, world.out.loop_latency_ms),
+        (0, None),
+        "nobody's word counts"
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! A robot, its driver and the link between them, in as few words as a story needs.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![allow(dead_code, reason = "each test file uses its own part of the world")]
 
 use agent_core::{Command, Inputs, Lease, Outputs, Policy, Scan, Supervisor};

@@ -11,6 +11,7 @@ from aiortc import RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
 from av import VideoFrame
 
 WIDTH, HEIGHT, FPS, BLOCK = 1280, 720, 30, 16
+SYNC = [1, 0, 1, 0, 1, 1, 0, 0]
 
 
 def scene() -> np.ndarray:
@@ -36,9 +37,10 @@ class Street(VideoStreamTrack):
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         picture = np.roll(self.picture, self.count * 2, axis=1)
         stamp = time.time_ns() // 1000
-        bits = [1, 0] * 4 + [(stamp >> (63 - i)) & 1 for i in range(64)]
+        bits = SYNC + [(stamp >> (63 - i)) & 1 for i in range(64)]
         for i, bit in enumerate(bits):
-            picture[:BLOCK, i * BLOCK : (i + 1) * BLOCK] = 235 if bit else 16
+            x, y = i % 36 * BLOCK, i // 36 * BLOCK
+            picture[y : y + BLOCK, x : x + BLOCK] = 235 if bit else 16
         frame = VideoFrame.from_ndarray(picture, format="yuv420p")
         frame.pts, frame.time_base = self.count * 90000 // FPS, Fraction(1, 90000)
         self.count += 1

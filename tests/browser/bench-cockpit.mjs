@@ -6,6 +6,7 @@
 // moment at which the page sent its first moving command after a rest.
 import { parseArgs } from "node:util";
 import { launch } from "./launch.mjs";
+import { installStamp } from "./stamp.mjs";
 
 const { values: args } = parseArgs({
   options: {
@@ -20,6 +21,7 @@ const { values: args } = parseArgs({
 const { page, close } = await launch(args.chromium);
 const byTest = (id) => page.locator(`[data-testid="${id}"]`);
 try {
+  await page.addInitScript(installStamp);
   // Note when each moving drive packet leaves the page; the packet's layout is in protocol/SPEC.md.
   await page.addInitScript(() => {
     globalThis.benchPresses = [];
@@ -55,22 +57,12 @@ try {
   );
   await page.waitForFunction(() => globalThis.__longrein?.connected && globalThis.__longrein.telemetry);
   const measured = await video.evaluate(async (element, seconds) => {
-    const canvas = new OffscreenCanvas(1152, 16);
-    const context = canvas.getContext("2d", { willReadFrequently: true });
     const glass = [];
     let frames = 0;
     const onFrame = (now) => {
       frames += 1;
-      context.drawImage(element, 0, 0, 1152, 16, 0, 0, 1152, 16);
-      const pixels = context.getImageData(0, 8, 1152, 1).data;
-      const bit = (i) => (pixels[(i * 16 + 8) * 4] > 127 ? 1n : 0n);
-      let sync = true;
-      for (let i = 0; i < 8; i++) sync &&= bit(i) === (i % 2 === 0 ? 1n : 0n);
-      if (sync) {
-        let us = 0n;
-        for (let i = 8; i < 72; i++) us = (us << 1n) | bit(i);
-        glass.push(performance.timeOrigin + now - Number(us) / 1000);
-      }
+      const made = globalThis.readStamp(element);
+      if (made !== null) glass.push(performance.timeOrigin + now - made);
       element.requestVideoFrameCallback(onFrame);
     };
     element.requestVideoFrameCallback(onFrame);

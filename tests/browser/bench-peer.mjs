@@ -8,6 +8,7 @@ import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { launch } from "./launch.mjs";
+import { installStamp } from "./stamp.mjs";
 
 const { values: args, positionals } = parseArgs({
   options: { chromium: { type: "string" }, seconds: { type: "string", default: "20" } },
@@ -30,6 +31,7 @@ const answerLine = new Promise((resolve, reject) => {
 const { page, close } = await launch(args.chromium);
 let result = null;
 try {
+  await page.addInitScript(installStamp);
   await page.goto(`http://127.0.0.1:${server.address().port}/`);
   await page.exposeFunction("exchange", async (sdp) => {
     peer.stdin.write(`${JSON.stringify({ sdp })}\n`);
@@ -59,18 +61,6 @@ try {
     const answer = await globalThis.exchange(connection.localDescription.sdp);
     await connection.setRemoteDescription({ type: "answer", sdp: answer });
 
-    // 72 blocks of 16 pixels in a row: 8 of sync, 64 bits of microseconds.
-    const canvas = new OffscreenCanvas(1152, 16);
-    const context = canvas.getContext("2d", { willReadFrequently: true });
-    const stamp = () => {
-      context.drawImage(video, 0, 0, 1152, 16, 0, 0, 1152, 16);
-      const pixels = context.getImageData(0, 8, 1152, 1).data;
-      const bit = (i) => (pixels[(i * 16 + 8) * 4] > 127 ? 1n : 0n);
-      for (let i = 0; i < 8; i++) if (bit(i) !== (i % 2 === 0 ? 1n : 0n)) return null;
-      let us = 0n;
-      for (let i = 8; i < 72; i++) us = (us << 1n) | bit(i);
-      return Number(us) / 1000;
-    };
     const glass = [];
     const echo = [];
     let frames = 0;
@@ -78,7 +68,7 @@ try {
     const onFrame = (now) => {
       frames += 1;
       firstFrame ??= performance.now() - started;
-      const made = stamp();
+      const made = globalThis.readStamp(video);
       // The first second is start-up.
       if (made !== null && performance.now() - started > 2000) glass.push(performance.timeOrigin + now - made);
       video.requestVideoFrameCallback(onFrame);

@@ -24,8 +24,20 @@ pub struct TraceLine {
     pub mono_ms: u64,
     /// True speed of the robot, m/s.
     pub speed_mps: f64,
-    /// Speed that the newest command asked for, m/s; 0 when the base has timed out.
+    /// Speed that the newest command asked for, m/s.
     pub cmd_linear: f64,
+    /// Age of that command, ms; none before the first.
+    pub cmd_age_ms: Option<f64>,
+}
+
+/// The base stops by itself when no command came for so long, ms.
+const BASE_TIMEOUT_MS: f64 = 300.0;
+
+impl TraceLine {
+    /// Whether the wheels were told to stop, or the base has timed out.
+    fn told_to_stop(&self) -> bool {
+        self.cmd_linear.abs() < 1e-6 || self.cmd_age_ms.is_none_or(|age| age >= BASE_TIMEOUT_MS)
+    }
 }
 
 /// How a robot came to rest after a fault.
@@ -159,7 +171,7 @@ impl Rig {
         wait_for("the robot at rest", 15, || {
             let trace = self.trace_since(fault_ms)?;
             let Some(rest) = trace.iter().find(|line| at_rest(line)) else { return Ok(None) };
-            let told = trace.iter().find(|line| line.cmd_linear.abs() < 1e-6).unwrap_or(rest);
+            let told = trace.iter().find(|line| line.told_to_stop()).unwrap_or(rest);
             Ok(Some(Stop {
                 commanded_ms: told.mono_ms - fault_ms,
                 at_rest_ms: rest.mono_ms - fault_ms,

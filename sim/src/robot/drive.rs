@@ -3,7 +3,7 @@
 use super::Shared;
 use super::clock;
 use super::options::Settings;
-use super::records::{Records, Stats, TraceLine};
+use super::records::{CommandLine, CommandLog, Records, Stats, TraceLine};
 use anyhow::Context;
 use ros_bridge::Config;
 use ros_bridge::base::RobotSide;
@@ -37,6 +37,7 @@ struct Drive<'a> {
     waiting: Waiting,
     shared: &'a Shared,
     records: Records,
+    command_log: Option<Arc<CommandLog>>,
     last_command: Option<Arrived>,
     commands: u64,
     at_rest_since_ns: Option<u64>,
@@ -49,11 +50,17 @@ struct Drive<'a> {
 /// Runs the robot until it is told to stop.
 pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow::Result<()> {
     let records = Records::open(settings.stats.as_deref(), settings.trace.as_deref())?;
+    let command_log =
+        settings.command_log.as_deref().map(CommandLog::create).transpose()?.map(Arc::new);
     let waiting = Waiting::default();
+    let log = command_log.clone();
     let incoming = Arc::clone(&waiting);
     let config = Config::new(settings.ros_domain, "sim_robot");
     let ros = RobotSide::connect(&config, move |twist, arrived| {
         let command = Command { linear_mps: twist.linear.x, angular_radps: twist.angular.z };
+        if let Some(log) = &log {
+            note(log, arrived.0, command);
+        }
         let mut queue = incoming.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.len() >= WAITING_MAX {
             queue.pop_front();
@@ -69,6 +76,7 @@ pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow:
         waiting,
         shared,
         records,
+        command_log,
         last_command: None,
         commands: 0,
         at_rest_since_ns: Some(now),
@@ -79,6 +87,21 @@ pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow:
     drive.write_stats(now)?;
     tracing::info!(seed = settings.seed, domain = settings.ros_domain, "ready");
     drive.pace(now)
+}
+
+/// Adds a command that arrived at `at_ns` to the log.
+fn note(log: &CommandLog, at_ns: u64, command: Command) {
+    let since = clock::mono_ns().saturating_sub(at_ns);
+    let line = CommandLine {
+        wall_us: clock::wall_ns().saturating_sub(since) / 1000,
+        mono_ms: (at_ns / 1000) as f64 * 1e-3,
+        linear: command.linear_mps,
+        angular: command.angular_radps,
+    };
+    if let Err(error) = log.add(&line) {
+        // The next flush fails as well, and that ends the program.
+        tracing::warn!("a command was not logged: {error:#}");
+    }
 }
 
 impl Drive<'_> {
@@ -102,6 +125,7 @@ impl Drive<'_> {
             }
             self.shared.show(Scene::of(&self.world));
         }
+        self.flush_commands()?;
         self.write_stats(clock::mono_ns())
     }
 
@@ -126,6 +150,9 @@ impl Drive<'_> {
                 cmd_linear: linear,
                 cmd_age_ms: age,
             })?;
+        }
+        if n.is_multiple_of(10) {
+            self.flush_commands()?;
         }
         if n.is_multiple_of(40) {
             self.write_stats(at_ns)?;
@@ -175,6 +202,10 @@ impl Drive<'_> {
             tracing::warn!("a sensor message was not sent: {error}");
         }
         self.publish_failed = failed.is_some();
+    }
+
+    fn flush_commands(&self) -> anyhow::Result<()> {
+        self.command_log.as_ref().map_or(Ok(()), |log| log.flush())
     }
 
     fn write_stats(&self, at_ns: u64) -> anyhow::Result<()> {

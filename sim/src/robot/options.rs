@@ -144,6 +144,13 @@ pub(crate) struct RunArgs {
     /// Append speed and command age to this file as JSON lines, a hundred times a second.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Write each command received on /cmd_vel to this file: one JSON line with the time of receipt.
+    ///
+    ///   {"wall_us":1790000000000000,"mono_ms":52817.301,"linear":0.8,"angular":0.0}
+    ///
+    /// The file is emptied at the start; a line is in it 100 ms after its command at the latest.
+    #[arg(long, value_name = "FILE")]
+    command_log: Option<PathBuf>,
     /// Draw the time into the corner of the front picture (see sim/README.md).
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     stamp: Option<bool>,
@@ -166,6 +173,7 @@ pub(crate) struct Settings {
     pub(crate) cameras: Vec<CameraSettings>,
     pub(crate) stats: Option<PathBuf>,
     pub(crate) trace: Option<PathBuf>,
+    pub(crate) command_log: Option<PathBuf>,
 }
 
 fn sized(mut model: CameraModel, size: Option<Size>, fps: Option<u32>) -> CameraModel {
@@ -215,6 +223,7 @@ impl RunArgs {
             cameras,
             stats: self.stats.or(file.stats),
             trace: self.trace.or(file.trace),
+            command_log: self.command_log.or(file.command_log),
         }
     }
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// The truth about the robot now.
 #[derive(Debug, Serialize)]
@@ -49,7 +50,48 @@ pub(crate) struct TraceLine {
     pub(crate) cmd_age_ms: Option<u64>,
 }
 
-/// Writes both files, where they were asked for.
+/// One line of the command log.
+#[derive(Debug, Serialize)]
+pub(crate) struct CommandLine {
+    /// `CLOCK_REALTIME` in microseconds when the command arrived.
+    pub(crate) wall_us: u64,
+    /// `CLOCK_MONOTONIC` in milliseconds at the same moment.
+    pub(crate) mono_ms: f64,
+    /// As received, before the base limits it; null when not a number.
+    pub(crate) linear: f64,
+    pub(crate) angular: f64,
+}
+
+/// The command log: the thread that receives commands adds lines, the loop of the physics flushes them.
+#[derive(Debug)]
+pub(crate) struct CommandLog<W: Write = BufWriter<File>>(Mutex<W>);
+
+impl CommandLog {
+    pub(crate) fn create(path: &Path) -> anyhow::Result<Self> {
+        Ok(Self(Mutex::new(create(path)?)))
+    }
+}
+
+impl<W: Write> CommandLog<W> {
+    pub(crate) fn add(&self, line: &CommandLine) -> anyhow::Result<()> {
+        let mut octets = serde_json::to_vec(line)?;
+        octets.push(b'\n');
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(&octets)?)
+    }
+
+    pub(crate) fn flush(&self) -> anyhow::Result<()> {
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        file.flush().context("could not write the command log")
+    }
+}
+
+fn create(path: &Path) -> anyhow::Result<BufWriter<File>> {
+    File::create(path)
+        .map(BufWriter::new)
+        .with_context(|| format!("could not write {}", path.display()))
+}
+
+/// Writes stats and trace, where they were asked for.
 #[derive(Debug)]
 pub(crate) struct Records {
     stats: Option<PathBuf>,
@@ -58,14 +100,7 @@ pub(crate) struct Records {
 
 impl Records {
     pub(crate) fn open(stats: Option<&Path>, trace: Option<&Path>) -> anyhow::Result<Self> {
-        let trace = trace
-            .map(|path| {
-                File::create(path)
-                    .map(BufWriter::new)
-                    .with_context(|| format!("could not write {}", path.display()))
-            })
-            .transpose()?;
-        Ok(Self { stats: stats.map(Path::to_owned), trace })
+        Ok(Self { stats: stats.map(Path::to_owned), trace: trace.map(create).transpose()? })
     }
 
     /// Replaces the stats file in one step, so that a reader never sees half of it.
@@ -83,5 +118,30 @@ impl Records {
         serde_json::to_writer(&mut *file, line)?;
         file.write_all(b"\n")?;
         Ok(file.flush()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_is_a_line_of_the_log() {
+        let log = CommandLog(Mutex::new(Vec::new()));
+        for n in 0..2_u64 {
+            let line = CommandLine {
+                wall_us: 1_790_000_000_000_000 + n,
+                mono_ms: 1234.5,
+                linear: 0.5,
+                angular: f64::NAN,
+            };
+            log.add(&line).unwrap();
+        }
+        log.flush().unwrap();
+        let text = String::from_utf8(log.0.into_inner().unwrap()).unwrap();
+        let second = r#"{"wall_us":1790000000000001,"mono_ms":1234.5,"linear":0.5,"angular":null}"#;
+        assert_eq!(text.lines().nth(1), Some(second));
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.ends_with('\n'));
     }
 }

@@ -76,13 +76,7 @@ impl Pilot {
         let mut family = vec![root];
         let mut at = 0;
         while let Some(&pid) = family.get(at) {
-            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-            family.extend(
-                children
-                    .unwrap_or_default()
-                    .split_whitespace()
-                    .filter_map(|c| c.parse::<u32>().ok()),
-            );
+            family.extend(children(pid));
             at += 1;
         }
         family.remove(0);
@@ -102,6 +96,18 @@ impl Pilot {
         }
         Ok(())
     }
+}
+
+/// Children of every thread of a process: browsers start theirs from threads.
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let lists = tasks.into_iter().flatten().flatten();
+    let lists = lists.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    lists
+        .flat_map(|list| {
+            list.split_whitespace().filter_map(|c| c.parse().ok()).collect::<Vec<u32>>()
+        })
+        .collect()
 }
 
 impl Drop for Pilot {

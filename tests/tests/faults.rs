@@ -82,8 +82,8 @@ fn cut_network_stops_and_held_up_commands_move_nothing() {
     let ports = udp_ports(&pilot);
     let table = format!("longrein_test_{}", std::process::id());
     let rules = format!(
-        "table inet {table} {{ chain cut {{ type filter hook input priority 0; \
-         udp sport {{ {ports} }} drop; udp dport {{ {ports} }} drop; }} }}"
+        "table inet {table} {{\nchain cut {{\ntype filter hook input priority 0;\n\
+         udp sport {{ {ports} }} drop\nudp dport {{ {ports} }} drop\n}}\n}}\n"
     );
     let fault = mono_ms();
     nft(&[&rules]).unwrap();

@@ -46,9 +46,15 @@ fn a_mission_driven_in_the_browser_is_recorded_verified_paid_and_exported() {
     let python = setup::python().unwrap();
     let checks = root().join("episode/export/tests");
     let dataset = summary["export"]["path"].as_str().unwrap();
-    for (script, target) in [("check_lerobot.py", dataset), ("check_mcap.py", episode_text)] {
-        let out = run(&python, &[checks.join(script).to_str().unwrap(), target]);
-        assert!(out.status.success(), "{script}: {}", words(&out));
+    let telemetry = episode.join("telemetry.mcap");
+    let camera = episode.join("camera_front.mcap");
+    for (script, targets) in [
+        ("check_lerobot.py", vec![dataset]),
+        ("check_mcap.py", vec![telemetry.to_str().unwrap(), camera.to_str().unwrap()]),
+    ] {
+        let script = checks.join(script);
+        let out = run(&python, &[vec![script.to_str().unwrap()], targets].concat());
+        assert!(out.status.success(), "{}: {}", script.display(), words(&out));
     }
 
     // The books balance for somebody who opens them without the server.

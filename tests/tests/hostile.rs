@@ -105,7 +105,8 @@ impl Driver {
         let from = mono_ms();
         let mut good = self.good().await;
         for i in 0..40 {
-            if i % 8 == 0 {
+            // States come ten times a second; a stamp older than a quarter of a second holds the command up.
+            if i % 3 == 0 {
                 good = self.good().await;
             } else {
                 self.seq += 1;

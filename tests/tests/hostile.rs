@@ -140,20 +140,25 @@ async fn bad_commands_never_move_the_robot_and_good_ones_do() {
     let epoch = driver.lease.epoch;
     driver.rest().await;
 
+    // The stick at rest between the cases: five seconds without any good packet would end the lease.
     let malformed = driver.fastest_while(|good| good.encode()[..31].to_vec()).await;
     assert!(malformed < 0.02, "malformed packets moved the robot: {malformed} m/s");
+    driver.rest().await;
     let wrong_kind = driver.fastest_while(|good| [&[9], &good.encode()[1..]].concat()).await;
     assert!(wrong_kind < 0.02, "packets of another kind moved the robot: {wrong_kind} m/s");
     for other in [0, epoch - 1, epoch + 1] {
+        driver.rest().await;
         let speed = driver
             .fastest_while(|good| DriveCommand { epoch: other, ..good }.encode().to_vec())
             .await;
         assert!(speed < 0.02, "epoch {other} instead of {epoch} moved the robot: {speed} m/s");
     }
+    driver.rest().await;
     let no_stamp = driver
         .fastest_while(|good| DriveCommand { robot_stamp_ms: 0, ..good }.encode().to_vec())
         .await;
     assert!(no_stamp < 0.02, "commands without a stamp moved the robot: {no_stamp} m/s");
+    driver.rest().await;
     let no_deadman = driver
         .fastest_while(|good| DriveCommand { deadman: false, ..good }.encode().to_vec())
         .await;

@@ -127,7 +127,7 @@ impl Driver {
 
     /// Releases the stick, so that the next good command may move the robot.
     async fn rest(&mut self) {
-        for _ in 0..10 {
+        for _ in 0..3 {
             let rest = DriveCommand { deadman: false, linear_mmps: 0, ..self.good().await };
             self.put(&rest.encode()).await;
         }
@@ -203,8 +203,11 @@ async fn bad_commands_never_move_the_robot_and_good_ones_do() {
     let burst = driver.fastest_since(from);
     assert!(burst < 0.02, "a burst of held-up commands moved the robot: {burst} m/s");
 
-    // A stranger with the right packet and the wrong key.
+    // A stranger with the right packet and the wrong key, while the lease still lives.
     driver.rest().await;
+    let state = driver.states.recv_async().await.unwrap();
+    let state: RobotState = serde_json::from_slice(&state.payload().to_bytes()).unwrap();
+    assert_eq!(state.lease, Some(driver.lease.lease_id), "the lease ended before the test did");
     driver.relay = PrivateKey::generate().unwrap();
     let stranger = driver.fastest_while(|good| good.encode().to_vec()).await;
     assert!(stranger < 0.02, "a stranger moved the robot: {stranger} m/s");

@@ -1,6 +1,7 @@
 //! The bare minimum that our own link is measured against: the `webrtc` crate as its examples use it, one
 //! 720p30 test picture, and a data channel (negotiated, id 1, unordered, no retransmits) that sends back what
 //! it gets. One line of JSON with an offer in on standard input, one with the answer out on standard output.
+//! `--source SOURCE` takes its pictures from another GStreamer source of I420 at 1280×720 and 30 fps.
 
 use anyhow::Context as _;
 use robot_agent::media::{Camera, CameraConfig};
@@ -24,6 +25,8 @@ use webrtc::peer_connection::{
 };
 
 const SSRC: u32 = 7;
+const TEST_PICTURE: &str = "videotestsrc is-live=true pattern=ball ! \
+    video/x-raw,format=I420,width=1280,height=720,framerate=30/1";
 
 struct Handler {
     states: mpsc::UnboundedSender<Step>,
@@ -152,11 +155,11 @@ fn track() -> MediaStreamTrack {
 }
 
 fn camera() -> CameraConfig {
+    let given = std::env::args().skip_while(|arg| arg != "--source").nth(1);
     CameraConfig {
         camera: 0,
         name: "test".to_owned(),
-        source: "videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width=1280,height=720,framerate=30/1"
-            .to_owned(),
+        source: given.unwrap_or_else(|| TEST_PICTURE.to_owned()),
         width: 1_280,
         height: 720,
         fps: 30,

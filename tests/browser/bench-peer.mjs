@@ -34,7 +34,7 @@ try {
   await page.addInitScript(installStamp);
   await page.goto(`http://127.0.0.1:${server.address().port}/`);
   await page.exposeFunction("exchange", async (sdp) => {
-    peer.stdin.write(`${JSON.stringify({ sdp })}\n`);
+    peer.stdin.write(`${JSON.stringify({ type: "offer", sdp })}\n`);
     return JSON.parse(await answerLine).sdp;
   });
   result = await page.evaluate(async (seconds) => {

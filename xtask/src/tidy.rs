@@ -45,7 +45,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("parquet", &["episode-export"], "keep heavy export crates out of the rest"),
     (
         "tokio",
-        &["fleet-server", "pilot-gateway", "robot-agent", "sim", "ros-bridge"],
+        &["fleet-server", "pilot-gateway", "robot-agent", "ros-bridge", "system-tests"],
         "cores are synchronous and pure",
     ),
 ];

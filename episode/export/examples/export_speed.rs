@@ -46,13 +46,19 @@ fn main() {
     let source = episode_export::open(&dir, &episode::Options::default()).unwrap();
     let sources = [source];
     let mut out = std::io::stdout().lock();
-    for fps in [10, 30] {
-        let options = Options { fps, robot_type: "test".into() };
-        let path = folder.path().join(format!("dataset-{fps}"));
+    let front = || vec!["front".to_owned()];
+    for (name, fps, cameras, copy_video) in [
+        ("encoded, 10 rows a second", Some(10), Vec::new(), false),
+        ("encoded, 30 rows a second", Some(30), Vec::new(), false),
+        ("front copied, rear encoded", None, Vec::new(), true),
+        ("front copied alone", None, front(), true),
+    ] {
+        let options = Options { fps, cameras, copy_video, robot_type: "test".into() };
+        let path = folder.path().join(name);
         let done = export(&path, &sources, &options, &Progress::hidden()).unwrap();
         writeln!(
             out,
-            "{fps} rows a second: {} rows of {seconds} s in {:.2} s, {:.0} pictures a second",
+            "{name}: {} rows of {seconds} s in {:.2} s, {:.0} pictures a second",
             done.frames, done.seconds, done.pictures_per_s
         )
         .unwrap();

@@ -28,6 +28,7 @@ fn render(out: &mut String, report: &Report) -> std::fmt::Result {
         Some(mission) => line("mission", format!("{}  {}", mission.name, mission.id))?,
         None => line("mission", "none".into())?,
     }
+    line("recorded", recorded(facts))?;
     line("ended", format!("{}, epoch {}", facts.ended_why, facts.epoch))?;
     if let Some(summary) = &report.summary {
         let minutes = (summary.duration_s / 60.0).floor();
@@ -88,4 +89,37 @@ fn channels(
         writeln!(out, "    {topic:<24} {messages:>8}  {rate:>6.1} Hz  {schema}{drops}")?;
     }
     Ok(())
+}
+
+/// When the drive was, in UTC.
+fn recorded(facts: &episode::report::EpisodeFacts) -> String {
+    let seconds = facts.started_at.0 / 1000;
+    let (year, month, day) = civil(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+/// Year, month and day of a count of days since 1970: a year begins with March here, so that the leap day is its last.
+const fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (day, month) = (day - (153 * month + 2) / 5 + 1, (month + 2) % 12 + 1);
+    let turned = if month <= 2 { 1 } else { 0 };
+    (era * 400 + year + turned, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_have_dates() {
+        assert_eq!(civil(0), (1970, 1, 1));
+        assert_eq!(civil(11_016), (2000, 2, 29));
+        assert_eq!(civil(11_017), (2000, 3, 1));
+        assert_eq!(civil(20_819), (2027, 1, 1));
+    }
 }

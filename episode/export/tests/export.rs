@@ -146,6 +146,48 @@ fn two_episodes_become_a_dataset() {
 }
 
 #[test]
+fn video_is_copied_as_it_was_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let front = h264(6, 30, 320, 180);
+    let captured: Vec<u64> = front.iter().map(|frame| frame.captured_ns).collect();
+    let recorded: usize = front.iter().map(|frame| frame.data.len()).sum();
+    let cameras = [("front", front), ("rear", h264(6, 15, 160, 120))];
+    World::new(6).episode(Path::new(&at("a")), 6, &cameras);
+    for (name, wanted) in [("both", None), ("front", Some("front"))] {
+        let out = at(name);
+        let mut arguments = vec!["export", "--format", "lerobot", "--copy-video", "--json"];
+        arguments.extend(wanted.map(|_| "--cameras"));
+        arguments.extend(wanted);
+        let episode_dir = at("a");
+        arguments.extend([out.as_str(), &episode_dir]);
+        let (ok, json, err) = episode(&arguments);
+        assert!(ok, "{err}");
+        let exported: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((&exported["fps"], err.as_str()), (&Value::from(30), ""));
+        let Some(checked) = check_with("check_lerobot.py", &[&out]) else { return };
+        let text = std::fs::read_to_string(format!("{out}/meta/provenance.json")).unwrap();
+        let provenance: Value = serde_json::from_str(&text).unwrap();
+        let entry = &provenance["episodes"][0];
+        let start_ns = entry["first_row_utc_ns"].as_u64().unwrap() - common::START_NS;
+        let first = captured.iter().position(|time| *time == start_ns).unwrap();
+        assert_eq!(first % 30, 0, "the first row is no keyframe");
+        assert_eq!(checked["frames"], captured.len() - first);
+        // The pictures' times wander by 3 ms.
+        let deviation_ms = entry["copied_video"]["deviation_ms_max"].as_f64().unwrap();
+        assert!((0.1..4.0).contains(&deviation_ms), "{entry}");
+        let shown = &checked["brightness"]["observation.images.front"][0];
+        for (shown, index) in [(&shown[0], first), (&shown[1], captured.len() - 1)] {
+            let difference = shown.as_f64().unwrap() - f64::from(luma(index));
+            assert!(difference.abs() < 0.6, "{name} picture {index}: {difference}");
+        }
+        let video = format!("{out}/videos/observation.images.front/chunk-000/file-000.mp4");
+        let len = std::fs::metadata(video).unwrap().len();
+        assert!(len < u64::try_from(recorded).unwrap() + 16_000, "{len} of {recorded}");
+    }
+}
+
+#[test]
 fn an_episode_with_a_lost_picture_and_a_late_keyframe_is_exported() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -190,6 +232,20 @@ fn the_command_tells_and_refuses() {
     let fleet = world.fleet.did().to_string();
     let (ok, json, _) = episode(&["verify", &at("a"), "--fleet", &fleet, "--json"]);
     assert!(ok && serde_json::from_str::<Value>(&json).unwrap()["verified"] == true, "{json}");
+    let export = ["export", "--format", "lerobot"];
+    let refused = |more: &[&str]| {
+        let (ok, _, err) = episode(&[&export, more].concat());
+        assert!(!ok && !Path::new(&at("out")).exists(), "{err}");
+        err
+    };
+    let err = refused(&[&at("out"), &at("a"), &at("a")]);
+    assert!(err.contains("given twice"), "{err}");
+    let err = refused(&["--cameras", "top", &at("out"), &at("a")]);
+    assert!(err.contains("its cameras are: front"), "{err}");
+    let err = refused(&[&at("out"), &at("nothing")]);
+    assert!(err.contains("give the folder of an episode"), "{err}");
+    let (ok, _, err) = episode(&["export", "--format", "mcap", "--fps", "5", &at("out"), &at("a")]);
+    assert!(!ok && err.contains("--fps is for --format lerobot"), "{err}");
     let path = at("a/camera_front.mcap");
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[5_000] ^= 1;

@@ -209,11 +209,22 @@ pub fn camera_feature(name: &str) -> String {
     format!("observation.images.{name}")
 }
 
-/// `features` of `info.json`, for cameras with their sizes.
-pub fn describe(cameras: &[(String, (u16, u16))], fps: u32) -> Value {
+/// A camera of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Camera {
+    /// Its name on the robot.
+    pub name: String,
+    /// Width and height.
+    pub size: (u16, u16),
+    /// Whether its video is as it was recorded.
+    pub copied: bool,
+}
+
+/// `features` of `info.json`.
+pub fn describe(cameras: &[Camera], fps: u32) -> Value {
     let mut features = Map::new();
-    for (name, (width, height)) in cameras {
-        features.insert(camera_feature(name), camera(*width, *height, fps));
+    for one in cameras {
+        features.insert(camera_feature(&one.name), camera(one, fps));
     }
     for feature in FEATURES {
         let dtype = match feature.dtype {
@@ -242,7 +253,10 @@ pub fn describe(cameras: &[(String, (u16, u16))], fps: u32) -> Value {
     Value::Object(features)
 }
 
-fn camera(width: u16, height: u16, fps: u32) -> Value {
+fn camera(camera: &Camera, fps: u32) -> Value {
+    let (width, height) = camera.size;
+    // How the robot's encoder was set is not known here.
+    let ours = |value: Value| if camera.copied { Value::Null } else { value };
     json!({
         "dtype": "video",
         "shape": [height, width, 3],
@@ -255,9 +269,9 @@ fn camera(width: u16, height: u16, fps: u32) -> Value {
             "video.fps": fps,
             "video.channels": 3,
             "has_audio": false,
-            "video.g": KEYFRAME_EVERY,
-            "video.crf": QUALITY,
-            "video.preset": "veryfast",
+            "video.g": ours(json!(KEYFRAME_EVERY)),
+            "video.crf": ours(json!(QUALITY)),
+            "video.preset": ours(json!("veryfast")),
             "video.fast_decode": 0,
             "video.video_backend": "pyav",
             "video.extra_options": {},

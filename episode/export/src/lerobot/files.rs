@@ -1,6 +1,6 @@
 //! The files of a dataset beside its videos, written as episodes come.
 
-use super::features;
+use super::features::{self, Camera};
 use super::stats::Stats;
 use super::table::{Column, Shape, TableWriter, Values};
 use anyhow::Context;
@@ -195,7 +195,7 @@ pub struct Info<'a> {
     /// Rows a second.
     pub fps: u32,
     /// Cameras with width and height.
-    pub cameras: &'a [(String, (u16, u16))],
+    pub cameras: &'a [Camera],
     /// Rows of all episodes.
     pub frames: u64,
     /// Episodes.

@@ -1,15 +1,21 @@
 //! Rows at a constant rate, sampled from what happened when it happened.
 
-use super::series::{Fix, Safety, Telemetry};
+use super::series::{Fix, Telemetry};
+use super::video_index::VideoIndex;
 use anyhow::{Context, ensure};
+use protocol::safety::SafetyState;
 use protocol::units::{EARTH_RADIUS_M, GeoPoint};
 
 /// A command older than this moves nothing: the row's action is a stop.
 const COMMAND_AGE_NS_MAX: u64 = 500_000_000;
 /// How long the rows wait for the first GNSS fix; an episode without one begins without it.
 const FIX_WAIT_NS_MAX: u64 = 5_000_000_000;
-/// The safety core left less speed than the driver asked for, by more than its ramps explain.
+/// The safety core left less speed than the driver asked for, by more than rounding explains.
 const INTERVENTION_MPS: f64 = 0.1;
+/// A command that came this shortly before a decision may not have been part of it.
+const DECISION_NS: u64 = 30_000_000;
+/// Faster than this a robot that is held still is being stopped, not standing.
+const STANDING_MPS: f64 = 0.1;
 /// Longest episode: an MP4 of its own, and `float32` times that stay exact enough for its readers.
 pub const FRAMES_MAX: usize = 1_000_000;
 
@@ -28,7 +34,8 @@ pub struct Row {
     pub action: [f64; 2],
     /// What the base was told.
     pub executed: [f64; 2],
-    /// Whether the safety core held the robot back.
+    /// Whether the safety core held the robot back: the driver asked for more speed than it left, or it stopped a
+    /// robot that was driving.
     pub intervention: bool,
     /// When the front picture was captured: robot's UTC.
     pub capture_time_ns: i64,
@@ -51,8 +58,17 @@ pub struct Grid {
     pub shown: Vec<Vec<usize>>,
 }
 
-/// Samples an episode `fps` times a second, for `cameras`, the first of which is the main one.
-pub fn sample(telemetry: &Telemetry, cameras: &[String], fps: u32) -> anyhow::Result<Grid> {
+/// When rows stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// So many times a second.
+    Rate(u32),
+    /// At the capture of each picture of the main camera, from a keyframe on.
+    MainCamera,
+}
+
+/// Samples an episode for `cameras`, the first of which is the main one.
+pub fn sample(telemetry: &Telemetry, cameras: &[String], clock: Clock) -> anyhow::Result<Grid> {
     let index = |name: &String| {
         telemetry.cameras.get(name).with_context(|| format!("there is no camera {name:?}"))
     };
@@ -75,22 +91,44 @@ pub fn sample(telemetry: &Telemetry, cameras: &[String], fps: u32) -> anyhow::Re
     ensure!(start_ns <= end_ns, "cameras and odometry do not overlap in time");
     let origin = telemetry.fix.first().map(|(_, fix)| *fix);
     let (mut rows, mut shown) = (Vec::new(), vec![Vec::new(); videos.len()]);
-    for k in 0.. {
-        let at_ns = start_ns + k * 1_000_000_000 / u64::from(fps);
-        if at_ns > end_ns {
-            break;
-        }
-        ensure!(rows.len() < FRAMES_MAX, "longer than {FRAMES_MAX} frames: choose a lower --fps");
+    let instants = match clock {
+        Clock::Rate(fps) => (0..)
+            .map(|k| start_ns + k * 1_000_000_000 / u64::from(fps))
+            .take_while(|at_ns| *at_ns <= end_ns)
+            .take(FRAMES_MAX + 1)
+            .collect(),
+        Clock::MainCamera => captures(main, start_ns)?,
+    };
+    ensure!(instants.len() <= FRAMES_MAX, "longer than {FRAMES_MAX} frames: choose a lower --fps");
+    for at_ns in &instants {
         for (video, shown) in videos.iter().zip(&mut shown) {
-            shown.push(video.at(at_ns).context("a camera begins too late")?);
+            shown.push(video.at(*at_ns).context("a camera begins too late")?);
         }
         let picture = main
-            .at(at_ns)
+            .at(*at_ns)
             .and_then(|index| main.pictures().get(index))
             .context("the main camera begins too late")?;
-        rows.push(row(telemetry, origin.as_ref(), at_ns, picture.captured_ns)?);
+        rows.push(row(telemetry, origin.as_ref(), *at_ns, picture.captured_ns)?);
     }
+    let start_ns = instants.first().copied().context("no rows")?;
     Ok(Grid { start_ns, rows, shown })
+}
+
+/// When each picture from the first keyframe after `start_ns` on was captured.
+fn captures(main: &VideoIndex, start_ns: u64) -> anyhow::Result<Vec<u64>> {
+    let pictures = main.pictures();
+    let first = pictures
+        .iter()
+        .position(|picture| picture.keyframe && picture.captured_ns >= start_ns)
+        .context(
+            "no keyframe comes after odometry, GNSS and all cameras began: leave --copy-video out",
+        )?;
+    let times: Vec<u64> = pictures.iter().skip(first).map(|picture| picture.captured_ns).collect();
+    ensure!(
+        times.is_sorted_by(|one, next| one < next),
+        "the clock stepped back during the drive: leave --copy-video out"
+    );
+    Ok(times)
 }
 
 fn row(
@@ -123,7 +161,7 @@ fn row(
         gnss_quality: fix.map_or([f64::NAN, 0.0], |fix| [fix.h_acc_m, fix.kind]),
         action,
         executed: telemetry.executed.at(at_ns).map_or([0.0; 2], |(_, executed)| *executed),
-        intervention: safety.is_some_and(|safety| intervenes(&safety, action)),
+        intervention: intervenes(telemetry, at_ns, action, motion.linear_mps),
         capture_time_ns: i64::try_from(captured_ns)?,
         camera_age_ms: age_ms,
         loop_latency_ms: safety.map_or(f64::NAN, |safety| safety.loop_latency_ms),
@@ -131,10 +169,21 @@ fn row(
     })
 }
 
-fn intervenes(safety: &Safety, action: [f64; 2]) -> bool {
-    let wanted_mps = action[0].abs();
-    safety.stopped
-        || (safety.state == 2 && safety.limited_mps.abs() + INTERVENTION_MPS < wanted_mps)
+/// Asked for speed against speed left, both as they were when the safety core decided: what it left is recorded
+/// less often than what the driver asked for.
+fn intervenes(telemetry: &Telemetry, at_ns: u64, action: [f64; 2], speed_mps: f64) -> bool {
+    let Some((_, safety)) = telemetry.safety.at(at_ns) else { return false };
+    if safety.stopped {
+        return action != [0.0; 2] || speed_mps.abs() > STANDING_MPS;
+    }
+    let Some((decided_ns, left)) = telemetry.limited.at(at_ns) else { return false };
+    let asked_mps = |at_ns: u64| {
+        let fresh = telemetry.command.at(at_ns);
+        let fresh = fresh.filter(|(sent, _)| at_ns - sent <= COMMAND_AGE_NS_MAX);
+        fresh.map_or(0.0, |(_, command)| command[0].abs())
+    };
+    let asked_mps = asked_mps(*decided_ns).min(asked_mps(decided_ns.saturating_sub(DECISION_NS)));
+    safety.state == SafetyState::Driving.as_u8() && left[0].abs() + INTERVENTION_MPS < asked_mps
 }
 
 /// Metres east and north of `origin`, on the tangent plane: exact to a centimetre over a few kilometres.

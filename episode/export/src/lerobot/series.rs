@@ -4,7 +4,7 @@
 //! row's instant; a picture is the newest that had been captured.
 
 use super::video_index::VideoIndex;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use episode::layout::{self, topic};
 use episode::read::Reader;
 use protocol::safety::SafetyState;
@@ -82,10 +82,8 @@ pub struct Fix {
 pub struct Safety {
     /// Number of [`SafetyState`].
     pub state: u8,
-    /// Whether it stopped the robot against the driver's will.
+    /// Whether it holds the robot still.
     pub stopped: bool,
-    /// Speed forward that it left.
-    pub limited_mps: f64,
     /// Age of the picture that the driver acted on; NaN when unknown.
     pub loop_latency_ms: f64,
 }
@@ -100,8 +98,10 @@ pub struct Telemetry {
     pub motion: Series<Motion>,
     /// GNSS.
     pub fix: Series<Fix>,
-    /// The command as the driver sent it.
+    /// The command as the driver sent it; a stop while the deadman was released.
     pub command: Series<Velocity>,
+    /// What the safety core left of it, before the governor's ramps.
+    pub limited: Series<Velocity>,
     /// The command as the base was given it.
     pub executed: Series<Velocity>,
     /// Decisions of the safety core.
@@ -111,28 +111,40 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Reads an episode.
-    pub fn read(dir: &Path) -> anyhow::Result<Self> {
+    /// Reads an episode that was driven under the lease epoch `epoch`, with the cameras in `wanted`, or all.
+    pub fn read(dir: &Path, epoch: u64, wanted: &[String]) -> anyhow::Result<Self> {
         let mut telemetry = Self::default();
-        for name in episode::read::recordings(dir)? {
-            let path = dir.join(&name);
-            match layout::camera_of_file(&name) {
-                Some(camera) => {
+        let names = episode::read::recordings(dir)?;
+        let there: Vec<&str> =
+            names.iter().filter_map(|name| layout::camera_of_file(name)).collect();
+        for camera in wanted {
+            ensure!(
+                there.contains(&camera.as_str()),
+                "there is no camera {camera:?}; its cameras are: {}",
+                there.join(", ")
+            );
+        }
+        for name in &names {
+            let path = dir.join(name);
+            match layout::camera_of_file(name) {
+                Some(camera) if wanted.is_empty() || wanted.iter().any(|name| name == camera) => {
                     let index = VideoIndex::read(&path)?;
                     telemetry.cameras.insert(camera.to_owned(), index);
                 }
-                None => telemetry.read_telemetry(&path)?,
+                Some(_unwanted) => {}
+                None => telemetry.read_telemetry(&path, epoch)?,
             }
         }
         telemetry.motion.sort();
         telemetry.fix.sort();
         telemetry.command.sort();
+        telemetry.limited.sort();
         telemetry.executed.sort();
         telemetry.safety.sort();
         Ok(telemetry)
     }
 
-    fn read_telemetry(&mut self, path: &Path) -> anyhow::Result<()> {
+    fn read_telemetry(&mut self, path: &Path, epoch: u64) -> anyhow::Result<()> {
         let mut reader = Reader::open(path)?;
         while let Some(message) = reader.next().context("reading telemetry")? {
             let at = message.log_time_ns;
@@ -141,7 +153,14 @@ impl Telemetry {
                 topic::FIX => self.fix.push(at, fix(&message.decode()?)),
                 topic::COMMAND => {
                     let command: longrein_msgs::DriveCommand = message.decode()?;
-                    self.command.push(at, [command.linear_mps, command.angular_radps]);
+                    // What an earlier driver still sends is recorded as well.
+                    if command.epoch == epoch {
+                        self.command.push(at, wish(&command));
+                    }
+                }
+                topic::LIMITED => {
+                    let limited: TwistStamped = message.decode()?;
+                    self.limited.push(at, [limited.twist.linear.x, limited.twist.angular.z]);
                 }
                 topic::EXECUTED => {
                     let executed: TwistStamped = message.decode()?;
@@ -154,6 +173,10 @@ impl Telemetry {
         }
         Ok(())
     }
+}
+
+fn wish(command: &longrein_msgs::DriveCommand) -> Velocity {
+    if command.deadman { [command.linear_mps, command.angular_radps] } else { [0.0; 2] }
 }
 
 fn motion(odometry: &Odometry) -> Motion {
@@ -185,7 +208,6 @@ fn safety(safety: &longrein_msgs::SafetyState) -> Safety {
     Safety {
         state: state.map_or(0, SafetyState::as_u8),
         stopped,
-        limited_mps: safety.limited_linear_mps,
         loop_latency_ms: safety.loop_latency_ms,
     }
 }

@@ -73,6 +73,17 @@ impl VideoIndex {
     }
 }
 
+/// Frames a second, by the middle one of all intervals: a gap does not change it.
+pub fn measured_fps(pictures: &[Picture]) -> Option<u32> {
+    let interval =
+        |(one, next): (&Picture, &Picture)| next.captured_ns.saturating_sub(one.captured_ns);
+    let mut intervals: Vec<u64> =
+        pictures.iter().zip(pictures.iter().skip(1)).map(interval).collect();
+    intervals.sort_unstable();
+    let middle = intervals.get(intervals.len() / 2).copied().filter(|ns| *ns > 0)?;
+    u32::try_from((1_000_000_000 + middle / 2) / middle).ok().filter(|fps| *fps > 0)
+}
+
 /// Access units with their numbers.
 pub struct Units {
     reader: Reader<File>,

@@ -1,5 +1,6 @@
 //! Video of a dataset: one MP4 per camera and episode with exact timing.
 
+pub mod copy;
 pub mod h264;
 pub mod mp4;
 pub mod transcode;

@@ -13,6 +13,10 @@ use std::path::Path;
 pub const KEYFRAME_EVERY: u32 = 2;
 /// Constant quality of x264 (lower is better).
 pub const QUALITY: u32 = 23;
+const DECODER_SOURCE: &str = "appsrc name=src format=time \
+    caps=video/x-h264,stream-format=byte-stream,alignment=au";
+const DECODER: &str = "! h264parse ! avdec_h264 max-threads=2 ! videoconvert ! video/x-raw,format=I420 \
+    ! appsink name=sink sync=false max-buffers=4";
 const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(200);
 
 /// What to encode.
@@ -95,12 +99,8 @@ pub fn transcode(
     units: impl Iterator<Item = anyhow::Result<(usize, Vec<u8>)>> + Send,
     picture: impl FnMut(Picture<'_>),
 ) -> anyhow::Result<(u16, u16)> {
-    let decoder = Pipeline::launch(
-        "appsrc name=src format=time block=true max-bytes=4000000 \
-         caps=video/x-h264,stream-format=byte-stream,alignment=au \
-         ! h264parse ! avdec_h264 max-threads=2 ! videoconvert ! video/x-raw,format=I420 \
-         ! appsink name=sink sync=false max-buffers=4",
-    )?;
+    let decoder =
+        Pipeline::launch(&format!("{DECODER_SOURCE} block=true max-bytes=4000000 {DECODER}"))?;
     let encoder = Pipeline::launch(&format!(
         "appsrc name=src format=time block=true max-bytes=8000000 \
          ! x264enc name=enc pass=quant quantizer={QUALITY} speed-preset=veryfast bframes=0 \
@@ -138,6 +138,41 @@ pub fn transcode(
         wrote?;
         Ok((width, height))
     })
+}
+
+/// What a stream says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Width and height.
+    pub size: (u16, u16),
+    /// Frames a second, if it says so in whole numbers.
+    pub fps: Option<u32>,
+}
+
+/// Decodes keyframes, each with its number, and shows them to `picture`.
+pub fn decode(
+    keyframes: Vec<(usize, Vec<u8>)>,
+    mut picture: impl FnMut(Picture<'_>),
+) -> anyhow::Result<Seen> {
+    // The source takes all of them at once, so nothing has to be fed while pictures are taken out.
+    let decoder = Pipeline::launch(&format!("{DECODER_SOURCE} max-bytes=0 {DECODER}"))?;
+    let (source, sink) = (decoder.element("src")?, decoder.element::<AppSink>("sink")?);
+    decoder.start()?;
+    let count = keyframes.len();
+    feed(&source, keyframes.into_iter().map(Ok), Some(usize::MAX))?;
+    let (mut seen, mut shown) = (None, 0);
+    while let Some(sample) = decoder.pull(&sink)? {
+        let buffer = sample.buffer().context("a picture without pixels")?;
+        let info = VideoInfo::from_caps(sample.caps().context("a picture without a form")?)?;
+        show(shown, buffer, &info, &mut picture)?;
+        shown += 1;
+        let rate = info.fps();
+        let fps = u32::try_from(rate.numer()).ok().filter(|fps| *fps > 0 && rate.denom() == 1);
+        let size = (u16::try_from(info.width())?, u16::try_from(info.height())?);
+        seen.get_or_insert(Seen { size, fps });
+    }
+    anyhow::ensure!(shown == count, "only {shown} of {count} keyframes can be decoded");
+    seen.context("no picture")
 }
 
 /// Gives the access units up to `wanted` to the decoder.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// What `fleet-server serve` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// TOML file with any of: data, http, zenoh, zenoh_public, name, speed_mps_max, [reward_split].
+    /// TOML file with any of: data, http, zenoh, zenoh_public, name, speed_mps_max, `[reward_split]`.
     #[arg(long, env = "LONGREIN_FLEET_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// Folder for keys, store and episodes; made when missing.

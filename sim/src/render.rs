@@ -7,6 +7,7 @@
 mod car;
 mod column;
 mod facade;
+mod floor;
 mod ground;
 mod models;
 mod noise;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 /// Towards the sun: from the south-south-east, 44° high.
 pub(crate) const SUN: Vec3 = [0.304, -0.652, 0.695];
 /// Columns drawn together before they are turned into rows.
-const STRIP: usize = 16;
+const STRIP: usize = 8;
 /// Nothing smaller than a building is drawn beyond this, in metres.
 const FAR_M: f32 = 85.0;
 
@@ -122,13 +123,15 @@ pub struct Renderer {
     assets: Arc<Assets>,
     rows: Rows,
     slopes: Vec<f32>,
+    slopes_q24: Vec<i32>,
     /// Columns drawn, a multiple of [`STRIP`]: more than the picture's, since low rows see wider.
     columns: usize,
-    floor: Vec<column::FloorRow>,
-    floor_now: Vec<column::FloorNow>,
+    floor: floor::Floor,
     air: Vec<Air>,
     fan: output::Fan,
     shapes: Vec<Shape>,
+    /// How near each shape is, the nearest first.
+    order: Vec<(f32, u32)>,
     by_column: Vec<Vec<u32>>,
     strip: Vec<Colour>,
     depths: Vec<f32>,
@@ -157,14 +160,15 @@ impl Renderer {
         Self {
             rows,
             columns,
-            floor: column::floor_rows(&slopes, model.height_m as f32, focal as f32),
-            floor_now: Vec::new(),
+            floor: floor::Floor::new(slope, model.height, model.height_m as f32, focal as f32),
             air: (0..512).map(|n| Air::new(n as f32 * 0.5, haze)).collect(),
             fan: output::Fan::new(&model, columns, &stretch),
             shapes: Vec::new(),
+            order: Vec::new(),
             by_column: vec![Vec::new(); columns],
             strip: vec![0; STRIP * model.height],
             depths: vec![0.0; model.height],
+            slopes_q24: slopes.iter().map(|s| (s * 16_777_216.0) as i32).collect(),
             slopes,
             model,
             assets,
@@ -181,7 +185,7 @@ impl Renderer {
         let view = View::new(scene, &self.model);
         self.collect(scene, &view);
         let assets = Arc::clone(&self.assets);
-        column::floor_now(&self.floor, view.at[2], &self.air, &mut self.floor_now);
+        self.floor.prepare(view.at[2], &self.air);
         let walls = column::visible(&assets, &view);
         let shadows = column::shadows(scene, &view, &assets.ground);
         let height = self.model.height;
@@ -193,6 +197,7 @@ impl Renderer {
                 let mut c = Column {
                     across,
                     slopes: &self.slopes,
+                    slopes_q24: &self.slopes_q24,
                     pixels,
                     depths: &mut self.depths,
                     rows: &self.rows,
@@ -200,7 +205,7 @@ impl Renderer {
                 let paint = column::Paint {
                     assets: &assets,
                     view: &view,
-                    floor: &self.floor_now,
+                    floor: &self.floor,
                     air: &self.air,
                     shadows: &shadows,
                 };
@@ -227,8 +232,7 @@ impl Renderer {
             p[2] > -size && p[2] < FAR_M && p[0].abs() < p[2].max(0.0) * 1.1 + size * 1.5
         };
         let sunny = |x: f64, y: f64| {
-            let (x, y) = ground::place_q16(x as f32, y as f32);
-            let shade = ground.shade(x, y);
+            let shade = ground.shade(ground::Place::new(x as f32, y as f32));
             ((shade as f32 - ground::SHADE as f32) / (250.0 - ground::SHADE as f32)).clamp(0.1, 1.0)
         };
         for f in &self.assets.city.fixtures {
@@ -253,17 +257,19 @@ impl Renderer {
                 models::person(&mut maker, p);
             }
         }
-        self.shapes.sort_by(|a, b| a.nearest().total_cmp(&b.nearest()));
+        self.order.clear();
+        self.order.extend(self.shapes.iter().map(Shape::nearest).zip(0..));
+        self.order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         for list in &mut self.by_column {
             list.clear();
         }
         let middle = self.columns as f32 / 2.0;
-        for (n, shape) in self.shapes.iter().enumerate() {
-            let (a, b) = shape.span();
+        for (_, n) in &self.order {
+            let (a, b) = self.shapes[*n as usize].span();
             let from = (a * self.rows.focal + middle - 0.5).ceil().max(0.0) as usize;
             let to = ((b * self.rows.focal + middle - 0.5).floor() + 1.0).max(0.0) as usize;
             for list in self.by_column.iter_mut().take(to).skip(from) {
-                list.push(n as u32);
+                list.push(*n);
             }
         }
     }

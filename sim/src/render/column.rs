@@ -1,80 +1,23 @@
 //! Walls, floor and sky of one column.
 
 use super::facade::{STOREY_M, TEXELS_PER_M};
-use super::ground::{self, Ground};
+use super::floor::{self, Floor};
+use super::ground::{Ground, Place};
 use super::noise::hash;
 use super::pixel::{Air, darken};
 use super::shapes::Column;
 use super::sky::Sky;
 use super::texture::level_for;
 use super::{Assets, Scene, View};
-use crate::city::{KERB_HEIGHT_M, Rect};
+use crate::city::Rect;
 
 /// What a column is painted from.
 pub(crate) struct Paint<'a> {
     pub(crate) assets: &'a Assets,
     pub(crate) view: &'a View,
-    pub(crate) floor: &'a [FloorNow],
+    pub(crate) floor: &'a Floor,
     pub(crate) air: &'a [Air],
     pub(crate) shadows: &'a [Shadow],
-}
-
-/// What a row of floor has in common over all columns, for one camera.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct FloorRow {
-    /// Distance ahead for each metre of the camera's height; large above the horizon.
-    per_height: f32,
-    copy: ground::Copy,
-    /// 0 near, 1 and 2 far.
-    coarse: u32,
-}
-
-/// The same for one picture, with the camera's height over the ground known.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct FloorNow {
-    z: f32,
-    /// Distance in parts of 65,536 of a metre: to the sidewalk's plane and to the road's.
-    z_q16: [i64; 2],
-    copy: ground::Copy,
-    coarse: u32,
-    air: Air,
-}
-
-pub(crate) fn floor_rows(slopes: &[f32], height_m: f32, focal: f32) -> Vec<FloorRow> {
-    let row = |slope: &f32| {
-        if *slope > -1e-3 {
-            return FloorRow { per_height: 1e3, copy: ground::Copy::level(9), coarse: 2 };
-        }
-        let per_height = -1.0 / slope;
-        let z = per_height * height_m;
-        // A pixel covers much more along than across; the middle of both keeps it neither blurred nor restless.
-        let (across, along) = (z / focal, z * z / (height_m * focal));
-        let texels = (across.powf(0.45) * along.powf(0.55)) * ground::TEXELS_PER_M;
-        let coarse = if z < 16.0 {
-            0
-        } else if z < 42.0 {
-            1
-        } else {
-            2
-        };
-        FloorRow { per_height, copy: ground::Copy::level(level_for(texels * 0.8)), coarse }
-    };
-    slopes.iter().map(row).collect()
-}
-
-pub(crate) fn floor_now(rows: &[FloorRow], eye: f32, air: &[Air], out: &mut Vec<FloorNow>) {
-    out.clear();
-    out.extend(rows.iter().map(|row| {
-        let z = row.per_height * eye;
-        let q16 = |z: f32| (z.min(1000.0) * 65_536.0) as i64;
-        FloorNow {
-            z,
-            z_q16: [q16(z), q16(row.per_height * (eye + KERB_HEIGHT_M as f32))],
-            copy: row.copy,
-            coarse: row.coarse,
-            air: air[((z * 2.0) as usize).min(air.len() - 1)],
-        }
-    }));
 }
 
 /// A building that may be in view, relative to the camera.
@@ -182,7 +125,7 @@ pub(crate) fn background(c: &mut Column<'_>, p: &Paint<'_>, walls: &[Wall]) {
         }
     }
     sky(c, p, top);
-    floor(c, p, base, dx, dy);
+    floor::draw(c, p, base, dx, dy);
     for shadow in p.shadows {
         shadow.draw(c, v, base, dx, dy);
     }
@@ -230,12 +173,12 @@ fn facade(c: &mut Column<'_>, p: &Paint<'_>, w: &Wall, hit: &Hit, roof: usize, t
             let column = &texels[u << log2..(u + 1) << log2];
             let k = side as f32 / STOREY_M;
             let low = (eye - n as f32 * STOREY_M) * k;
-            let zk = z * k;
+            let (low_q16, zk_q8) = ((low * 65_536.0) as i64, (z * k * 256.0) as i64);
             for (pixel, slope) in
-                c.pixels[from..upper_row].iter_mut().zip(&c.slopes[from..upper_row])
+                c.pixels[from..upper_row].iter_mut().zip(&c.slopes_q24[from..upper_row])
             {
-                let v = (low + slope * zk) as i32;
-                *pixel = light.on(column[v.clamp(0, side as i32 - 1) as usize]);
+                let v = (low_q16 + ((i64::from(*slope) * zk_q8) >> 16)) >> 16;
+                *pixel = light.on(column[v.clamp(0, side as i64 - 1) as usize]);
             }
             upper_row = from;
         }
@@ -248,61 +191,6 @@ fn facade(c: &mut Column<'_>, p: &Paint<'_>, w: &Wall, hit: &Hit, roof: usize, t
         upper_row = from;
     }
     c.pixels[roof..upper_row].fill(light.on(f.cornice[2]));
-}
-
-fn floor(c: &mut Column<'_>, p: &Paint<'_>, base: usize, dx: f32, dy: f32) {
-    let g: &Ground = &p.assets.ground;
-    let [x, y, _] = p.view.at;
-    let (x_q16, y_q16) = ground::place_q16(x, y);
-    let q14 = |d: f32| (d * 16_384.0) as i64;
-    let (dx_q14, dy_q14) = (q14(dx), q14(dy));
-    let at = |z_q16: i64| {
-        let x = x_q16.wrapping_add(((z_q16 * dx_q14) >> 14) as i32);
-        (x, y_q16.wrapping_add(((z_q16 * dy_q14) >> 14) as i32))
-    };
-    let end = c.pixels.len();
-    let shade_at = |f: &FloorNow| {
-        let (x, y) = at(f.z_q16[0]);
-        g.shade(x, y) as i32
-    };
-    let (Some(last), true) = (p.floor.last(), base < end) else { return };
-    let mut shade = shade_at(&p.floor[base]);
-    let rows = p.floor[base..end].chunks(4);
-    let pixels = c.pixels[base..end].chunks_mut(4);
-    let depths = c.depths[base..end].chunks_mut(4);
-    let mut row = base;
-    for ((rows, pixels), depths) in rows.zip(pixels).zip(depths) {
-        // The light changes slowly along a column: it is looked up for every fourth row and made for every other.
-        row += 4;
-        let next = shade_at(p.floor.get(row).unwrap_or(last));
-        let mut light = rows[0].air.light((shade + (next - shade) / 4) as u32);
-        for (n, ((f, pixel), depth)) in rows.iter().zip(pixels).zip(depths).enumerate() {
-            *depth = f.z + 0.02;
-            if n == 2 {
-                light = f.air.light((shade + (next - shade) * 3 / 4) as u32);
-            }
-            let texel = if f.coarse > 0 {
-                g.coarse(f.coarse as usize - 1, x + f.z * dx, y + f.z * dy)
-            } else {
-                let (gx, gy) = at(f.z_q16[0]);
-                let material = g.material(gx, gy);
-                if material >= ground::RAISED {
-                    g.texel(material, f.copy, gx, gy)
-                } else {
-                    // Road lies lower: the ray meets it further on, or meets the far kerb first.
-                    let (gx, gy) = at(f.z_q16[1]);
-                    let material = g.material(gx, gy);
-                    if material >= ground::RAISED {
-                        g.kerb_face
-                    } else {
-                        g.texel(material, f.copy, gx, gy)
-                    }
-                }
-            };
-            *pixel = light.on(texel);
-        }
-        shade = next;
-    }
 }
 
 /// A shadow that walks with someone: an ellipse on the ground, from the feet away from the sun.
@@ -326,8 +214,7 @@ pub(crate) fn shadows(scene: &Scene, view: &View, ground: &Ground) -> Vec<Shadow
         if !(-2.0..40.0).contains(&z) {
             continue;
         }
-        let (x_q16, y_q16) = ground::place_q16(x, y);
-        if ground.shade(x_q16, y_q16) > 190 {
+        if ground.shade(Place::new(x, y)) > 190 {
             let length = 0.88;
             let (x, y) = (x - sx * length, y - sy * length);
             out.push(Shadow { x, y, long: 1.0 / 0.98, short: 1.0 / 0.24, keep: 150 });

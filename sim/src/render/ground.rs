@@ -15,8 +15,10 @@ const TALL: usize = 1280;
 const TILE_LOG2: u32 = 9;
 const TILE_Q16_LOG2: u32 = 17;
 const CELL_Q16_LOG2: u32 = 13;
+/// Columns of texels are stored so much apart: neighbours at a power of two would fight for the same cache lines.
+const PAD: u32 = 16;
 /// Texels of a tile with its smaller copies.
-const TILE_STRIDE: usize = (4 * 512 * 512 - 1) / 3;
+const TILE_STRIDE: usize = Copy::level(TILE_LOG2 + 1).start as usize;
 pub(crate) const TEXELS_PER_M: f32 = 256.0;
 /// Light in the shade, of 256.
 pub(crate) const SHADE: u32 = 136;
@@ -69,23 +71,23 @@ impl Ground {
         let averages: Vec<Colour> = tiles.iter().map(Texture::average).collect();
         let coarse = [4, 16].map(|n| coarse(&material, &averages, n));
         let kerb_face = super::pixel::colour(rgb(146, 142, 134));
-        let tiles = tiles.iter().flat_map(Texture::all).collect();
+        let tiles = tiles.iter().flat_map(padded).collect();
         Self { material, shade, tiles, coarse, kerb_face }
     }
 
-    /// What the ground is at a [`place_q16`].
+    /// What the ground is at a place.
     #[inline]
-    pub(crate) fn material(&self, x: i32, y: i32) -> u8 {
-        let (cx, cy) = (x >> CELL_Q16_LOG2, y >> CELL_Q16_LOG2);
+    pub(crate) fn material(&self, at: Place) -> u8 {
+        let (cx, cy) = (at.x >> CELL_Q16_LOG2, at.y >> CELL_Q16_LOG2);
         let n = cy.wrapping_mul(WIDE as i32).wrapping_add(cx) as u32 as usize;
         self.material.get(n).copied().unwrap_or(FLOOR)
     }
 
-    /// The light at a [`place_q16`], of 256, smooth between cells.
+    /// The light at a place, of 256, smooth between cells.
     #[inline]
-    pub(crate) fn shade(&self, x: i32, y: i32) -> u32 {
+    pub(crate) fn shade(&self, at: Place) -> u32 {
         let half = 1 << (CELL_Q16_LOG2 - 1);
-        let (gx, gy) = (x.wrapping_sub(half), y.wrapping_sub(half));
+        let (gx, gy) = (at.x.wrapping_sub(half), at.y.wrapping_sub(half));
         let (cx, cy) = (gx >> CELL_Q16_LOG2, gy >> CELL_Q16_LOG2);
         let part = |g: i32| (g as u32 >> (CELL_Q16_LOG2 - 4)) & 15;
         let (tx, ty) = (part(gx), part(gy));
@@ -107,14 +109,24 @@ impl Ground {
         self.coarse[which][(cy >> log2) * (WIDE >> log2) + (cx >> log2)]
     }
 
-    /// A texel of a tile at a [`place_q16`], of one of its smaller copies.
+    /// Texels of a tile, of one of its smaller copies: at a place and so many steps further.
     #[inline]
-    pub(crate) fn texel(&self, material: u8, copy: Copy, x: i32, y: i32) -> Colour {
+    pub(crate) fn texels<const N: usize>(
+        &self,
+        material: u8,
+        copy: Copy,
+        mut at: Place,
+        step: Place,
+    ) -> [Colour; N] {
         let shift = TILE_Q16_LOG2 - copy.log2;
-        let mask = (1_u32 << copy.log2) - 1;
-        let (u, v) = ((x as u32 >> shift) & mask, (y as u32 >> shift) & mask);
-        let n = usize::from(material) * TILE_STRIDE + (copy.start + (u << copy.log2 | v)) as usize;
-        self.tiles.get(n).copied().unwrap_or_default()
+        let side = 1_u32 << copy.log2;
+        let start = usize::from(material) * TILE_STRIDE + copy.start as usize;
+        let tile = self.tiles.get(start..start + copy.texels()).unwrap_or_default();
+        [(); N].map(|()| {
+            let (u, v) = ((at.x as u32 >> shift) & (side - 1), (at.y as u32 >> shift) & (side - 1));
+            at = at.plus(step);
+            tile.get((u * (side + PAD) + v) as usize).copied().unwrap_or_default()
+        })
     }
 }
 
@@ -126,17 +138,62 @@ pub(crate) struct Copy {
 }
 
 impl Copy {
-    pub(crate) fn level(level: u32) -> Self {
-        let level = level.min(TILE_LOG2);
-        let start = (0..level).map(|n| 1_u32 << (2 * (TILE_LOG2 - n))).sum();
-        Self { start, log2: TILE_LOG2 - level }
+    pub(crate) const fn level(level: u32) -> Self {
+        let mut copy = Self { start: 0, log2: TILE_LOG2 };
+        let mut n = 0;
+        while n < level {
+            copy.start += copy.texels() as u32;
+            if copy.log2 == 0 {
+                break;
+            }
+            copy.log2 -= 1;
+            n += 1;
+        }
+        copy
+    }
+
+    /// Places for texels, those between the columns included.
+    const fn texels(self) -> usize {
+        ((1 << self.log2) * ((1 << self.log2) + PAD)) as usize
     }
 }
 
-/// A coordinate from the map's corner in parts of 65,536 of a metre.
-pub(crate) fn place_q16(x: f32, y: f32) -> (i32, i32) {
-    let q = |at: f32, low: f64| ((f64::from(at) - low) * 65_536.0) as i32;
-    (q(x, EXTENT.x0), q(y, EXTENT.y0))
+/// All copies of a tile as [`Copy`] finds them.
+fn padded(tile: &Texture) -> Vec<Colour> {
+    let mut out = Vec::with_capacity(TILE_STRIDE);
+    for level in 0..=TILE_LOG2 {
+        let (texels, log2) = tile.level(level);
+        for column in texels.chunks_exact(1 << log2) {
+            out.extend_from_slice(column);
+            out.extend([0; PAD as usize]);
+        }
+    }
+    out
+}
+
+/// A place from the map's corner, or a way, in parts of 65,536 of a metre.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place {
+    pub(crate) x: i32,
+    pub(crate) y: i32,
+}
+
+impl Place {
+    pub(crate) fn new(x: f32, y: f32) -> Self {
+        let q = |at: f32, low: f64| ((f64::from(at) - low) * 65_536.0) as i32;
+        Self { x: q(x, EXTENT.x0), y: q(y, EXTENT.y0) }
+    }
+
+    #[inline]
+    pub(crate) fn plus(self, step: Self) -> Self {
+        Self { x: self.x.wrapping_add(step.x), y: self.y.wrapping_add(step.y) }
+    }
+
+    /// A quarter of the way to another place.
+    #[inline]
+    pub(crate) fn quarter_to(self, to: Self) -> Self {
+        Self { x: to.x.wrapping_sub(self.x) >> 2, y: to.y.wrapping_sub(self.y) >> 2 }
+    }
 }
 
 fn each_cell(mut f: impl FnMut(f64, f64, usize)) {

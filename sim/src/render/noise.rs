@@ -3,14 +3,24 @@
 /// A hash of a lattice point, in `[0, 1)`.
 #[inline]
 pub(crate) fn hash(x: i32, y: i32, salt: u32) -> f32 {
+    (bits(x, y, salt) >> 8) as f32 / 16_777_216.0
+}
+
+/// The same in whole numbers, below 256.
+#[inline]
+pub(crate) fn hash_256(x: i32, y: i32, salt: u32) -> u32 {
+    bits(x, y, salt) >> 24
+}
+
+#[inline]
+fn bits(x: i32, y: i32, salt: u32) -> u32 {
     let mut h = (x as u32)
         .wrapping_mul(0x9E37_79B1)
         .wrapping_add((y as u32).wrapping_mul(0x85EB_CA77))
         .wrapping_add(salt.wrapping_mul(0xC2B2_AE3D));
     h = (h ^ (h >> 15)).wrapping_mul(0x2C1B_3C6D);
     h = (h ^ (h >> 12)).wrapping_mul(0x297A_2D39);
-    h ^= h >> 15;
-    (h >> 8) as f32 / 16_777_216.0
+    h ^ (h >> 15)
 }
 
 /// Smooth noise in `[0, 1)` that repeats every `period` lattice points in both directions.

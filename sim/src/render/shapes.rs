@@ -3,7 +3,7 @@
 //! Each shape knows the span of columns that it touches and draws itself into one column at a time, against that
 //! column's depths.
 
-use super::noise::hash;
+use super::noise::hash_256;
 use super::pixel::{Air, Colour, lerp};
 
 pub(crate) type Vec3 = [f32; 3];
@@ -26,6 +26,8 @@ pub(crate) struct Column<'a> {
     pub(crate) across: f32,
     /// Rise over run of each row, falling.
     pub(crate) slopes: &'a [f32],
+    /// The same in parts of 2^24.
+    pub(crate) slopes_q24: &'a [i32],
     pub(crate) pixels: &'a mut [Colour],
     pub(crate) depths: &'a mut [f32],
     /// Finds the first row whose slope is not above the given one.
@@ -47,7 +49,10 @@ impl Rows {
     pub(crate) fn at(&self, slope: f32) -> usize {
         let below = 1.0 + slope * self.tan_pitch;
         let row = self.middle + self.focal * (self.tan_pitch - slope) / below - 0.5;
-        (row.ceil().max(0.0) as usize).min(self.count)
+        // Rounded up; the processors that we build for may have no instruction for it.
+        let whole = row.clamp(-1.0, 1e6) as i32;
+        let up = whole + i32::from(row > whole as f32);
+        (up.max(0) as usize).min(self.count)
     }
 }
 
@@ -140,6 +145,9 @@ impl Limb {
     }
 
     fn draw(&self, c: &mut Column<'_>) {
+        if let Some(salt) = self.leaves {
+            return self.draw_leaves(c, salt);
+        }
         let [ax, ay] = self.from;
         let (bx, by) = (self.to[0] - ax, self.to[1] - ay);
         let inv = 1.0 / (bx * bx + by * by).max(1e-9);
@@ -160,31 +168,56 @@ impl Limb {
             if z - radius * z >= c.depths[r] {
                 continue;
             }
-            let (nx, ny) = (ox / radius, oy / radius);
-            let nz = (1.0 - off / (radius * radius)).sqrt();
+            let inverse = 1.0 / radius;
+            let (nx, ny) = (ox * inverse, oy * inverse);
+            let nz = (1.0 - off * inverse * inverse).sqrt();
             let depth = z - radius * z * nz;
             if depth >= c.depths[r] {
                 continue;
             }
-            let mut shade = self.lit.shade([nx, ny, -nz]);
-            if let Some(salt) = self.leaves {
-                // Leaves: clumps of two sizes, ragged at the edge, with holes towards the outside.
-                let k = z * 17.0;
-                let leaf =
-                    hash(((c.across) * k * 2.0) as i32, (c.slopes[r] * k * 2.0) as i32, salt);
-                let clump = hash(
-                    ((c.across + 9.0) * k * 0.6) as i32,
-                    ((c.slopes[r] + 9.0) * k * 0.6) as i32,
-                    salt,
-                );
-                if nz < 0.62 * clump + 0.25 * leaf {
-                    continue;
-                }
-                shade =
-                    ((shade * (120 + (clump * 90.0) as u32 + (leaf * 76.0) as u32)) >> 8).min(256);
-            }
+            let shade = self.lit.shade([nx, ny, -nz]);
             c.depths[r] = depth;
             c.pixels[r] = self.lit.air.light(shade).on(self.colour);
+        }
+    }
+}
+
+impl Limb {
+    /// A ball of leaves: clumps of two sizes, ragged at the edge, with holes towards the outside.
+    fn draw_leaves(&self, c: &mut Column<'_>, salt: u32) {
+        let ([ax, ay], radius, z) = (self.from, self.radius[0], self.z[0]);
+        let inverse = 1.0 / radius;
+        let nx = (c.across - ax) * inverse;
+        let across = 1.0 - nx * nx;
+        if across <= 0.0 {
+            return;
+        }
+        let half = across.sqrt() * radius;
+        let (from, to) = (c.rows.at(ay + half), c.rows.at(ay - half));
+        // Leaves and clumps are squares on a grid that stands still in the crown.
+        let (k_leaf, k_clump) = (z * 34.0, z * 10.2);
+        let (leaf_x, clump_x) = ((c.across * k_leaf) as i32, ((c.across + 9.0) * k_clump) as i32);
+        let (deep, front) = (radius * z, z - radius * z);
+        let rows = c.slopes[from..to].iter().zip(&mut c.depths[from..to]);
+        for ((slope, depth), pixel) in rows.zip(&mut c.pixels[from..to]) {
+            if front >= *depth {
+                continue;
+            }
+            let ny = (slope - ay) * inverse;
+            let nz = (across - ny * ny).max(0.0).sqrt();
+            let here = z - deep * nz;
+            if here >= *depth {
+                continue;
+            }
+            let leaf = hash_256(leaf_x, (slope * k_leaf) as i32, salt);
+            let clump = hash_256(clump_x, ((slope + 9.0) * k_clump) as i32, salt);
+            if nz * 256.0 < 0.62 * clump as f32 + 0.25 * leaf as f32 {
+                continue;
+            }
+            let shade = self.lit.shade([nx, ny, -nz]);
+            let shade = ((shade * (120 + ((clump * 90 + leaf * 76) >> 8))) >> 8).min(256);
+            *depth = here;
+            *pixel = self.lit.air.light(shade).on(self.colour);
         }
     }
 }

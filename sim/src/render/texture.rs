@@ -38,11 +38,6 @@ impl Texture {
         (&self.levels[level as usize], self.side_log2 - level)
     }
 
-    /// All copies one after the other, the largest first.
-    pub(crate) fn all(&self) -> impl Iterator<Item = Colour> {
-        self.levels.iter().flatten().copied()
-    }
-
     /// Its one colour from far away.
     pub(crate) fn average(&self) -> Colour {
         self.levels[self.side_log2 as usize][0]

@@ -11,6 +11,7 @@ use sim::render::write_stamp;
 use sim::{Assets, Picture, Renderer};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 /// Room for so many frames in shared memory: readers hold a few at most.
@@ -49,6 +50,25 @@ impl Frame {
 pub(crate) struct Frames {
     pub(crate) front: Frame,
     pub(crate) rear: Frame,
+}
+
+/// A frame whose memory comes back when GStreamer is done with it: fresh memory would cost a page fault every 4 KiB.
+struct Lent {
+    octets: Vec<u8>,
+    back: SyncSender<Vec<u8>>,
+}
+
+impl AsMut<[u8]> for Lent {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.octets
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // Full or closed: enough frames lie ready, or nobody draws any more.
+        drop(self.back.try_send(std::mem::take(&mut self.octets)));
+    }
 }
 
 /// The way of frames into shared memory.
@@ -99,7 +119,7 @@ impl Outlet {
     }
 
     /// Hands over one frame, or says why the pipeline is dead.
-    fn push(&self, frame: Vec<u8>) -> Result<(), String> {
+    fn push(&self, frame: Lent) -> Result<(), String> {
         if let Some(why) = why_failed(&self.pipeline) {
             return Err(why);
         }
@@ -158,6 +178,7 @@ fn draw(camera: &CameraSettings, assets: Arc<Assets>, shared: &Shared, first: Ou
     // The rear camera keeps half a period away, so that both rarely draw at once.
     let mut next = clock::mono_ns() + if camera.name == "rear" { period / 2 } else { 0 };
     let mut retry_at = 0;
+    let (back, returned) = sync_channel(4);
     while !shared.stopping() {
         clock::sleep_until(next);
         let began = clock::mono_ns();
@@ -173,11 +194,12 @@ fn draw(camera: &CameraSettings, assets: Arc<Assets>, shared: &Shared, first: Ou
             }
         }
         let Some(open) = &outlet else { continue };
-        let mut frame = vec![0; picture.bytes()];
-        renderer.draw(&shared.scene(), &mut frame);
+        let octets = returned.try_recv().unwrap_or_else(|_| vec![0; picture.bytes()]);
+        let mut frame = Lent { octets, back: back.clone() };
+        renderer.draw(&shared.scene(), &mut frame.octets);
         let draw_ms = (clock::mono_ns() - began) as f64 * 1e-6;
         if camera.stamp {
-            write_stamp(picture, &mut frame, clock::wall_ns() / 1000);
+            write_stamp(picture, &mut frame.octets, clock::wall_ns() / 1000);
         }
         match open.push(frame) {
             Ok(()) => {

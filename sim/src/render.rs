@@ -18,6 +18,7 @@ mod sky;
 mod stamp;
 mod texture;
 mod tiles;
+mod tileset;
 
 pub use output::{Picture, to_rgb};
 pub use stamp::{STAMP_BLOCK_PX, STAMP_BLOCKS_PER_ROW, STAMP_SYNC, read_stamp, write_stamp};

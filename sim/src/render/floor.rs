@@ -5,6 +5,7 @@ use super::ground::{self, Ground, Place};
 use super::pixel::{Air, Colour};
 use super::shapes::Column;
 use super::texture::level_for;
+use super::tileset::Copy;
 use crate::city::KERB_HEIGHT_M;
 
 /// Rows drawn together: what changes slowly down a column is looked up once for all of them.
@@ -19,7 +20,7 @@ const KERB_FACE: u8 = u8::MAX;
 /// What four rows of floor have in common over all columns, for one camera.
 #[derive(Debug, Clone, Copy, Default)]
 struct Shared {
-    copy: ground::Copy,
+    copy: Copy,
     /// 0 near, 1 and 2 far.
     coarse: u8,
     /// Whether the four rows lie within a cell.
@@ -72,7 +73,7 @@ impl Floor {
                 _ => 2,
             };
             let near = along * (QUAD as f32) < NEAR_STEP_M;
-            Shared { copy: ground::Copy::level(level_for(texels * 0.8)), coarse, near }
+            Shared { copy: Copy::level(level_for(texels * 0.8)), coarse, near }
         });
         Self { shared: shared.collect(), per_height, ..Self::default() }
     }
@@ -136,7 +137,7 @@ impl Ray<'_> {
                 return if first == KERB_FACE {
                     [g.kerb_face; QUAD]
                 } else {
-                    g.texels(first, shared.copy, a, a.quarter_to(b))
+                    g.tiles.texels(first, shared.copy, a, a.quarter_to(b))
                 };
             }
         }
@@ -148,7 +149,7 @@ impl Ray<'_> {
             if material == KERB_FACE {
                 g.kerb_face
             } else {
-                g.texels::<1>(material, shared.copy, place, step)[0]
+                g.tiles.texels::<1>(material, shared.copy, place, step)[0]
             }
         })
     }

@@ -5,20 +5,14 @@ use super::noise::clouds;
 use super::pixel::{Colour, lerp, rgb};
 use super::texture::Texture;
 use super::tiles;
+use super::tileset::{TILE_LOG2, Tileset};
 use crate::city::{self, City, EXTENT, Kind, ROADS_X, ROADS_Y, Rect, Surface};
 
 /// Side of a cell of the material and shade maps, in metres.
 pub(crate) const CELL_M: f32 = 0.125;
 const WIDE: usize = 1600;
 const TALL: usize = 1280;
-/// A tile is 2 m wide and has 512 texels to a side, whatever it shows: so that texels are found by shifts.
-const TILE_LOG2: u32 = 9;
-const TILE_Q16_LOG2: u32 = 17;
 const CELL_Q16_LOG2: u32 = 13;
-/// Columns of texels are stored so much apart: neighbours at a power of two would fight for the same cache lines.
-const PAD: u32 = 16;
-/// Texels of a tile with its smaller copies.
-const TILE_STRIDE: usize = Copy::level(TILE_LOG2 + 1).start as usize;
 pub(crate) const TEXELS_PER_M: f32 = 256.0;
 /// Light in the shade, of 256.
 pub(crate) const SHADE: u32 = 136;
@@ -39,8 +33,7 @@ const FLOOR: u8 = 7;
 pub(crate) struct Ground {
     material: Vec<u8>,
     shade: Vec<u8>,
-    /// All tiles, each with its smaller copies.
-    tiles: Vec<Colour>,
+    pub(crate) tiles: Tileset,
     /// Colours at 4 and at 16 cells to a side: for what is far away.
     coarse: [Vec<Colour>; 2],
     /// The upright face of a kerb.
@@ -71,7 +64,7 @@ impl Ground {
         let averages: Vec<Colour> = tiles.iter().map(Texture::average).collect();
         let coarse = [4, 16].map(|n| coarse(&material, &averages, n));
         let kerb_face = super::pixel::colour(rgb(146, 142, 134));
-        let tiles = tiles.iter().flat_map(padded).collect();
+        let tiles = Tileset::new(&tiles);
         Self { material, shade, tiles, coarse, kerb_face }
     }
 
@@ -108,67 +101,6 @@ impl Ground {
         let (cx, cy) = cell(x, y);
         self.coarse[which][(cy >> log2) * (WIDE >> log2) + (cx >> log2)]
     }
-
-    /// Texels of a tile, of one of its smaller copies: at a place and so many steps further.
-    #[inline]
-    pub(crate) fn texels<const N: usize>(
-        &self,
-        material: u8,
-        copy: Copy,
-        mut at: Place,
-        step: Place,
-    ) -> [Colour; N] {
-        let shift = TILE_Q16_LOG2 - copy.log2;
-        let side = 1_u32 << copy.log2;
-        let start = usize::from(material) * TILE_STRIDE + copy.start as usize;
-        let tile = self.tiles.get(start..start + copy.texels()).unwrap_or_default();
-        [(); N].map(|()| {
-            let (u, v) = ((at.x as u32 >> shift) & (side - 1), (at.y as u32 >> shift) & (side - 1));
-            at = at.plus(step);
-            tile.get((u * (side + PAD) + v) as usize).copied().unwrap_or_default()
-        })
-    }
-}
-
-/// One of the smaller copies of a tile: where it starts, and the logarithm of its side.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Copy {
-    start: u32,
-    log2: u32,
-}
-
-impl Copy {
-    pub(crate) const fn level(level: u32) -> Self {
-        let mut copy = Self { start: 0, log2: TILE_LOG2 };
-        let mut n = 0;
-        while n < level {
-            copy.start += copy.texels() as u32;
-            if copy.log2 == 0 {
-                break;
-            }
-            copy.log2 -= 1;
-            n += 1;
-        }
-        copy
-    }
-
-    /// Places for texels, those between the columns included.
-    const fn texels(self) -> usize {
-        ((1 << self.log2) * ((1 << self.log2) + PAD)) as usize
-    }
-}
-
-/// All copies of a tile as [`Copy`] finds them.
-fn padded(tile: &Texture) -> Vec<Colour> {
-    let mut out = Vec::with_capacity(TILE_STRIDE);
-    for level in 0..=TILE_LOG2 {
-        let (texels, log2) = tile.level(level);
-        for column in texels.chunks_exact(1 << log2) {
-            out.extend_from_slice(column);
-            out.extend([0; PAD as usize]);
-        }
-    }
-    out
 }
 
 /// A place from the map's corner, or a way, in parts of 65,536 of a metre.

@@ -97,8 +97,8 @@ struct Export {
     /// Only these cameras, for example `front` or `front,rear` (lerobot). [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     cameras: Vec<String>,
-    /// Take the front camera's video as it was recorded, one row a picture; other cameras are encoded again
-    /// (lerobot).
+    /// Take the video of the main camera (front, if it is among --cameras) as it was recorded, one row a picture; other
+    /// cameras are encoded again (lerobot).
     #[arg(long)]
     copy_video: bool,
     /// Kind of robot, for the dataset's description (lerobot). [default: longrein_rover]

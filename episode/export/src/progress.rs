@@ -9,7 +9,7 @@ impl Progress {
     /// A bar that counts `what`.
     pub fn new(what: &str, total: u64) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-        let template = format!("{what} [{{bar:30}}] {{pos}}/{{len}} {{per_sec}} {{eta}} left");
+        let template = format!("{what} [{{bar:30}}] {{pos}}/{{len}} {{eta}} left");
         // A template that can't be parsed leaves the default bar: nothing worth failing for.
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("=> "));

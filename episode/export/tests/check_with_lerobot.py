@@ -81,13 +81,16 @@ def check_dataset(root):
     check(policy["action"].shape == (2,), "policy feature action")
     check(all(policy[camera].shape[0] == 3 for camera in cameras), "policy features of cameras")
     check(all(meta.stats[camera]["mean"].shape == (3, 1, 1) for camera in cameras), "stats of cameras")
+    # Before this process decodes anything: workers that are forked later would share the offsets of its open
+    # videos, and torchcodec then reads rubbish.
+    speed = check_loader(dataset, cameras)
     check_items(dataset, cameras)
     check_windows(root, meta.fps, cameras, meta.episodes[0]["length"])
     last = meta.total_episodes - 1
     one = open_dataset(root, episodes=[last])
     check(len(one) == meta.episodes[last]["length"], "length of one episode")
     check(one[0]["episode_index"].item() == last, "one episode")
-    return {"frames": len(dataset), "cameras": cameras, "random_frames_per_s": round(check_loader(dataset, cameras), 1)}
+    return {"frames": len(dataset), "fps": meta.fps, "cameras": cameras, "random_frames_per_s": round(speed, 1)}
 
 
 def main():

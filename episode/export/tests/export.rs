@@ -154,13 +154,14 @@ fn video_is_copied_as_it_was_recorded() {
     let recorded: usize = front.iter().map(|frame| frame.data.len()).sum();
     let cameras = [("front", front), ("rear", h264(6, 15, 160, 120))];
     World::new(6).episode(Path::new(&at("a")), 6, &cameras);
+    World::new(7).episode(Path::new(&at("b")), 6, &cameras);
     for (name, wanted) in [("both", None), ("front", Some("front"))] {
         let out = at(name);
         let mut arguments = vec!["export", "--format", "lerobot", "--copy-video", "--json"];
         arguments.extend(wanted.map(|_| "--cameras"));
         arguments.extend(wanted);
-        let episode_dir = at("a");
-        arguments.extend([out.as_str(), &episode_dir]);
+        let dirs = [at("a"), at("b")];
+        arguments.extend([out.as_str(), &dirs[0], &dirs[1]]);
         let (ok, json, err) = episode(&arguments);
         assert!(ok, "{err}");
         let exported: Value = serde_json::from_str(&json).unwrap();
@@ -168,18 +169,19 @@ fn video_is_copied_as_it_was_recorded() {
         let Some(checked) = check_with("check_lerobot.py", &[&out]) else { return };
         let text = std::fs::read_to_string(format!("{out}/meta/provenance.json")).unwrap();
         let provenance: Value = serde_json::from_str(&text).unwrap();
-        let entry = &provenance["episodes"][0];
-        let start_ns = entry["first_row_utc_ns"].as_u64().unwrap() - common::START_NS;
-        let first = captured.iter().position(|time| *time == start_ns).unwrap();
-        assert_eq!(first % 30, 0, "the first row is no keyframe");
-        assert_eq!(checked["frames"], captured.len() - first);
-        // The pictures' times wander by 3 ms.
-        let deviation_ms = entry["copied_video"]["deviation_ms_max"].as_f64().unwrap();
-        assert!((0.1..4.0).contains(&deviation_ms), "{entry}");
-        let shown = &checked["brightness"]["observation.images.front"][0];
-        for (shown, index) in [(&shown[0], first), (&shown[1], captured.len() - 1)] {
-            let difference = shown.as_f64().unwrap() - f64::from(luma(index));
-            assert!(difference.abs() < 0.6, "{name} picture {index}: {difference}");
+        for (episode, entry) in provenance["episodes"].as_array().unwrap().iter().enumerate() {
+            let start_ns = entry["first_row_utc_ns"].as_u64().unwrap() - common::START_NS;
+            let first = captured.iter().position(|time| *time == start_ns).unwrap();
+            assert_eq!(first % 30, 0, "the first row is no keyframe");
+            assert_eq!(checked["lengths"][episode], captured.len() - first);
+            // The pictures' times wander by 3 ms.
+            let deviation_ms = entry["copied_video"]["deviation_ms_max"].as_f64().unwrap();
+            assert!((0.1..4.0).contains(&deviation_ms), "{entry}");
+            let shown = &checked["brightness"]["observation.images.front"][episode];
+            for (shown, index) in [(&shown[0], first), (&shown[1], captured.len() - 1)] {
+                let difference = shown.as_f64().unwrap() - f64::from(luma(index));
+                assert!(difference.abs() < 0.6, "{name} picture {index}: {difference}");
+            }
         }
         let video = format!("{out}/videos/observation.images.front/chunk-000/file-000.mp4");
         let len = std::fs::metadata(video).unwrap().len();

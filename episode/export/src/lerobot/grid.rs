@@ -193,3 +193,40 @@ fn local_m(origin: &Fix, fix: &Fix) -> [f64; 2] {
     let north = (fix.lat_deg - from.lat_deg).to_radians();
     [east * EARTH_RADIUS_M, north * EARTH_RADIUS_M]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::series::Safety;
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    /// A driver who asks for `asked_mps` from 0 ms on, and a safety core that decided at 100 ms.
+    fn decided(state: SafetyState, asked_mps: f64, left_mps: f64) -> Telemetry {
+        let mut telemetry = Telemetry::default();
+        let stopped = state == SafetyState::Stopped;
+        let safety = Safety { state: state.as_u8(), stopped, loop_latency_ms: 40.0 };
+        telemetry.safety.push(100 * MS, safety);
+        telemetry.command.push(0, [asked_mps, 0.0]);
+        telemetry.limited.push(100 * MS, [left_mps, 0.0]);
+        telemetry
+    }
+
+    #[test]
+    fn holding_back_is_told_from_starting_and_standing() {
+        let asks = [1.5, 0.0];
+        let obeyed = decided(SafetyState::Driving, 1.5, 1.5);
+        assert!(!intervenes(&obeyed, 200 * MS, asks, 0.2));
+        let slowed = decided(SafetyState::Driving, 1.5, 0.5);
+        assert!(intervenes(&slowed, 200 * MS, asks, 1.5));
+        // The driver pushed the stick after the decision that is known.
+        let mut starting = decided(SafetyState::Driving, 0.1, 0.1);
+        starting.command.push(150 * MS, asks);
+        assert!(!intervenes(&starting, 200 * MS, asks, 0.1));
+        let stopped = decided(SafetyState::Stopped, 0.0, 0.0);
+        assert!(!intervenes(&stopped, 200 * MS, [0.0; 2], 0.01), "it only stands");
+        assert!(intervenes(&stopped, 200 * MS, [0.0; 2], 0.8), "it is being stopped");
+        assert!(intervenes(&stopped, 200 * MS, asks, 0.0), "the driver wants to go");
+        assert!(!intervenes(&stopped, 50 * MS, asks, 0.0), "nothing was decided yet");
+    }
+}

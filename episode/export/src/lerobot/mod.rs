@@ -34,7 +34,7 @@ pub const FPS: u32 = 10;
 const FREE_DRIVE: &str = "Drive freely";
 /// What the dataset's card says of its rows.
 const GRID_ROWS: &str = "Rows stand at a constant rate.";
-const COPIED_ROWS: &str = "Rows stand at the captures of the front camera's pictures, whose video is as the robot \
+const COPIED_ROWS: &str = "Rows stand at the captures of the @MAIN@ camera's pictures, whose video is as the robot \
     recorded it. `timestamp` counts them at the camera's nominal rate; the true times are in `capture_time_ns`, and \
     `copied_video` of `meta/provenance.json` says how far the two run apart.";
 
@@ -349,7 +349,8 @@ impl<'a> Dataset<'a> {
             .replace("@EPISODES@", &episodes.to_string())
             .replace("@FRAMES@", &self.frames.to_string())
             .replace("@FPS@", &fps.to_string())
-            .replace("@ROWS@", if self.options.copy_video { COPIED_ROWS } else { GRID_ROWS });
+            .replace("@ROWS@", if self.options.copy_video { COPIED_ROWS } else { GRID_ROWS })
+            .replace("@MAIN@", cameras.first().map_or("", String::as_str));
         fs::write(self.root.join("README.md"), card).context("README.md")
     }
 }

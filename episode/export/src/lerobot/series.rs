@@ -26,7 +26,8 @@ impl<T> Default for Series<T> {
 }
 
 impl<T> Series<T> {
-    fn push(&mut self, at_ns: u64, value: T) {
+    /// Appends a value; times may come in any order until all are there.
+    pub(super) fn push(&mut self, at_ns: u64, value: T) {
         self.0.push((at_ns, value));
     }
 

@@ -21,7 +21,7 @@ webrtcbin name=peer bundle-policy=max-bundle
 {source} ! queue max-size-buffers=1 leaky=downstream !
 x264enc tune=zerolatency speed-preset=ultrafast bitrate=2500 vbv-buf-capacity=200 key-int-max=300 bframes=0 threads=1 !
 video/x-h264,profile=constrained-baseline !
-rtph264pay config-interval=-1 aggregate-mode=zero-latency pt={pt} !
+rtph264pay name=pay config-interval=-1 aggregate-mode=zero-latency pt={pt} !
 application/x-rtp,media=video,encoding-name=H264,payload={pt} ! peer.
 """
 
@@ -50,22 +50,37 @@ def main() -> None:
             print(json.dumps({"sdp": answer.sdp.as_text()}), flush=True)
 
     def answered(promise, _data) -> None:
-        answer = promise.get_reply().get_value("answer")
+        reply = promise.get_reply()
+        if not reply.has_field("answer"):
+            raise SystemExit(f"webrtcbin made no answer: {reply.to_string()}")
+        answer = reply.get_value("answer")
         peer.emit("set-local-description", answer, Gst.Promise.new())
 
     def described(_promise, _data) -> None:
         peer.emit("create-answer", None, Gst.Promise.new_with_change_func(answered, None))
 
     peer.connect("notify::ice-gathering-state", gathered)
-    pipeline.set_state(Gst.State.PLAYING)
     options = Gst.Structure.new_from_string(
         "options,negotiated=true,id=(int)1,ordered=false,max-retransmits=(int)0"
     )
-    channel = peer.emit("create-data-channel", "echo", options)
-    channel.connect("on-message-data", lambda c, data: c.emit("send-data", data))
-    _, message = GstSdp.SDPMessage.new_from_text(offer)
-    description = GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.OFFER, message)
-    peer.emit("set-remote-description", description, Gst.Promise.new_with_change_func(described, None))
+
+    def negotiate() -> bool:
+        channel = peer.emit("create-data-channel", "echo", options)
+        channel.connect("on-message-data", lambda c, data: c.emit("send-data", data))
+        _, message = GstSdp.SDPMessage.new_from_text(offer)
+        description = GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.OFFER, message)
+        promise = Gst.Promise.new_with_change_func(described, None)
+        peer.emit("set-remote-description", description, promise)
+        return False
+
+    def first_packet(_pad, _info):
+        # Only now does webrtcbin know what it is to answer with.
+        GLib.idle_add(negotiate)
+        return Gst.PadProbeReturn.REMOVE
+
+    pay = pipeline.get_by_name("pay")
+    pay.get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST, first_packet)
+    pipeline.set_state(Gst.State.PLAYING)
     threading.Thread(target=lambda: (sys.stdin.read(), loop.quit()), daemon=True).start()
     loop.run()
     pipeline.set_state(Gst.State.NULL)

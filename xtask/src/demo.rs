@@ -84,9 +84,14 @@ pub fn run(args: &Args) -> Result<()> {
         result(&serde_json::to_string_pretty(&summary)?);
         return failures(&summary);
     }
-    announce(&stack, &join, &data);
+    announce(&stack, &join, &stack.invite_agent()?, &data);
+    let mut ticks = 0_u32;
     while !stop.load(Ordering::SeqCst) {
         stack.check()?;
+        if ticks.is_multiple_of(25) {
+            stack.keep_a_mission_open()?;
+        }
+        ticks = ticks.wrapping_add(1);
         std::thread::sleep(Duration::from_millis(200));
     }
     progress("stopping");
@@ -100,17 +105,19 @@ fn domain_of(port: u16) -> u16 {
     port % 100
 }
 
-fn announce(stack: &Stack, join: &str, data: &Path) {
+fn announce(stack: &Stack, join: &str, agent_code: &str, data: &Path) {
     let url = &stack.url;
     result(&format!(
         "\n  Longrein is running.\n\n\
-         \x20 Drive:    {join}\n\
-         \x20           (the link makes you a pilot, once; afterwards open {url})\n\
-         \x20 API:      {url}/docs   {url}/openapi.json\n\
-         \x20 Data:     {}\n\
-         \x20 Logs:     {}\n\n\
-         \x20 Ctrl-C stops everything.\n",
-        data.display(),
+         \x20 Drive:     {join}\n\
+         \x20            The link makes you a pilot, once; afterwards open {url}\n\
+         \x20            Hold W, A, S, D or the arrows to drive, let go to stop, Space is the emergency stop.\n\
+         \x20 Program:   python3 examples/drive_to_first_checkpoint.py --url {url} --invitation {agent_code}\n\
+         \x20 API:       {url}/docs and {url}/openapi.json\n\
+         \x20 Episodes:  {}\n\
+         \x20 Logs:      {}\n\n\
+         \x20 Ctrl-C stops everything and keeps what was driven; --fresh begins anew.\n",
+        data.join("fleet/episodes").display(),
         data.join("logs").display(),
     ));
 }

@@ -3,8 +3,10 @@
 use crate::fleet::{Client, items, text};
 use crate::process::{Process, wait_for};
 use crate::{progress, setup};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use protocol::keys::PrivateKey;
+use protocol::mission::Checkpoint;
+use protocol::units::GeoPoint;
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -302,16 +304,47 @@ impl Stack {
         if let Some(mission) = items(&open).iter().find(|m| m["robot"] == ROBOT) {
             return Ok(mission.clone());
         }
-        let name = "Around the block";
+        let (name, checkpoints) = self.next_route()?;
         let mission = self.operator.post(
             "/v1/missions",
-            &json!({"name": name, "robot": ROBOT, "checkpoints": self.options.route()?, "reward": REWARD}),
+            &json!({"name": name, "robot": ROBOT, "checkpoints": checkpoints, "reward": REWARD}),
         )?;
         let id = text(&mission, "id")?;
         let transfer = format!("txn_{}", uuid::Uuid::now_v7().simple());
         self.operator.post("/v1/deposits", &json!({"amount": REWARD, "transfer": transfer}))?;
         self.operator.post(&format!("/v1/missions/{id}/fund"), &json!({}))?;
         self.operator.post(&format!("/v1/missions/{id}/open"), &json!({}))
+    }
+
+    /// Opens the next mission once nobody can take or drives the last one, so that a pilot who is done finds another.
+    pub fn keep_a_mission_open(&self) -> Result<()> {
+        let busy = "/v1/missions?state=open,offered,assigned,active,verifying";
+        if items(&self.operator.get(busy)?).is_empty() {
+            self.open_mission()?;
+        }
+        Ok(())
+    }
+
+    /// The route from where the robot stands: onwards from the start, or back from the end.
+    fn next_route(&self) -> Result<(&'static str, Vec<Checkpoint>)> {
+        let mut route: Vec<Checkpoint> = serde_json::from_value(self.options.route()?)?;
+        let robot = self.operator.get(&format!("/v1/robots/{ROBOT}"))?;
+        let here: GeoPoint = serde_json::from_value(robot["state"]["position"]["point"].clone())
+            .context("the robot's position")?;
+        let (Some(first), Some(last)) = (route.first(), route.last()) else {
+            bail!("the simulator's route is empty");
+        };
+        if here.distance_m(&first.position) <= here.distance_m(&last.position) {
+            return Ok(("Around the block", route));
+        }
+        route.pop();
+        route.reverse();
+        Ok(("The way back", route))
+    }
+
+    /// A single-use code with which a program gets its key registered.
+    pub fn invite_agent(&self) -> Result<String> {
+        text(&self.operator.post("/v1/invitations", &json!({"role": "agent"}))?, "code")
     }
 
     /// A single-use link with which somebody becomes a pilot.

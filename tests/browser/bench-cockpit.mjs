@@ -14,7 +14,7 @@ const { values: args } = parseArgs({
     join: { type: "string" },
     mission: { type: "string" },
     seconds: { type: "string", default: "20" },
-    presses: { type: "string", default: "60" },
+    presses: { type: "string", default: "150" },
   },
 });
 

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use xtask::browser::{self, Drive};
@@ -49,6 +50,18 @@ pub struct Stop {
     pub at_rest_ms: u64,
     /// Speed when the fault happened, m/s.
     pub speed_mps: f64,
+}
+
+/// Writes a measured stop where `cargo xtask test` finds it for its table.
+pub fn note_stop(fault: &str, stop: Stop) -> Result<()> {
+    let path = xtask::test::stops_file();
+    let mut file = std::fs::File::options().create(true).append(true).open(path)?;
+    let line = serde_json::json!({
+        "fault": fault, "commanded_ms": stop.commanded_ms, "at_rest_ms": stop.at_rest_ms,
+        "speed_mps": stop.speed_mps,
+    });
+    writeln!(file, "{line}")?;
+    Ok(())
 }
 
 /// A running stack in a folder of its own.

@@ -20,7 +20,8 @@ fn at_top_speed(name: &str) -> (Rig, Pilot) {
     (rig, pilot)
 }
 
-fn assert_stopped(stop: Stop) {
+fn assert_stopped(fault: &str, stop: Stop) {
+    system_tests::note_stop(fault, stop).unwrap();
     assert!(stop.speed_mps >= 1.3, "the fault must strike at speed: {stop:?}");
     assert!(stop.commanded_ms <= COMMANDED_MS_MAX, "{stop:?}");
     assert!(stop.at_rest_ms <= AT_REST_MS_MAX, "{stop:?}");
@@ -31,7 +32,7 @@ fn killed_agent_stops_and_its_episode_is_recovered() {
     let (mut rig, pilot) = at_top_speed("agent-kill");
     let fault = mono_ms();
     rig.stack.agent.kill();
-    assert_stopped(rig.stop_after(fault).unwrap());
+    assert_stopped("agent killed", rig.stop_after(fault).unwrap());
     drop(pilot);
     rig.stack.agent = rig.stack.options.start_agent().unwrap();
     let episode = rig.accepted_episode().unwrap();
@@ -55,7 +56,7 @@ fn frozen_agent_stops() {
     rig.stack.agent.signal("STOP").unwrap();
     let stop = rig.stop_after(fault);
     rig.stack.agent.signal("CONT").unwrap();
-    assert_stopped(stop.unwrap());
+    assert_stopped("agent frozen", stop.unwrap());
 }
 
 #[test]
@@ -65,7 +66,7 @@ fn killed_and_frozen_browser_stops() {
     pilot.signal_chromium("STOP").unwrap();
     let stop = rig.stop_after(fault);
     pilot.signal_chromium("KILL").unwrap();
-    assert_stopped(stop.unwrap());
+    assert_stopped("browser frozen", stop.unwrap());
     // The driver is gone: the robot frees itself, seals the episode and sends it.
     rig.accepted_episode().unwrap();
 }
@@ -90,7 +91,7 @@ fn cut_network_stops_and_held_up_commands_move_nothing() {
     let stop = rig.stop_after(fault);
     let rested = mono_ms();
     nft(&["delete", "table", "inet", &table]).unwrap();
-    assert_stopped(stop.unwrap());
+    assert_stopped("network cut", stop.unwrap());
     // W is still held in the browser. Whatever was held up must not move the robot: the stick was not at rest.
     wait_for("two seconds of the simulator's trace after the cut", 10, || {
         Ok(rig

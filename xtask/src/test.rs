@@ -44,14 +44,38 @@ pub fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     progress("the whole system: real processes, real browser, faults");
+    drop(std::fs::remove_file(stops_file()));
     for test in &system {
         // One stack at a time: they share two cores.
         test.run(&python, args.filter.as_deref(), &["--test-threads", "1"])?;
     }
+    stops()?;
     if !args.no_coverage {
         coverage()?;
     }
     progress("all tests passed");
+    Ok(())
+}
+
+/// Where the fault tests note how the robot came to rest, one JSON object a line.
+pub fn stops_file() -> PathBuf {
+    setup::target_dir().join("system-tests/stops.jsonl")
+}
+
+/// Prints how the robot came to rest in each fault.
+fn stops() -> Result<()> {
+    let Ok(text) = std::fs::read_to_string(stops_file()) else { return Ok(()) };
+    result("fault                stop commanded     at rest    speed at the fault");
+    for line in text.lines() {
+        let stop: Value = serde_json::from_str(line)?;
+        result(&format!(
+            "{:<20}{:>12} ms{:>9} ms{:>15.2} m/s",
+            stop["fault"].as_str().unwrap_or_default(),
+            stop["commanded_ms"],
+            stop["at_rest_ms"],
+            stop["speed_mps"].as_f64().unwrap_or_default(),
+        ));
+    }
     Ok(())
 }
 

@@ -17,6 +17,15 @@ pub const ROBOT: &str = "demo-rover-1";
 /// What the demo's mission pays.
 pub const REWARD: u64 = 1_000;
 
+/// What the agent finds on its ROS domain and before its cameras.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Base {
+    /// `sim-robot`, with the pictures that it draws.
+    Simulated,
+    /// A base that the caller runs; the cameras show a test picture.
+    Foreign,
+}
+
 /// Where and how the stack runs.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -30,8 +39,10 @@ pub struct Options {
     pub http_port: u16,
     /// Seed of the simulated world.
     pub seed: u64,
-    /// ROS domain of robot and simulator.
+    /// ROS domain of the agent and its base.
     pub ros_domain: u16,
+    /// What plays the base.
+    pub base: Base,
     /// Further arguments for the simulator.
     pub sim_args: Vec<String>,
     /// Further lines for the robot's configuration.
@@ -53,8 +64,8 @@ pub struct Stack {
     pub operator: Client,
     /// Stopped first.
     pub agent: Process,
-    /// The simulated robot.
-    pub sim: Process,
+    /// The simulated robot, if it plays the base.
+    pub sim: Option<Process>,
     /// The gateway.
     pub gateway: Process,
     /// Stopped last.
@@ -85,6 +96,7 @@ impl Options {
             http_port: 0,
             seed: 1,
             ros_domain: 42,
+            base: Base::Simulated,
             sim_args: Vec::new(),
             robot_toml: String::new(),
         })
@@ -187,10 +199,16 @@ impl Options {
     fn write_robot_config(&self) -> Result<()> {
         let sockets = self.sockets();
         let source = |name: &str, width: u32, height: u32, fps: u32| {
+            let pictures = match self.base {
+                Base::Simulated => format!(
+                    "shmsrc socket-path={} is-live=true do-timestamp=true",
+                    shown(&sockets.join(name))
+                ),
+                Base::Foreign => "videotestsrc is-live=true pattern=ball".to_owned(),
+            };
             format!(
-                "shmsrc socket-path={} is-live=true do-timestamp=true ! \
-                 video/x-raw,format=I420,width={width},height={height},framerate={fps}/1",
-                shown(&sockets.join(name))
+                "{pictures} ! \
+                 video/x-raw,format=I420,width={width},height={height},framerate={fps}/1"
             )
         };
         let text = format!(
@@ -282,13 +300,18 @@ impl Stack {
         options.write_robot_config()?;
         // The agent reads the server from its enrolment; ports change from run to run.
         refresh_enrolment(&options.data.join("robot/enrolment.json"), &fleet_url, zenoh)?;
-        progress("starting the simulated robot");
-        let mut sim = options.start_sim()?;
+        let mut sim = match options.base {
+            Base::Simulated => {
+                progress("starting the simulated robot");
+                Some(options.start_sim()?)
+            }
+            Base::Foreign => None,
+        };
         progress("starting robot-agent");
         let mut agent = options.start_agent()?;
         let probe = operator.clone();
         wait_for("the robot's first report with a position", 60, || {
-            for process in [&mut sim, &mut agent, &mut fleet, &mut gateway] {
+            for process in sim.iter_mut().chain([&mut agent, &mut fleet, &mut gateway]) {
                 process.check()?;
             }
             let robot = probe.get(&format!("/v1/robots/{ROBOT}"))?;
@@ -356,7 +379,8 @@ impl Stack {
 
     /// The first process that has ended, as an error with its log.
     pub fn check(&mut self) -> Result<()> {
-        for process in [&mut self.sim, &mut self.agent, &mut self.fleet, &mut self.gateway] {
+        let servers = [&mut self.agent, &mut self.fleet, &mut self.gateway];
+        for process in self.sim.iter_mut().chain(servers) {
             process.check()?;
         }
         Ok(())
@@ -364,7 +388,8 @@ impl Stack {
 
     /// Stops everything in order: first the robot, so that its episode is sealed and sent.
     pub fn stop(&mut self) {
-        for process in [&mut self.agent, &mut self.sim, &mut self.gateway, &mut self.fleet] {
+        self.agent.stop();
+        for process in self.sim.iter_mut().chain([&mut self.gateway, &mut self.fleet]) {
             process.stop();
         }
         // Sockets of the cameras; nothing is lost if they stay.

@@ -92,11 +92,16 @@ impl Config {
         if !(fleet.starts_with("http://") || fleet.starts_with("https://")) {
             bail!("fleet is {fleet:?}; it must be a URL such as http://127.0.0.1:7080");
         }
+        let zenoh = args.zenoh.or(file.zenoh).unwrap_or_else(|| "tcp/127.0.0.1:7447".to_owned());
+        // Waiting for a router that no endpoint names would never end.
+        if zenoh.parse::<zenoh::config::EndPoint>().is_err() {
+            bail!("zenoh is {zenoh:?}; it must be an endpoint such as tcp/127.0.0.1:7447");
+        }
         let web = args.web.or(file.web);
         Ok(Self {
             http: args.http.or(file.http).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7070))),
             fleet: fleet.trim_end_matches('/').to_owned(),
-            zenoh: args.zenoh.or(file.zenoh).unwrap_or_else(|| "tcp/127.0.0.1:7447".to_owned()),
+            zenoh,
             web: web.unwrap_or_else(|| PathBuf::from("pilot-gateway/web/dist")),
             key: args.key.or(file.key).unwrap_or_else(|| PathBuf::from("gateway.key")),
             drivers_max: file.drivers_max.unwrap_or(64),
@@ -110,7 +115,9 @@ impl Config {
 /// Reads the key file, or makes a new key there that only its owner can read.
 pub fn load_or_make_key(path: &Path) -> anyhow::Result<PrivateKey> {
     match std::fs::read_to_string(path) {
-        Ok(pem) => PrivateKey::from_pem(&pem).with_context(|| format!("in {}", path.display())),
+        Ok(pem) => PrivateKey::from_pem(&pem).with_context(|| {
+            format!("{}: restore it from a backup, or name another file with --key", path.display())
+        }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let key = PrivateKey::generate()
                 .map_err(|error| anyhow::anyhow!("the system has no random bytes: {error}"))?;
@@ -145,6 +152,9 @@ mod tests {
         assert!(error.contains("fleat"), "{error}");
         let args = Args { fleet: Some("127.0.0.1:7080".to_owned()), ..Args::default() };
         assert!(Config::merge(args, File::default()).is_err());
+        let args = Args { zenoh: Some("127.0.0.1:7447".to_owned()), ..Args::default() };
+        let error = Config::merge(args, File::default()).unwrap_err().to_string();
+        assert!(error.contains("such as tcp/"), "{error}");
     }
 
     #[test]

@@ -68,9 +68,9 @@ impl Gateway {
     pub async fn start(config: config::Config, key: PrivateKey) -> anyhow::Result<Self> {
         // Already installed when several gateways run in one process, as in tests.
         rustls::crypto::ring::default_provider().install_default().ok();
-        let listener = TcpListener::bind(config.http)
-            .await
-            .with_context(|| format!("cannot listen on {}", config.http))?;
+        let listener = TcpListener::bind(config.http).await.with_context(|| {
+            format!("cannot listen on {}: choose another address with --http", config.http)
+        })?;
         let address = listener.local_addr()?;
         let (fabric_ready, fabric) = watch::channel(None);
         let endpoint = config.zenoh.clone();

@@ -1,21 +1,45 @@
 //! `pilot-gateway`: reads its configuration, runs until it is told to stop.
 
-use anyhow::Context;
+use anyhow::{Context, Result};
 use clap::Parser;
 use pilot_gateway::Gateway;
 use pilot_gateway::config::{Args, Config, load_or_make_key};
+use std::io::IsTerminal;
+use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let args = Args::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_unset| EnvFilter::new("info,zenoh=error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    match run(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves until SIGINT or SIGTERM.
+async fn run(args: Args) -> Result<()> {
     let config = Config::load(args)?;
     let key = load_or_make_key(&config.key)?;
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tracing::info!(relay = %key.did(), fleet = config.fleet, web = %config.web.display(), "starting");
+    if !config.web.join("index.html").is_file() {
+        tracing::warn!(
+            web = %config.web.display(),
+            "no built cockpit there: run `npm ci && npm run build` in pilot-gateway/web, or name its folder with --web"
+        );
+    }
     let gateway = Gateway::start(config, key).await.context("the gateway cannot start")?;
     let ready = async {
         gateway.ready().await;

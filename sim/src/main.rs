@@ -3,18 +3,18 @@
 mod robot;
 
 use robot::options::{Cli, Task};
+use std::io::IsTerminal;
 use std::process::ExitCode;
-
-/// Our own words, and only the worries of DDS.
-const QUIET: &str = "info,rustdds=warn,ros2_client=warn";
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(QUIET)),
-        )
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(
+            |_unset| {
+                tracing_subscriber::EnvFilter::new(format!("info,{}", ros_bridge::LOG_DIRECTIVES))
+            },
+        ))
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     let cli = <Cli as clap::Parser>::parse();
     let result = match cli.task {

@@ -113,7 +113,9 @@ impl Outlet {
         if pipeline.set_state(gst::State::Playing).is_err() {
             let why = why_failed(&pipeline).unwrap_or_else(|| "no reason given".to_owned());
             pipeline.set_state(gst::State::Null)?;
-            return Err(anyhow!("could not open the socket {path}: {why}"));
+            return Err(anyhow!(
+                "could not open the socket {path}: {why} Its folder must exist and be writable, and no other simulator use it"
+            ));
         }
         Ok(Self { pipeline, source })
     }

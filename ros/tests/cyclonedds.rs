@@ -39,6 +39,8 @@ impl Peer {
         };
         let mut process = Command::new(python)
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cyclonedds_peer.py"))
+            // No cache of the imported module among the sources.
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .args(["--domain", &domain_id.to_string()])
             .args(arguments)
             .stdin(Stdio::piped())

@@ -12,110 +12,28 @@ import json
 import sys
 import threading
 import time
-from dataclasses import dataclass
 
 from cyclonedds.core import Policy, Qos
 from cyclonedds.domain import DomainParticipant
-from cyclonedds.idl import IdlStruct
-from cyclonedds.idl.types import array, float64, int8, int32, uint8, uint16, uint32
 from cyclonedds.pub import DataWriter
 from cyclonedds.sub import DataReader
 from cyclonedds.topic import Topic
 from cyclonedds.util import duration
-
-
-@dataclass
-class Time(IdlStruct, typename="builtin_interfaces.msg.dds_.Time_"):
-    sec: int32
-    nanosec: uint32
-
-
-@dataclass
-class Header(IdlStruct, typename="std_msgs.msg.dds_.Header_"):
-    stamp: Time
-    frame_id: str
-
-
-@dataclass
-class Vector3(IdlStruct, typename="geometry_msgs.msg.dds_.Vector3_"):
-    x: float64 = 0.0
-    y: float64 = 0.0
-    z: float64 = 0.0
-
-
-@dataclass
-class Point(IdlStruct, typename="geometry_msgs.msg.dds_.Point_"):
-    x: float64 = 0.0
-    y: float64 = 0.0
-    z: float64 = 0.0
-
-
-@dataclass
-class Quaternion(IdlStruct, typename="geometry_msgs.msg.dds_.Quaternion_"):
-    x: float64 = 0.0
-    y: float64 = 0.0
-    z: float64 = 0.0
-    w: float64 = 1.0
-
-
-@dataclass
-class Twist(IdlStruct, typename="geometry_msgs.msg.dds_.Twist_"):
-    linear: Vector3
-    angular: Vector3
-
-
-@dataclass
-class Pose(IdlStruct, typename="geometry_msgs.msg.dds_.Pose_"):
-    position: Point
-    orientation: Quaternion
-
-
-@dataclass
-class PoseWithCovariance(IdlStruct, typename="geometry_msgs.msg.dds_.PoseWithCovariance_"):
-    pose: Pose
-    covariance: array[float64, 36]
-
-
-@dataclass
-class TwistWithCovariance(IdlStruct, typename="geometry_msgs.msg.dds_.TwistWithCovariance_"):
-    twist: Twist
-    covariance: array[float64, 36]
-
-
-@dataclass
-class Odometry(IdlStruct, typename="nav_msgs.msg.dds_.Odometry_"):
-    header: Header
-    child_frame_id: str
-    pose: PoseWithCovariance
-    twist: TwistWithCovariance
-
-
-@dataclass
-class Imu(IdlStruct, typename="sensor_msgs.msg.dds_.Imu_"):
-    header: Header
-    orientation: Quaternion
-    orientation_covariance: array[float64, 9]
-    angular_velocity: Vector3
-    angular_velocity_covariance: array[float64, 9]
-    linear_acceleration: Vector3
-    linear_acceleration_covariance: array[float64, 9]
-
-
-@dataclass
-class NavSatStatus(IdlStruct, typename="sensor_msgs.msg.dds_.NavSatStatus_"):
-    status: int8
-    service: uint16
-
-
-@dataclass
-class NavSatFix(IdlStruct, typename="sensor_msgs.msg.dds_.NavSatFix_"):
-    header: Header
-    status: NavSatStatus
-    latitude: float64
-    longitude: float64
-    altitude: float64
-    position_covariance: array[float64, 9]
-    position_covariance_type: uint8
+from cyclonedds_messages import (
+    Header,
+    Imu,
+    NavSatFix,
+    NavSatStatus,
+    Odometry,
+    Point,
+    Pose,
+    PoseWithCovariance,
+    Quaternion,
+    Time,
+    Twist,
+    TwistWithCovariance,
+    Vector3,
+)
 
 
 def say(**line):

@@ -1,5 +1,9 @@
 //! What the system tests share: a running stack, and the simulator's account of what the robot did.
 
+mod driver;
+
+pub use driver::Driver;
+
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::io::Write as _;
@@ -133,19 +137,32 @@ impl Drop for Pilot {
     }
 }
 
+/// Options of a stack with nothing kept from before and a ROS domain of its own.
+pub fn fresh(name: &str) -> Result<Options> {
+    let data = setup::target_dir().join("system-tests").join(name);
+    if data.exists() {
+        std::fs::remove_dir_all(&data)?;
+    }
+    std::fs::create_dir_all(&data)?;
+    Ok(Options {
+        ros_domain: u16::try_from(std::process::id() % 90).unwrap_or(0) + 10,
+        ..Options::new(&data.canonicalize()?)?
+    })
+}
+
+/// Waits until the newest episode is accepted, and returns it.
+pub fn accepted_episode(stack: &Stack) -> Result<serde_json::Value> {
+    wait_for("an accepted episode", 60, || {
+        let episodes = stack.operator.get("/v1/episodes")?;
+        let newest = xtask::fleet::items(&episodes).first().cloned();
+        Ok(newest.filter(|e| e["state"] == "accepted"))
+    })
+}
+
 impl Rig {
     /// Starts a fresh stack named `name` with an open mission.
     pub fn start(name: &str) -> Result<Self> {
-        let data = setup::target_dir().join("system-tests").join(name);
-        if data.exists() {
-            std::fs::remove_dir_all(&data)?;
-        }
-        std::fs::create_dir_all(&data)?;
-        let options = Options {
-            ros_domain: u16::try_from(std::process::id() % 90).unwrap_or(0) + 10,
-            ..Options::new(&data.canonicalize()?)?
-        };
-        let stack = Stack::start(options)?;
+        let stack = Stack::start(fresh(name)?)?;
         let mission = text(&stack.open_mission()?, "id")?;
         Ok(Self { stack, mission })
     }
@@ -201,10 +218,6 @@ impl Rig {
 
     /// Waits until the mission's newest episode is accepted, and returns it.
     pub fn accepted_episode(&self) -> Result<serde_json::Value> {
-        wait_for("an accepted episode", 60, || {
-            let episodes = self.stack.operator.get("/v1/episodes")?;
-            let newest = xtask::fleet::items(&episodes).first().cloned();
-            Ok(newest.filter(|e| e["state"] == "accepted"))
-        })
+        accepted_episode(&self.stack)
     }
 }

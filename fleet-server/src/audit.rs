@@ -36,7 +36,9 @@ struct Audit {
 pub(crate) async fn run(args: AuditArgs) -> Result<ExitCode> {
     let dir = args.data.join("store");
     ensure!(dir.is_dir(), "{} is not a folder of a fleet server", args.data.display());
-    let found = examine(&SledStore::open(&dir)?).await?;
+    let store =
+        SledStore::open(&dir).context("a running server shows the same at GET /v1/ledger")?;
+    let found = examine(&store).await?;
     let text = if args.json { serde_json::to_string_pretty(&found)? } else { table(&found) };
     show(&text);
     Ok(if found.balanced { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 /// What `fleet-server serve` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// TOML file with any of: data, http, zenoh, zenoh_public, name, speed_mps_max, `[reward_split]`.
+    /// TOML file with any of: data, http, zenoh, zenoh_public, name, speed_mps_max, disk_free_mb_min,
+    /// `[reward_split]`.
     #[arg(long, env = "LONGREIN_FLEET_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// Folder for keys, store and episodes; made when missing.
@@ -37,6 +38,7 @@ struct File {
     zenoh_public: Option<String>,
     name: Option<String>,
     speed_mps_max: Option<f64>,
+    disk_free_mb_min: Option<u64>,
     reward_split: Option<RewardSplit>,
 }
 
@@ -55,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) name: String,
     /// Highest speed that a lease allows, m/s. The robot's own policy applies as well.
     pub(crate) speed_mps_max: f64,
+    /// With less free space than this no uploads are taken, so that leases and money have room, MB.
+    pub(crate) disk_free_mb_min: u64,
     /// How rewards are divided.
     pub(crate) reward_split: RewardSplit,
 }
@@ -75,6 +79,7 @@ impl Config {
             zenoh,
             name: file.name.unwrap_or_else(|| "Longrein".into()),
             speed_mps_max: file.speed_mps_max.unwrap_or(1.5),
+            disk_free_mb_min: file.disk_free_mb_min.unwrap_or(200),
             reward_split: file.reward_split.unwrap_or_default(),
         };
         ensure!(

@@ -38,11 +38,13 @@ pub(crate) async fn open(fleet: &Arc<Fleet>) -> anyhow::Result<()> {
         "listen": {"endpoints": [endpoint]},
         "scouting": {"multicast": {"enabled": false}, "gossip": {"enabled": false}},
     });
-    let config = zenoh::Config::from_json5(&config.to_string())
-        .map_err(|error| anyhow!("the Zenoh endpoint {endpoint:?}: {error}"))?;
+    let config = zenoh::Config::from_json5(&config.to_string()).map_err(|error| {
+        anyhow!("zenoh is {endpoint:?}; it must be an endpoint such as tcp/127.0.0.1:7447: {error}")
+    })?;
     let session = zenoh::open(config).await.map_err(|error| {
         anyhow!(
-            "the Zenoh router can't listen on {endpoint}: {error} (is another one running there?)"
+            "the Zenoh router can't listen on {endpoint}: {error} (is another fleet-server running there? Choose \
+             another endpoint with --zenoh)"
         )
     })?;
     let (news, inbox) = mpsc::channel(WAITING_MAX);

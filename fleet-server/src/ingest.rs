@@ -8,6 +8,7 @@ use crate::fleet::Fleet;
 use crate::model::{Episode, EpisodeState, Principal, RefusedReason};
 use crate::ops::episodes::{self, not_verified};
 use crate::problems::{Refused, Result};
+use crate::store::free_mb;
 use crate::views::Received;
 use axum::http::StatusCode;
 use episode::{Manifest, Options, layout};
@@ -41,6 +42,7 @@ pub(crate) async fn begin(
         let detail = format!("an episode has at most {FILES_MAX} files and {BYTES_MAX} bytes");
         return Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, detail));
     }
+    require_room(fleet, size)?;
     let sha256 = episode::manifest::sha256(&order.manifest)
         .map_err(|error| not_verified(&error.to_string(), None))?;
     let _lock = fleet.live_uploads.lock(order.episode).await;
@@ -93,6 +95,7 @@ pub(crate) async fn append(
         let detail = format!("{name} has {} bytes, these would be {end}", file.size);
         return Err(Refused::bad_request(detail));
     }
+    require_room(fleet, 0)?;
     blocking(move || append_to(&path, offset, &bytes)).await?.map_err(disk)?;
     status(fleet, &episode)
 }
@@ -210,6 +213,18 @@ pub(crate) async fn received(fleet: &Fleet, episode: &Episode) -> Received {
         EpisodeState::Recording | EpisodeState::Refused => 0,
     };
     episode.files.iter().map(|file| (file.name.clone(), have(file))).collect()
+}
+
+/// Uploads stop before the disk is full: leases and money need room more.
+fn require_room(fleet: &Fleet, bytes: u64) -> Result<()> {
+    let free_mb = free_mb(&fleet.config.data).map_err(disk)?;
+    let needed_mb = fleet.config.disk_free_mb_min.saturating_add(bytes / 1_000_000);
+    if free_mb >= needed_mb {
+        return Ok(());
+    }
+    let data = fleet.config.data.display();
+    tracing::error!(free_mb, needed_mb, %data, "the disk is full: an upload waits for room");
+    Err(disk_full())
 }
 
 fn open_manifest(envelope: &Envelope, robot: &Principal) -> Result<Manifest> {

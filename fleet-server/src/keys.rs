@@ -10,9 +10,9 @@ use std::path::Path;
 /// Reads the key in `path`, or makes one, readable by its owner only.
 pub(crate) fn load_or_make(path: &Path) -> Result<PrivateKey> {
     match fs::read_to_string(path) {
-        Ok(pem) => {
-            PrivateKey::from_pem(&pem).with_context(|| format!("reading {}", path.display()))
-        }
+        Ok(pem) => PrivateKey::from_pem(&pem).with_context(|| {
+            format!("{}: restore it from a backup; without it nothing was changed", path.display())
+        }),
         Err(error) if error.kind() == ErrorKind::NotFound => make(path),
         Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
     }

@@ -63,6 +63,15 @@ impl Refused {
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::DiskFull(..)) {
+            // Said once by the store; a log that grows with each request would fill the disk further.
+            tracing::debug!("{error}");
+            return Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                code::UNAVAILABLE,
+                "the fleet's disk is full; its operator must free space, then try again",
+            );
+        }
         tracing::error!("{error}");
         Self::unavailable(error.to_string())
     }

@@ -30,7 +30,9 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
     let (http, zenoh) = (config.http, config.zenoh.clone());
     let fleet = Fleet::open(config, key, store).await?;
     register_operator(&fleet, operator).await?;
-    let listener = TcpListener::bind(http).await.with_context(|| format!("listening on {http}"))?;
+    let listener = TcpListener::bind(http)
+        .await
+        .with_context(|| format!("cannot listen on {http}: choose another address with --http"))?;
     let http = listener.local_addr().context("the HTTP address")?;
     fabric::open(&fleet).await?;
     let clock = tokio::spawn(tracker::run_clock(Arc::clone(&fleet)));

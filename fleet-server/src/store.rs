@@ -12,7 +12,7 @@ mod sled_store;
 
 #[cfg(test)]
 pub(crate) use memory::MemoryStore;
-pub(crate) use sled_store::SledStore;
+pub(crate) use sled_store::{SledStore, free_mb};
 
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -29,6 +29,10 @@ pub(crate) trait Store: Send + Sync {
     fn scan<'a>(&'a self, scan: Scan<'a>) -> Answer<'a, Vec<(String, Vec<u8>)>>;
     /// Writes a batch if all of its checks hold. Readers see it at once.
     fn commit<'a>(&'a self, batch: Batch) -> Answer<'a, Durable, CommitError>;
+    /// Whether a batch could be written now.
+    fn writable(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// Which keys to read.
@@ -83,6 +87,9 @@ pub(crate) enum StoreError {
     /// A write failed before, so what is on the disk is unknown until a restart.
     #[error("the store has failed before; restart the server, it reads what is really there")]
     Stopped,
+    /// Nothing was written, and nothing is broken.
+    #[error("the fleet's disk is full: {0} has less than {1} MB; free space there and try again")]
+    DiskFull(String, u64),
     /// The files are in use.
     #[error("the store in {0} is used by another process; stop it first")]
     InUse(String),

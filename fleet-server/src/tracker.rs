@@ -7,6 +7,7 @@ use crate::model::{Deadline, Doc};
 use crate::ops::{leases, missions};
 use crate::problems::Result;
 use crate::store::Scan;
+use axum::http::StatusCode;
 use protocol::ids::{LeaseId, RobotId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,7 +55,12 @@ async fn follow(fleet: &Fleet, robot: &RobotId, step: &Step) {
         tx.commit().await
     };
     if let Err(refused) = done.await {
-        tracing::warn!(%robot, ?step, "not written down: {}", refused.problem.detail);
+        // The store has said that its disk is full; each robot's next state comes back here.
+        if refused.problem.status == StatusCode::INSUFFICIENT_STORAGE.as_u16() {
+            tracing::debug!(%robot, ?step, "not written down: {}", refused.problem.detail);
+        } else {
+            tracing::warn!(%robot, ?step, "not written down: {}", refused.problem.detail);
+        }
         // What we keep in memory may be ahead of the store now: read it again, and the next state repeats the step.
         if let Err(refused) = leases::restore_robot(fleet, robot).await {
             tracing::error!(%robot, "{}", refused.problem.detail);

@@ -40,6 +40,7 @@ pub(crate) async fn health() -> Json<Status> {
     (status = 200, body = Status), (status = 503, body = schemas::Problem)))]
 pub(crate) async fn ready(State(fleet): Shared) -> Result<Json<Status>> {
     fleet.store.get("ready").await?;
+    fleet.store.writable().map_err(|error| Refused::unavailable(error.to_string()))?;
     if fleet.fabric.get().is_none_or(|session| session.is_closed()) {
         return Err(Refused::unavailable("the message fabric is not open"));
     }

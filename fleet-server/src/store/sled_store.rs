@@ -5,7 +5,7 @@
 //! before an earlier one, so whatever a reader saw is durable when something built on it is.
 
 use super::{Answer, Batch, CommitError, Durable, Scan, Store, StoreError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +14,8 @@ use tokio::sync::oneshot;
 
 /// Memory for pages.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// Room that is left to writes under way: several of sled's segments.
+const FREE_MB_MIN: u64 = 16;
 /// Most batches that wait for a flush; the next writer waits for room.
 const WAITING_MAX: usize = 4_096;
 
@@ -22,6 +24,8 @@ type Waiter = oneshot::Sender<Result<(), StoreError>>;
 /// The store.
 pub(crate) struct SledStore {
     db: sled::Db,
+    dir: PathBuf,
+    full: AtomicBool,
     // Taken while a batch is checked and written; never across a flush.
     writer: Mutex<()>,
     // Set when a flush failed: what is on the disk is unknown from then on.
@@ -54,6 +58,8 @@ impl SledStore {
             .map_err(|error| StoreError::Failed(error.to_string()))?;
         Ok(Self {
             db,
+            dir: dir.to_owned(),
+            full: AtomicBool::new(false),
             writer: Mutex::new(()),
             stopped,
             flushes: Some(flushes),
@@ -62,9 +68,7 @@ impl SledStore {
     }
 
     fn commit_now(&self, batch: Batch) -> Result<Durable, CommitError> {
-        if self.stopped.load(Ordering::Acquire) {
-            return Err(StoreError::Stopped.into());
-        }
+        self.writable()?;
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, expected) in batch.checks {
             let found = self.db.get(&key).map_err(|error| failed(&error))?;
@@ -132,6 +136,12 @@ impl SledStore {
     }
 }
 
+/// Free space of the file system that holds `dir`, MB.
+pub(crate) fn free_mb(dir: &Path) -> std::io::Result<u64> {
+    let stat = rustix::fs::statvfs(dir)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize) / 1_000_000)
+}
+
 /// The smallest key that is greater than every key with this prefix.
 fn past(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix.to_vec();
@@ -192,5 +202,26 @@ impl Store for SledStore {
 
     fn commit<'a>(&'a self, batch: Batch) -> Answer<'a, Durable, CommitError> {
         Box::pin(async move { self.commit_now(batch) })
+    }
+
+    fn writable(&self) -> Result<(), StoreError> {
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(StoreError::Stopped);
+        }
+        // sled does not survive a write that finds no room; so it is not asked for one.
+        let free = free_mb(&self.dir).map_err(|error| StoreError::Failed(error.to_string()))?;
+        let full = free < FREE_MB_MIN;
+        let was_full = self.full.swap(full, Ordering::AcqRel);
+        if full {
+            let error = StoreError::DiskFull(self.dir.display().to_string(), FREE_MB_MIN);
+            if !was_full {
+                tracing::error!("{error}");
+            }
+            return Err(error);
+        }
+        if was_full {
+            tracing::info!("the disk has room again");
+        }
+        Ok(())
     }
 }

@@ -41,6 +41,20 @@ async fn driven() -> Driven {
 }
 
 #[tokio::test]
+async fn an_upload_waits_while_the_disk_is_full() {
+    let Driven { world, rover, id, dir, manifest, .. } = driven().await;
+    let world = world.restarted_with(u64::MAX).await;
+    let begin = json!({"episode": id, "manifest": manifest});
+    let (status, problem) = world.call("POST", "/v1/episodes", &rover.token, begin).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (507, &json!("unavailable")));
+    assert!(problem["detail"].as_str().unwrap().contains("disk is full"), "{problem}");
+    let world = world.restarted().await;
+    rover.send(&world, &dir, id, &manifest).await;
+    let complete = format!("/v1/episodes/{id}/complete");
+    world.ok("POST", &complete, &rover.token, Value::Null).await;
+}
+
+#[tokio::test]
 async fn a_drive_becomes_a_verified_paid_episode() {
     let Driven { world, ada, rover, mission, id, dir, manifest, .. } = driven().await;
     rover.send(&world, &dir, id, &manifest).await;

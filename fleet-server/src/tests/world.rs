@@ -59,7 +59,12 @@ pub(super) fn key(n: u8) -> PrivateKey {
     PrivateKey::from_seed(&[n; 32])
 }
 
-async fn open(store: &Arc<MemoryStore>, dir: &Path, zenoh: &str) -> (Arc<Fleet>, Router) {
+async fn open(
+    store: &Arc<MemoryStore>,
+    dir: &Path,
+    zenoh: &str,
+    disk_free_mb_min: u64,
+) -> (Arc<Fleet>, Router) {
     let config = Config {
         data: dir.to_owned(),
         http: ([127, 0, 0, 1], 0).into(),
@@ -67,6 +72,7 @@ async fn open(store: &Arc<MemoryStore>, dir: &Path, zenoh: &str) -> (Arc<Fleet>,
         zenoh_public: "tcp/robots.example:7447".into(),
         name: "Test".into(),
         speed_mps_max: 1.5,
+        disk_free_mb_min,
         reward_split: Default::default(),
     };
     let fleet = Fleet::open(config, key(250), store.clone()).await.unwrap();
@@ -81,7 +87,7 @@ impl World {
     /// With an endpoint for the message fabric, which the test opens.
     pub(super) async fn with_zenoh(zenoh: &str) -> Self {
         let (store, dir) = (Arc::new(MemoryStore::default()), tempfile::tempdir().unwrap());
-        let (fleet, app) = open(&store, dir.path(), zenoh).await;
+        let (fleet, app) = open(&store, dir.path(), zenoh, 1).await;
         let mut tx = fleet.begin().await;
         let did = key(251).did();
         let name = "Operator".to_owned();
@@ -99,8 +105,13 @@ impl World {
 
     /// The same store and folder, a new process.
     pub(super) async fn restarted(self) -> Self {
+        self.restarted_with(1).await
+    }
+
+    /// The same, with another reserve of free space.
+    pub(super) async fn restarted_with(self, disk_free_mb_min: u64) -> Self {
         let Self { store, dir, operator, .. } = self;
-        let (fleet, app) = open(&store, dir.path(), "").await;
+        let (fleet, app) = open(&store, dir.path(), "", disk_free_mb_min).await;
         Self { fleet, app, operator, store, dir }
     }
 

@@ -13,6 +13,10 @@ pub(crate) async fn enroll(server: &str, code: &str, data: &Path) -> Result<Stri
         plain && !code.is_empty(),
         "{code:?} is no enrolment code: it has letters, digits, '-' and '_'"
     );
+    ensure!(
+        server.starts_with("http://") || server.starts_with("https://"),
+        "--server is {server:?}; it must be a URL such as https://fleet.example"
+    );
     let home = Home::open(data)?;
     if home.dir().join("enrolment.json").exists() {
         let robot = home.enrolment()?.enrolled.robot;
@@ -47,6 +51,6 @@ pub(crate) async fn enroll(server: &str, code: &str, data: &Path) -> Result<Stri
     let enrolled: Enrolled =
         serde_json::from_slice(&bytes).context("the server's answer is no enrolment")?;
     let robot = enrolled.robot.to_string();
-    home.write_enrolment(&Enrolment { server: server.to_owned(), enrolled })?;
+    home.write_enrolment(&Enrolment { server: server.to_owned(), did: Some(key.did()), enrolled })?;
     Ok(robot)
 }

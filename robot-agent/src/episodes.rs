@@ -27,10 +27,21 @@ pub(crate) fn seal(home: &Home, dir: &Path, ending: Ending, key: &PrivateKey) ->
             true
         }
         Err(error) => {
-            tracing::error!(episode = %shown, %error, "the episode was not sealed; tried again at the next start");
+            tracing::error!(episode = %shown, error = words(&error), "the episode was not sealed; tried again at the next start");
             false
         }
     }
+}
+
+/// An error with its causes: episodes' errors name a file first, and what is wrong with it after that.
+pub(crate) fn words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
 }
 
 /// Recovers and seals every episode that a crash left open.
@@ -47,23 +58,32 @@ pub(crate) fn recover_all(home: &Home, key: &PrivateKey) {
             Ok(Some(_)) => {}
             Ok(None) => continue,
             Err(error) => {
-                tracing::error!(episode = %id, %error, "an episode can't be recovered");
+                tracing::error!(episode = %id, error = words(&error), "an episode can't be recovered");
                 continue;
             }
         }
-        match episode::recover(&dir) {
-            Ok(Some(loss)) => {
-                tracing::warn!(episode = %id, files = loss.files.len(), "an episode that a crash left open is recovered");
-                let ending = Ending {
-                    at: clock::wall_ms(),
-                    why: "crashed".to_owned(),
-                    recorded: Recorded::default(),
-                    previous_manifest_sha256: None,
-                };
-                seal(home, &dir, ending, key);
-            }
-            Ok(None) => {}
-            Err(error) => tracing::error!(episode = %id, %error, "an episode can't be recovered"),
+        recover(home, &dir, "crashed", key);
+    }
+}
+
+/// Recovers and seals an episode whose recorder did not finish it. Whether nothing is left to do.
+pub(crate) fn recover(home: &Home, dir: &Path, why: &str, key: &PrivateKey) -> bool {
+    match episode::recover(dir) {
+        Ok(Some(loss)) => {
+            let files = loss.files.len();
+            tracing::warn!(episode = %dir.display(), files, why, "an episode that was left open is recovered");
+            let ending = Ending {
+                at: clock::wall_ms(),
+                why: why.to_owned(),
+                recorded: Recorded::default(),
+                previous_manifest_sha256: None,
+            };
+            seal(home, dir, ending, key)
+        }
+        Ok(None) => true,
+        Err(error) => {
+            tracing::error!(episode = %dir.display(), error = words(&error), "an episode can't be recovered now");
+            false
         }
     }
 }

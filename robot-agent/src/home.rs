@@ -5,16 +5,17 @@
 //! enrolment.json     what the fleet answered when the robot was enrolled
 //! epoch.json         the highest epoch ever seen; written before a lease is opened
 //! chain.json         SHA-256 of the manifest that was sealed last
+//! agent.lock         held by the running agent
 //! estop.latched      there while the emergency stop is latched
 //! episodes/<id>/     recordings
 //! ```
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use protocol::api::Enrolled;
 use protocol::ids::EpisodeId;
-use protocol::keys::PrivateKey;
+use protocol::keys::{Did, PrivateKey};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,9 @@ use std::path::{Path, PathBuf};
 pub struct Enrolment {
     /// The fleet-server's URL.
     pub server: String,
+    /// The key that was enrolled; the fleet believes no other.
+    #[serde(default)]
+    pub did: Option<Did>,
     /// What it answered.
     #[serde(flatten)]
     pub enrolled: Enrolled,
@@ -107,7 +111,35 @@ impl Home {
         let pem = fs::read_to_string(&path).with_context(|| {
             format!("reading {}: enrol the robot first with `robot-agent enroll`", path.display())
         })?;
-        PrivateKey::from_pem(&pem).with_context(|| format!("reading {}", path.display()))
+        PrivateKey::from_pem(&pem).with_context(|| {
+            format!("{}: restore it from a backup, or enrol the robot anew", path.display())
+        })
+    }
+
+    /// The key that the fleet knows. With another one the robot would run, and nobody would believe it.
+    pub fn enrolled_key(&self, enrolment: &Enrolment) -> Result<PrivateKey> {
+        let key = self.key()?;
+        ensure!(
+            enrolment.did.is_none_or(|did| did == key.did()),
+            "{} is not the key that was enrolled: restore it from a backup, or enrol the robot anew",
+            self.dir.join("robot.key").display()
+        );
+        Ok(key)
+    }
+
+    /// Keeps a second agent away from the folder for as long as the file is open: two would both drive the base.
+    pub fn lock(&self) -> Result<File> {
+        let path = self.dir.join("agent.lock");
+        let file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another robot-agent runs with {}; stop it first", self.dir.display())
+            }
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("locking {}", path.display()))
+            }
+        }
     }
 
     /// What the fleet answered.
@@ -213,6 +245,28 @@ mod tests {
         again.write_estop(false).unwrap();
         assert!(!again.estop_latched());
         assert_eq!(again.key_or_new().unwrap().did(), did);
+    }
+
+    #[test]
+    fn a_second_agent_and_another_key_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(dir.path()).unwrap();
+        let held = home.lock().unwrap();
+        assert!(home.lock().unwrap_err().to_string().contains("another robot-agent"));
+        drop(held);
+        home.lock().unwrap();
+        let did = home.key_or_new().unwrap().did();
+        let fleet_did = PrivateKey::from_seed(&[1; 32]).did();
+        let enrolled = Enrolled {
+            robot: "a".parse().unwrap(),
+            fleet_did,
+            zenoh_endpoint: "tcp/127.0.0.1:1".to_owned(),
+        };
+        let own = Enrolment { server: String::new(), did: Some(did), enrolled };
+        home.write_enrolment(&own).unwrap();
+        assert_eq!(home.enrolled_key(&home.enrolment().unwrap()).unwrap().did(), did);
+        let other = Enrolment { did: Some(fleet_did), ..own };
+        assert!(home.enrolled_key(&other).unwrap_err().to_string().contains("not the key"));
     }
 
     #[test]

@@ -241,6 +241,7 @@ impl Leases {
         let envelope = checked.lease().envelope().clone();
         let lease = checked.lease().lease().clone();
         if !checked.again {
+            self.recorder.ready()?;
             let (home, epoch) = (self.fixed.home.clone(), lease.epoch);
             blocking(move || home.write_epoch(epoch).map_err(|error| format!("{error:#}"))).await?;
             // From here on nothing signed for a lower epoch opens, nor moves, this robot again.

@@ -1,9 +1,11 @@
 //! The command line.
 
 use crate::config::Config;
+use crate::link::LOG_FILTER;
 use crate::{enroll, replay, run};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -75,11 +77,16 @@ enum Command {
 /// The program.
 pub fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_unset| {
-        tracing_subscriber::EnvFilter::new(
-            "info,zenoh=warn,rtc=warn,webrtc=warn,rustdds=error,ros2_client=error",
-        )
+        tracing_subscriber::EnvFilter::new(format!(
+            "info,zenoh=error,{LOG_FILTER},{}",
+            ros_bridge::LOG_DIRECTIVES
+        ))
     });
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let outcome = match Arguments::parse().command {
         Command::Enroll { server, code, data } => in_runtime(async move {
             let robot = enroll::enroll(&server, &code, &data).await?;

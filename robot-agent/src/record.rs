@@ -2,6 +2,7 @@
 //! keep up, records are dropped and counted by topic, and the episode says so.
 
 use crate::clock;
+use crate::episodes::{self, words};
 use crate::home::Home;
 use crate::media::EncodedFrame;
 use episode::layout::topic;
@@ -26,6 +27,11 @@ use std::time::Duration;
 const QUEUE: usize = 4_096;
 /// How long an episode goes on after its lease, so that it shows the robot at rest.
 const AFTERMATH_MS: u64 = 400;
+/// How often an episode that the disk cut short is looked at again.
+const RECOVER_EVERY: Duration = Duration::from_secs(5);
+
+/// An episode's folder with its ending; without one it must be recovered first.
+type ToSeal = (PathBuf, Option<Ending>);
 
 /// One thing to record.
 #[derive(Debug)]
@@ -120,6 +126,16 @@ pub(crate) struct Progress {
     dropped: [AtomicU32; SLOTS],
 }
 
+impl Progress {
+    fn ready(&self) -> Result<(), String> {
+        if self.able.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let words = "the robot's disk is full: ask its owner to free space, or take another robot";
+        Err(words.to_owned())
+    }
+}
+
 /// The way to the recorder's thread.
 #[derive(Clone)]
 pub(crate) struct Handle {
@@ -144,6 +160,11 @@ impl Handle {
         if let Some(counter) = self.progress.dropped.get(slot) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether an episode can begin, or why not.
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        self.progress.ready()
     }
 
     /// Begins an episode; the one before ends. Waits for the disk: not for the drive loop or an async task.
@@ -191,14 +212,11 @@ pub(crate) fn start(setup: Setup) -> std::io::Result<(Handle, JoinHandle<()>)> {
         lost: AtomicBool::new(false),
         dropped: std::array::from_fn(|_| AtomicU32::new(0)),
     });
-    let (seal, to_seal) = sync_channel::<(PathBuf, Ending)>(64);
+    let (seal, to_seal) = sync_channel::<ToSeal>(64);
+    let sealing = Arc::clone(&progress);
     let (home, key, sealed) = (setup.home.clone(), Arc::clone(&setup.key), setup.sealed);
     let sealer = std::thread::Builder::new().name("sealer".to_owned()).spawn(move || {
-        while let Ok((dir, ending)) = to_seal.recv() {
-            if crate::episodes::seal(&home, &dir, ending, &key) {
-                sealed();
-            }
-        }
+        seal_all(&to_seal, &home, &key, &sealing, &*sealed);
     })?;
     let mut worker = Worker {
         home: setup.home,
@@ -216,6 +234,34 @@ pub(crate) fn start(setup: Setup) -> std::io::Result<(Handle, JoinHandle<()>)> {
         }
     })?;
     Ok((Handle { sender, progress }, thread))
+}
+
+/// Seals what is finished, and recovers what the disk cut short once there is room again and nobody drives.
+fn seal_all(
+    to_seal: &Receiver<ToSeal>,
+    home: &Home,
+    key: &PrivateKey,
+    progress: &Progress,
+    sealed: &dyn Fn(),
+) {
+    let mut cut_short: Vec<PathBuf> = Vec::new();
+    loop {
+        match to_seal.recv_timeout(RECOVER_EVERY) {
+            Ok((dir, Some(ending))) => {
+                if episodes::seal(home, &dir, ending, key) {
+                    sealed();
+                }
+            }
+            Ok((dir, None)) => cut_short.push(dir),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        let busy = progress.recording.load(Ordering::Acquire);
+        if !busy && progress.able.load(Ordering::Acquire) && !cut_short.is_empty() {
+            cut_short.retain(|dir| !episodes::recover(home, dir, "the disk was full", key));
+            sealed();
+        }
+    }
 }
 
 struct Channels {
@@ -253,7 +299,7 @@ struct Worker {
     disk_free_mb_min: u64,
     progress: Arc<Progress>,
     open: Option<Open>,
-    seal: SyncSender<(PathBuf, Ending)>,
+    seal: SyncSender<ToSeal>,
 }
 
 impl Worker {
@@ -291,17 +337,16 @@ impl Worker {
     }
 
     fn begin(&mut self, begin: Begin) -> Result<(), String> {
-        if !self.progress.able.load(Ordering::Relaxed) {
-            return Err("the robot's disk is full".to_owned());
-        }
+        self.progress.ready()?;
         let names: Vec<&str> = self.cameras.iter().map(String::as_str).collect();
         let opened = Recorder::create(&begin.dir, &begin.meta, &names).and_then(|mut recorder| {
             let channels = channels(&mut recorder, &names)?;
             Ok((recorder, channels))
         });
         let (recorder, channels) = opened.map_err(|error| {
-            tracing::error!(%error, dir = %begin.dir.display(), "an episode could not be begun");
-            error.to_string()
+            let error = words(&error);
+            tracing::error!(error, dir = %begin.dir.display(), "an episode could not be begun");
+            error
         })?;
         for counter in &self.progress.dropped {
             counter.store(0, Ordering::Relaxed);
@@ -344,7 +389,8 @@ impl Worker {
             open.broken = true;
             self.progress.able.store(false, Ordering::Release);
             self.progress.lost.store(true, Ordering::Relaxed);
-            tracing::error!(%error, dir = %open.dir.display(), "the recorder can't write: the robot stops");
+            let error = words(error);
+            tracing::error!(error, dir = %open.dir.display(), "the recorder can't write: the robot stops");
         }
     }
 
@@ -387,20 +433,21 @@ impl Worker {
         }
         let why = open.ending.map_or_else(|| "stopping".to_owned(), |(_, why)| why);
         let previous_manifest_sha256 = None;
-        match open.recorder.finish() {
+        let ending = match open.recorder.finish() {
             Ok(recorded) if !open.broken => {
-                let ending =
-                    Ending { at: clock::wall_ms(), why, recorded, previous_manifest_sha256 };
-                if self.seal.send((open.dir, ending)).is_err() {
-                    tracing::error!(
-                        "the sealer has ended; the episode is sealed at the next start"
-                    );
-                }
+                Some(Ending { at: clock::wall_ms(), why, recorded, previous_manifest_sha256 })
             }
-            Ok(_) => tracing::warn!(dir = %open.dir.display(), "recovered at the next start"),
+            Ok(_) => None,
             Err(error) => {
-                tracing::error!(%error, dir = %open.dir.display(), "an episode could not be finished; it is recovered at the next start");
+                tracing::error!(error = words(&error), "an episode could not be finished");
+                None
             }
+        };
+        if ending.is_none() {
+            tracing::warn!(dir = %open.dir.display(), "the episode is recovered once the disk has room");
+        }
+        if self.seal.send((open.dir, ending)).is_err() {
+            tracing::error!("the sealer has ended; the episode is sealed at the next start");
         }
     }
 }

@@ -119,7 +119,11 @@ fn policy(dir: &Path) -> Result<Policy> {
         }
         None => {
             let open = episode::OpenEpisode::read(dir)?;
-            open.with_context(|| format!("{} is no episode", dir.display()))?.meta.policy
+            open.with_context(|| {
+                format!("{} is no episode: give the folder of one (eps_…)", dir.display())
+            })?
+            .meta
+            .policy
         }
     };
     serde_json::from_str(&document.json).context("the episode's policy")

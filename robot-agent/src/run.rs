@@ -37,7 +37,8 @@ struct Threads {
 pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
     let home = Home::open(&config.data)?;
     let enrolment = home.enrolment()?;
-    let key = Arc::new(home.key()?);
+    let key = Arc::new(home.enrolled_key(&enrolment)?);
+    let _only_agent = home.lock()?;
     let server = config.server.clone().unwrap_or_else(|| enrolment.server.clone());
     let server = server.trim_end_matches('/').to_owned();
     let shared = Arc::new(Shared::default());

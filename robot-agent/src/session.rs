@@ -37,7 +37,7 @@ pub enum Refusal {
     OtherRobot(RobotId),
     /// It was signed too long ago, or in the future.
     #[error(
-        "the lease was signed {0} s ago by this robot's clock: ask for a new one, and check the clocks"
+        "the lease was signed {} by this robot's clock: ask for a new one, and check the clocks", ago(.0)
     )]
     Outdated(i64),
     /// A higher epoch was seen, or the lease has ended here.
@@ -72,7 +72,7 @@ pub enum Refusal {
     #[error("the receipt is refused: {0}")]
     Receipt(String),
     /// An emergency-stop request was made too long ago.
-    #[error("the request was made {0} s ago by this robot's clock")]
+    #[error("the request was made {} by this robot's clock: try again, and check the clocks", ago(.0))]
     OldRequest(i64),
 }
 
@@ -392,6 +392,12 @@ fn tolerance() -> i64 {
 }
 
 /// Milliseconds from `at` to `wall`; negative when `at` is in the future.
+/// An age in words; a negative one lies in the future.
+fn ago(seconds: &i64) -> String {
+    let unsigned = seconds.unsigned_abs();
+    if *seconds < 0 { format!("{unsigned} s in the future") } else { format!("{unsigned} s ago") }
+}
+
 fn signed_age_ms(at: WallMs, wall: WallMs) -> i64 {
     let forward = i64::try_from(wall.0.saturating_sub(at.0)).unwrap_or(i64::MAX);
     let backward = i64::try_from(at.0.saturating_sub(wall.0)).unwrap_or(i64::MAX);

@@ -226,14 +226,22 @@ fn play(state: &State, pipeline: &gst::Pipeline) -> Result<(), MediaError> {
 }
 
 fn describe(state: &State, error: &gst::message::Error) -> String {
-    let element = error.src().map(|source| source.name().to_string()).unwrap_or_default();
+    // The kind of element: its name is another one at each start, and the same complaint is told once.
+    let element = error
+        .src()
+        .and_then(|source| source.downcast_ref::<gst::Element>()?.factory())
+        .map(|factory| factory.name().to_string())
+        .unwrap_or_default();
     let CameraConfig { width, height, .. } = state.config;
     let hint = if error.debug().is_some_and(|debug| debug.contains("not-negotiated")) {
         format!(" (does the source give {width}x{height} raw video?)")
     } else {
         String::new()
     };
-    format!("{} ({element}){hint}", error.error())
+    format!(
+        "{} ({element}){hint}; is it there, and its `source` in the configuration right?",
+        error.error()
+    )
 }
 
 /// Makes sure that each frame carries its time of capture.

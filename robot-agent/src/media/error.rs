@@ -42,6 +42,17 @@ pub enum MediaError {
         /// The configured source.
         source_text: String,
     },
+    /// The configured encoder does not carry its name.
+    #[error(
+        "camera {camera}: the encoder's element must be named enc: write encoder = {:?}",
+        named(encoder)
+    )]
+    EncoderName {
+        /// The camera's name.
+        camera: String,
+        /// The configured encoder.
+        encoder: String,
+    },
     /// A configured number is out of range.
     #[error("camera {camera}: {field} is {value}, but must be {must}")]
     Config {
@@ -91,6 +102,12 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("gstreamer1.0-libcamera", &["libcamerasrc"]),
     ("gstreamer1.0-vaapi", &["vaapih264enc"]),
 ];
+
+/// The encoder's text with the name in its place.
+fn named(encoder: &str) -> String {
+    let (element, rest) = encoder.split_once(' ').unwrap_or((encoder, ""));
+    format!("{element} name=enc {rest}").trim_end().to_owned()
+}
 
 fn advice(elements: &[String]) -> String {
     let mut packages: Vec<&str> = PACKAGES

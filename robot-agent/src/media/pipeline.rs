@@ -57,6 +57,10 @@ impl Pipeline {
 /// Checks what can be checked without opening the camera.
 pub(super) fn check(config: &CameraConfig) -> Result<(), MediaError> {
     gst::init().map_err(|error| MediaError::Init { why: error.to_string() })?;
+    // What elements mutter goes to the log, not past it; what ends a camera comes over its bus.
+    gst::glib::log_set_default_handler(|domain, _level, text| {
+        tracing::debug!(domain, "{text}");
+    });
     let range = |field, value, from: u32, to: u32, must| {
         let camera = config.name.clone();
         if (from..=to).contains(&value) {
@@ -88,7 +92,11 @@ pub(super) fn build(config: &CameraConfig, bitrate_kbps: u32) -> Result<Pipeline
     let named = |name: &str| {
         pipeline.by_name(name).ok_or_else(|| failed(config, &format!("no element is named {name}")))
     };
-    let (entry, encoder) = (named("entry")?, named("enc")?);
+    let encoder = pipeline.by_name("enc").ok_or_else(|| MediaError::EncoderName {
+        camera: config.name.clone(),
+        encoder: config.encoder.clone().unwrap_or_default(),
+    })?;
+    let entry = named("entry")?;
     let sink = named("sink")?
         .downcast::<AppSink>()
         .map_err(|_other| failed(config, "the element named sink is not ours"))?;
@@ -175,6 +183,13 @@ mod tests {
             error.to_string().contains("gst-launch-1.0 videotestsrc pattern=nosuch"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn an_encoder_without_its_name_is_told_what_to_write() {
+        let encoder = Some("x264enc tune=zerolatency".to_owned());
+        let error = check(&CameraConfig { encoder, ..config("videotestsrc") }).unwrap_err();
+        assert!(error.to_string().contains("x264enc name=enc tune=zerolatency"), "{error}");
     }
 
     #[test]

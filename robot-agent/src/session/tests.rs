@@ -107,6 +107,7 @@ fn openings_that_are_refused() {
     assert_eq!(check(&old, &keep), Refusal::Outdated(35));
     let future = Lease { issued_at: WallMs(WALL.0 + 5_001), ..good.clone() };
     assert_eq!(check(&future, &keep), Refusal::Outdated(-5));
+    assert!(check(&future, &keep).to_string().contains("5 s in the future by this robot's clock"));
     let forged = |request: &mut SignalRequest| {
         request.lease = Envelope::sign(payload_type::LEASE, &good, &cast.driver).unwrap();
     };

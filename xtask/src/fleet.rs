@@ -56,6 +56,20 @@ impl Client {
         self.get(path).is_ok()
     }
 
+    /// Whether a GET of `path` succeeds, whatever it brings.
+    pub fn succeeds(&self, path: &str) -> bool {
+        let mut request = self.agent.get(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        request.call().is_ok_and(|response| response.status().is_success())
+    }
+
+    /// The same session at another origin of the same fleet.
+    pub fn at(&self, base: &str) -> Self {
+        Self { base: base.trim_end_matches('/').to_owned(), ..self.clone() }
+    }
+
     /// GET, as JSON (null for an answer that is no JSON).
     pub fn get(&self, path: &str) -> Result<Value> {
         let mut request = self.agent.get(format!("{}{path}", self.base));

@@ -309,13 +309,15 @@ impl Stack {
         };
         progress("starting robot-agent");
         let mut agent = options.start_agent()?;
-        let probe = operator.clone();
-        wait_for("the robot's first report with a position", 60, || {
+        let (probe, public) = (operator.clone(), operator.at(&url));
+        wait_for("the robot's first report with a position and a picture", 60, || {
             for process in sim.iter_mut().chain([&mut agent, &mut fleet, &mut gateway]) {
                 process.check()?;
             }
             let robot = probe.get(&format!("/v1/robots/{ROBOT}"))?;
-            Ok((robot["online"] == true && !robot["state"]["position"].is_null()).then_some(()))
+            let placed = robot["online"] == true && !robot["state"]["position"].is_null();
+            let sees = placed && public.succeeds(&format!("/v1/robots/{ROBOT}/look"));
+            Ok(sees.then_some(()))
         })?;
         let zenoh = format!("tcp/127.0.0.1:{zenoh}");
         Ok(Self { options, url, fleet_url, zenoh, operator, agent, sim, gateway, fleet })

@@ -41,7 +41,10 @@ impl Shared {
 
 /// Runs until SIGINT or SIGTERM.
 pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
-    let world = World::new(settings.seed);
+    let mut world = World::new(settings.seed);
+    if settings.no_people {
+        world.people.clear();
+    }
     let shared = Arc::new(Shared {
         stop: AtomicBool::new(false),
         scene: Mutex::new(Scene::of(&world)),

@@ -162,7 +162,13 @@ pub fn accepted_episode(stack: &Stack) -> Result<serde_json::Value> {
 impl Rig {
     /// Starts a fresh stack named `name` with an open mission.
     pub fn start(name: &str) -> Result<Self> {
-        let stack = Stack::start(fresh(name)?)?;
+        Self::start_with(name, &[])
+    }
+
+    /// As [`Rig::start`], with further arguments for the simulator.
+    pub fn start_with(name: &str, sim_args: &[&str]) -> Result<Self> {
+        let sim_args = sim_args.iter().map(|&arg| arg.to_owned()).collect();
+        let stack = Stack::start(Options { sim_args, ..fresh(name)? })?;
         let mission = text(&stack.open_mission()?, "id")?;
         Ok(Self { stack, mission })
     }

@@ -154,6 +154,9 @@ pub(crate) struct RunArgs {
     /// Draw the time into the corner of the front picture (see sim/README.md).
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     stamp: Option<bool>,
+    /// An empty street, for measuring what people in the way would disturb.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    no_people: Option<bool>,
 }
 
 /// One camera to run.
@@ -174,6 +177,7 @@ pub(crate) struct Settings {
     pub(crate) stats: Option<PathBuf>,
     pub(crate) trace: Option<PathBuf>,
     pub(crate) command_log: Option<PathBuf>,
+    pub(crate) no_people: bool,
 }
 
 fn sized(mut model: CameraModel, size: Option<Size>, fps: Option<u32>) -> CameraModel {
@@ -224,6 +228,7 @@ impl RunArgs {
             stats: self.stats.or(file.stats),
             trace: self.trace.or(file.trace),
             command_log: self.command_log.or(file.command_log),
+            no_people: self.no_people.or(file.no_people).unwrap_or(false),
         }
     }
 }

@@ -75,7 +75,12 @@ pub(crate) fn start(
         due: Due::default(),
         told: None,
     };
-    std::thread::Builder::new().name("drive".to_owned()).spawn(move || drive.run(&messages))
+    std::thread::Builder::new().name("drive".to_owned()).spawn(move || {
+        if !ros_bridge::priority::raise() {
+            tracing::info!("the drive loop runs at ordinary priority; LimitNICE=-10 raises it");
+        }
+        drive.run(&messages);
+    })
 }
 
 #[derive(Default)]

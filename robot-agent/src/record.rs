@@ -19,7 +19,7 @@ use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix}
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ use std::time::Duration;
 const QUEUE: usize = 4_096;
 /// How long an episode goes on after its lease, so that it shows the robot at rest.
 const AFTERMATH_MS: u64 = 400;
+/// How long records gather before they are written. A killed agent loses so much more at most.
+const GATHER: Duration = Duration::from_millis(10);
 /// How often an episode that the disk cut short is looked at again.
 const RECOVER_EVERY: Duration = Duration::from_secs(5);
 
@@ -264,6 +266,19 @@ fn seal_all(
     }
 }
 
+/// The next message. Several hundred records come each second: those of a moment are written in one go, instead of
+/// waking this thread for each.
+fn next(receiver: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
+    match receiver.try_recv() {
+        Ok(message) => Ok(message),
+        Err(TryRecvError::Empty) => {
+            std::thread::sleep(GATHER);
+            receiver.recv_timeout(Duration::from_millis(50))
+        }
+        Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
+    }
+}
+
 struct Channels {
     odometry: Channel<Odometry>,
     imu: Channel<Imu>,
@@ -306,7 +321,7 @@ impl Worker {
     fn run(&mut self, receiver: &Receiver<Message>) {
         let mut looked_at_disk = MonoMs(0);
         loop {
-            match receiver.recv_timeout(Duration::from_millis(50)) {
+            match next(receiver) {
                 Ok(Message::Record(at_ns, record)) => self.record(at_ns, record),
                 Ok(Message::Begin(begin, reply)) => {
                     self.finish_now();

@@ -6,9 +6,11 @@
 //! makes the connection anew.
 
 use crate::config::ConnectError;
+use crate::priority;
 use ros2_client::dds::rustdds::mio1::{Events, Poll, Token, Waker};
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -35,10 +37,10 @@ fn lock<L>(slot: &Slot<L>) -> MutexGuard<'_, Option<Arc<L>>> {
 
 impl<L: Send + Sync + 'static> Kept<L> {
     pub(crate) fn start(
-        mut make: impl FnMut() -> Result<L, ConnectError> + Send + 'static,
+        make: impl FnMut() -> Result<L, ConnectError> + Send + 'static,
     ) -> Result<Self, ConnectError> {
         let error = |source| ConnectError::Thread { source };
-        let slot: Slot<L> = Arc::new(Mutex::new(Some(Arc::new(make()?))));
+        let slot: Slot<L> = Arc::default();
         let poll = Poll::new().map_err(error)?;
         let wake = Waker::new(poll.registry(), Token(0)).map_err(error)?;
         let stopping = Arc::new(AtomicBool::new(false));
@@ -49,11 +51,27 @@ impl<L: Send + Sync + 'static> Kept<L> {
             events: Events::with_capacity(1),
             make,
         };
+        let (tell, told) = sync_channel(1);
         let thread = Builder::new()
             .name("ros-keeper".to_owned())
-            .spawn(move || keeper.run())
+            .spawn(move || {
+                // The threads of DDS and the intake are started from here, and inherit it.
+                let raised = priority::raise();
+                tracing::debug!(raised, "priority of the control path");
+                let first = keeper.connect();
+                let connected = first.is_ok();
+                if tell.send(first).is_ok() && connected {
+                    keeper.run();
+                }
+            })
             .map_err(error)?;
-        Ok(Self { slot, stopping, wake, thread: Some(thread) })
+        let kept = Self { slot, stopping, wake, thread: Some(thread) };
+        match told.recv() {
+            Ok(first) => first.map(|()| kept),
+            Err(_panicked) => {
+                Err(error(std::io::Error::other("the thread that connects to ROS panicked")))
+            }
+        }
     }
 
     /// The connection; none while it is made anew. The lock is only ever held for a pointer's copy.
@@ -87,6 +105,12 @@ struct Keeper<L, M> {
 }
 
 impl<L, M: FnMut() -> Result<L, ConnectError>> Keeper<L, M> {
+    fn connect(&mut self) -> Result<(), ConnectError> {
+        let connection = (self.make)()?;
+        *lock(&self.slot) = Some(Arc::new(connection));
+        Ok(())
+    }
+
     fn run(&mut self) {
         while !self.stopping.load(Ordering::Acquire) {
             if self.wait_noticed_freeze(LOOK_EVERY) {
@@ -118,9 +142,8 @@ impl<L, M: FnMut() -> Result<L, ConnectError>> Keeper<L, M> {
             }
         }
         while !self.stopping.load(Ordering::Acquire) {
-            match (self.make)() {
-                Ok(connection) => {
-                    *lock(&self.slot) = Some(Arc::new(connection));
+            match self.connect() {
+                Ok(()) => {
                     tracing::info!("connected to ROS again");
                     return;
                 }

@@ -16,6 +16,7 @@ mod intake;
 mod keeper;
 mod node;
 mod outlet;
+pub mod priority;
 
 /// Directives for a `tracing` filter that keep the libraries below this crate from filling the log: at `info` they
 /// tell of every discovery packet. To be appended to a program's own, as in `info,rustdds=error,…`.

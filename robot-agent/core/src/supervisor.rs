@@ -44,6 +44,9 @@ pub struct Supervisor {
     limits: Limits,
     memory: Memory,
     governor: Governor,
+    /// The last step let the wheels turn, but no time had passed in which they could gain speed. Only hastens the next
+    /// step, so it is no part of a snapshot.
+    starting: bool,
 }
 
 const fn bounds(limits: &Limits) -> Bounds {
@@ -82,7 +85,7 @@ impl Supervisor {
             held_up: false,
             stamps: Stamps::new(),
         };
-        Ok(Self { limits, memory, governor: Governor::new(bounds(&limits)) })
+        Ok(Self { limits, memory, governor: Governor::new(bounds(&limits)), starting: false })
     }
 
     /// One step. Total: no panic, no allocation, no I/O, bounded work.
@@ -109,6 +112,8 @@ impl Supervisor {
             angular_mradps: limited.angular_mradps,
         });
         let (linear_mmps, angular_mradps) = self.governor.pass(now.0, order);
+        let executed = Twist { linear_mmps, angular_mradps };
+        self.starting = limited != Twist::ZERO && executed == Twist::ZERO;
         Outputs {
             state: state(&judgement, lease_live),
             reason: judgement.reason,
@@ -120,13 +125,14 @@ impl Supervisor {
             verdict,
             estop_answer,
             limited,
-            executed: Twist { linear_mmps, angular_mradps },
+            executed,
         }
     }
 
-    /// The time by which `step` must run again: the next tick, or sooner if the command goes stale before.
+    /// The time by which `step` must run again: the next tick, or sooner if the command goes stale before, or if the
+    /// wheels are about to turn: a command that comes in the millisecond of the last tick would else wait a whole one.
     pub fn deadline(&self) -> MonoMs {
-        let tick = self.memory.last_now.plus(TICK_MS);
+        let tick = self.memory.last_now.plus(if self.starting { 1 } else { TICK_MS });
         let age_ms_max = u64::from(self.limits.command_age_ms_max);
         // The first millisecond at which the command is too old.
         let stale = self.memory.command.map(|command| command.arrived.plus(age_ms_max).plus(1));

@@ -458,6 +458,25 @@ fn every_stop_path_is_within_its_bound() {
 }
 
 #[test]
+fn a_command_in_the_millisecond_of_the_last_tick_waits_one_more_not_ten() {
+    let mut world = World::new();
+    world.pass(100);
+    world.stick = FULL;
+    let now = MonoMs(world.now);
+    let command = world.command();
+    let out = world.step(Some(command));
+    assert_eq!(
+        (out.state, out.executed),
+        (SafetyState::Driving, Twist::ZERO),
+        "no time to gain speed"
+    );
+    assert_eq!(world.core.deadline(), now.plus(1));
+    world.now += 1;
+    world.step(None);
+    assert_eq!((world.speed(), world.core.deadline()), (1, now.plus(11)));
+}
+
+#[test]
 fn the_deadline_is_the_next_tick_or_the_moment_when_the_command_goes_stale() {
     let mut world = World::drive(FULL);
     world.link = false;

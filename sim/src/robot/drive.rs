@@ -85,6 +85,8 @@ pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow:
         publish_failed: false,
     };
     drive.write_stats(now)?;
+    // The cameras' threads run already: they draw beside the base, not before it.
+    ros_bridge::priority::raise();
     tracing::info!(seed = settings.seed, domain = settings.ros_domain, "ready");
     drive.pace(now)
 }

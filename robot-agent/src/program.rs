@@ -121,6 +121,8 @@ fn in_runtime(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> 
         .enable_all()
         .build()
         .context("starting the runtime")?;
+    // On the worker itself, and not on the threads of blocking work: a driver's packets come in there.
+    runtime.spawn(async { ros_bridge::priority::raise() });
     let outcome = runtime.block_on(work);
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     outcome

@@ -36,9 +36,26 @@ pub fn estop(robot: &RobotId) -> String {
 pub fn lease(robot: &RobotId) -> String {
     key(robot, "lease")
 }
-/// Queryable of the robot: one JPEG of the newest frame of `camera`.
+/// Queryable of the robot: one JPEG of the newest frame of `camera`, signed ([`crate::rover::seal_frame`]).
 pub fn camera(robot: &RobotId, camera: &str) -> String {
     key(robot, &format!("camera/{camera}"))
+}
+
+/// Every new frame of `camera` as JPEG while somebody subscribes, signed ([`crate::rover::seal_frame`]).
+pub fn camera_live(robot: &RobotId, camera: &str) -> String {
+    key(robot, &format!("camera/{camera}/live"))
+}
+/// Signed [`crate::rover::SensorReport`], put by the robot at 20 Hz while somebody subscribes.
+pub fn sensors(robot: &RobotId) -> String {
+    key(robot, "telemetry")
+}
+/// Queryable of the robot: says a text aloud, signed ([`crate::rover::SpeakRequest`]).
+pub fn speak(robot: &RobotId) -> String {
+    key(robot, "speak")
+}
+/// Queryable of the robot: sets its lamp, signed ([`crate::rover::LampRequest`]).
+pub fn lamp(robot: &RobotId) -> String {
+    key(robot, "lamp")
 }
 
 /// The robot that a key under `longrein/v1/robots/` belongs to.

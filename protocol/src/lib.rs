@@ -10,6 +10,7 @@
 //! - [`signal`]: how a driver opens a session with a robot.
 //! - [`lease`]: who may drive, signed by the fleet, verified offline by the robot.
 //! - [`state`]: what a robot publishes to the fleet.
+//! - [`rover`]: what a program sees and asks of a robot beside driving: sensors, pictures, voice, lamp.
 //! - [`safety`]: hazards, states and reasons, with the words a pilot reads.
 //! - [`dsse`], [`keys`], [`message`]: signatures.
 //! - [`api`], [`problem`]: shapes of the HTTP API that more than one program needs.
@@ -25,6 +26,7 @@ pub mod lease;
 pub mod message;
 pub mod mission;
 pub mod problem;
+pub mod rover;
 pub mod safety;
 pub mod session;
 pub mod signal;

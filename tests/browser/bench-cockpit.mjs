@@ -59,10 +59,12 @@ try {
   const measured = await video.evaluate(async (element, seconds) => {
     const glass = [];
     let frames = 0;
-    const onFrame = (now) => {
+    const onFrame = () => {
+      // Not the callback's argument: that is when the display's tick began, up to a tick before the frame was there.
+      const shown = performance.timeOrigin + performance.now();
       frames += 1;
       const made = globalThis.readStamp(element);
-      if (made !== null) glass.push(performance.timeOrigin + now - made);
+      if (made !== null) glass.push(shown - made);
       element.requestVideoFrameCallback(onFrame);
     };
     element.requestVideoFrameCallback(onFrame);

@@ -20,6 +20,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("fleet-server", &["protocol", "episode", "fleet-core"]),
     ("pilot-gateway", &["protocol"]),
     ("robot-agent", &["protocol", "ros-msgs", "episode", "agent-core", "ros-bridge"]),
+    ("longrein-cli", &["protocol"]),
     ("xtask", &["protocol"]),
     (
         "system-tests",
@@ -45,7 +46,14 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("parquet", &["episode-export"], "keep heavy export crates out of the rest"),
     (
         "tokio",
-        &["fleet-server", "pilot-gateway", "robot-agent", "ros-bridge", "system-tests"],
+        &[
+            "fleet-server",
+            "pilot-gateway",
+            "robot-agent",
+            "ros-bridge",
+            "longrein-cli",
+            "system-tests",
+        ],
         "cores are synchronous and pure",
     ),
 ];

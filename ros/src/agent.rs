@@ -9,6 +9,7 @@ use protocol::units::MonoNs;
 use ros_msgs::geometry_msgs::Twist;
 use ros_msgs::nav_msgs::Odometry;
 use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix};
+use ros_msgs::std_msgs::UInt8;
 use std::sync::Arc;
 
 /// A message from the robot.
@@ -32,6 +33,7 @@ pub enum Inbound {
 struct Link {
     _intake: Intake,
     cmd_vel: Outlet<Twist>,
+    lamp: Outlet<UInt8>,
     ros: Ros,
 }
 
@@ -45,6 +47,7 @@ impl Link {
         let mut ros = Ros::connect(config)?;
         let topics = &config.topics;
         let cmd_vel = Outlet::new(&mut ros, &topics.cmd_vel, tally)?;
+        let lamp = Outlet::new(&mut ros, &topics.lamp, Arc::default())?;
         let mut sources = Sources::new(counters);
         // Depths: what may come while the thread is held up for 80 ms; older readings are worth nothing.
         sources.add(&mut ros, &topics.odometry, 4, |m| Inbound::Odometry(Box::new(m)))?;
@@ -53,7 +56,7 @@ impl Link {
         sources.add(&mut ros, &topics.battery, 1, |m| Inbound::Battery(Box::new(m)))?;
         sources.add(&mut ros, &topics.scan, 2, |m| Inbound::Scan(Box::new(m)))?;
         sources.add(&mut ros, &topics.wheels, 4, |m| Inbound::WheelSpeeds(Box::new(m)))?;
-        Ok(Self { _intake: sources.start(deliver)?, cmd_vel, ros })
+        Ok(Self { _intake: sources.start(deliver)?, cmd_vel, lamp, ros })
     }
 }
 
@@ -63,6 +66,7 @@ pub struct Base {
     counters: Counters,
     tally: Arc<Tally>,
     cmd_vel_topic: String,
+    lamp_topic: String,
 }
 
 impl Base {
@@ -80,11 +84,12 @@ impl Base {
         let (kept_counters, kept_tally) = (counters.clone(), Arc::clone(&tally));
         let (config, deliver) = (config.clone(), shared(deliver));
         let cmd_vel_topic = config.topics.cmd_vel.clone();
+        let lamp_topic = config.topics.lamp.clone();
         let link = Kept::start(move || {
             let (counters, tally) = (kept_counters.clone(), Arc::clone(&kept_tally));
             Link::connect(&config, counters, tally, deliver())
         })?;
-        Ok(Self { link, counters, tally, cmd_vel_topic })
+        Ok(Self { link, counters, tally, cmd_vel_topic, lamp_topic })
     }
 
     /// Publishes a velocity command: speed forward, turn rate to the left. Never waits for the network or for a
@@ -96,6 +101,18 @@ impl Base {
             return Err(reconnecting(&self.cmd_vel_topic));
         };
         link.cmd_vel.send(Twist::planar(linear_mps, angular_radps))
+    }
+
+    /// Sets the lamp: 0 is off. Never waits. A lamp that joins later is not told.
+    pub fn lamp(&self, level: u8) -> Result<(), PublishError> {
+        let link = self.link.get().ok_or_else(|| reconnecting(&self.lamp_topic))?;
+        link.lamp.send(UInt8 { data: level })
+    }
+
+    /// How many subscribers of the lamp's topic are known. None: the robot has no lamp, or its driver does not
+    /// run. Walks the discovery data.
+    pub fn lamp_subscribers(&self) -> usize {
+        self.link.get().map_or(0, |link| link.ros.subscriptions_to(&self.lamp_topic))
     }
 
     /// What became of the commands.

@@ -10,7 +10,17 @@ use ros_msgs::RosMessage;
 use ros_msgs::geometry_msgs::Twist;
 use ros_msgs::nav_msgs::Odometry;
 use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix};
+use ros_msgs::std_msgs::UInt8;
 use ros2_client::Publisher;
+
+/// What the agent asks of the robot.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Order {
+    /// Move so, until the next.
+    Velocity(Twist),
+    /// The lamp's level: 0 is off.
+    Lamp(u8),
+}
 
 /// One connection. Dropped in this order: the reader's thread first, the node last.
 struct Link {
@@ -28,13 +38,15 @@ impl Link {
     fn connect(
         config: &Config,
         counters: Counters,
-        deliver: impl FnMut(Twist, MonoNs) + Send + 'static,
+        deliver: impl FnMut(Order, MonoNs) + Send + 'static,
     ) -> Result<Self, ConnectError> {
         let mut ros = Ros::connect(config)?;
         let topics = &config.topics;
         let mut sources = Sources::new(counters);
         // Depth 1: only the newest command counts, and what queued up while the process was frozen is gone.
-        sources.add(&mut ros, &topics.cmd_vel, 1, |twist: Twist| twist)?;
+        sources.add(&mut ros, &topics.cmd_vel, 1, Order::Velocity)?;
+        // Reliable: a lamp is set once and not again.
+        sources.add_reliable(&mut ros, &topics.lamp, 1, |level: UInt8| Order::Lamp(level.data))?;
         Ok(Self {
             odometry: ros.publish_best_effort(&topics.odometry, 4)?,
             imu: ros.publish_best_effort(&topics.imu, 8)?,
@@ -60,7 +72,18 @@ impl RobotSide {
     /// of its own; it must hand over and return. After a freeze of the process the connection is made anew.
     pub fn connect(
         config: &Config,
-        deliver: impl FnMut(Twist, MonoNs) + Send + 'static,
+        mut deliver: impl FnMut(Twist, MonoNs) + Send + 'static,
+    ) -> Result<Self, ConnectError> {
+        Self::connect_with_lamp(config, move |order, arrived| match order {
+            Order::Velocity(twist) => deliver(twist, arrived),
+            Order::Lamp(_) => {}
+        })
+    }
+
+    /// As [`RobotSide::connect`], for a robot that has a lamp.
+    pub fn connect_with_lamp(
+        config: &Config,
+        deliver: impl FnMut(Order, MonoNs) + Send + 'static,
     ) -> Result<Self, ConnectError> {
         let counters = Counters::default();
         let (kept_counters, config, deliver) = (counters.clone(), config.clone(), shared(deliver));
@@ -99,7 +122,7 @@ impl RobotSide {
         self.publish(|link| &link.wheels, &self.topics.wheels, message)
     }
 
-    /// What is known about the command topic.
+    /// What is known about the topics of commands and lamp.
     pub fn health(&self) -> Vec<TopicHealth> {
         let link = self.link.get();
         self.counters.health(link.as_ref().map(|link| &link.ros))

@@ -43,6 +43,8 @@ pub struct Topics {
     pub scan: String,
     /// `sensor_msgs/msg/JointState`: wheel speeds.
     pub wheels: String,
+    /// `std_msgs/msg/UInt8` to the lamp: 0 off, up to 3.
+    pub lamp: String,
 }
 
 impl Default for Topics {
@@ -55,6 +57,7 @@ impl Default for Topics {
             battery: "/battery_state".to_owned(),
             scan: "/scan".to_owned(),
             wheels: "/joint_states".to_owned(),
+            lamp: "/lamp".to_owned(),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::node::Ros;
 use protocol::units::MonoNs;
 use ros_msgs::RosMessage;
 use ros2_client::dds::rustdds::mio1::{Events, Interest, Poll, Registry, Token, Waker};
+use ros2_client::qos::{Reliability, WhenFull};
 use ros2_client::{ReadError, Subscription};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -134,7 +135,30 @@ impl<E: 'static> Sources<E> {
         depth: usize,
         wrap: fn(M) -> E,
     ) -> Result<(), ConnectError> {
-        let subscription = ros.subscribe::<M>(topic, depth)?;
+        self.add_with(ros, topic, depth, Reliability::BestEffort, wrap)
+    }
+
+    /// For what is said once and not again: a reliable reader, which only reliable writers match.
+    pub(crate) fn add_reliable<M: RosMessage + Send + 'static>(
+        &mut self,
+        ros: &mut Ros,
+        topic: &str,
+        depth: usize,
+        wrap: fn(M) -> E,
+    ) -> Result<(), ConnectError> {
+        let reliability = Reliability::Reliable { when_full: WhenFull::Fail };
+        self.add_with(ros, topic, depth, reliability, wrap)
+    }
+
+    fn add_with<M: RosMessage + Send + 'static>(
+        &mut self,
+        ros: &mut Ros,
+        topic: &str,
+        depth: usize,
+        reliability: Reliability,
+        wrap: fn(M) -> E,
+    ) -> Result<(), ConnectError> {
+        let subscription = ros.subscribe::<M>(topic, depth, reliability)?;
         self.sources.push(Box::new(Typed { subscription, wrap }));
         self.taken.push(self.counters.of(topic, M::NAME));
         Ok(())

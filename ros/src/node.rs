@@ -58,13 +58,15 @@ impl Ros {
         Ok(Self { node, name, context })
     }
 
-    /// A best-effort reader: it matches writers of either kind.
+    /// A reader. A best-effort one matches writers of either kind, a reliable one gets everything of reliable
+    /// writers.
     pub(crate) fn subscribe<M: RosMessage + 'static>(
         &mut self,
         topic: &str,
         depth: usize,
+        reliability: Reliability,
     ) -> Result<Subscription<Exact<M>>, ConnectError> {
-        let qos = qos(Reliability::BestEffort, depth);
+        let qos = qos(reliability, depth);
         let what = || format!("subscription to {topic}");
         let dds_topic = self
             .node

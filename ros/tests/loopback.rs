@@ -5,7 +5,7 @@
 mod support;
 
 use ros_bridge::agent::{Base, Inbound};
-use ros_bridge::base::RobotSide;
+use ros_bridge::base::{Order, RobotSide};
 use ros_bridge::{Config, ConnectError};
 use ros_msgs::geometry_msgs::Twist;
 use ros_msgs::nav_msgs::Odometry;
@@ -94,6 +94,30 @@ fn every_topic_crosses_both_ways() {
     assert_eq!(base.command_subscribers(), 1);
     assert_eq!(base.commands_sent().failed, 0);
     assert!(robot.health()[0].received > 0);
+}
+
+#[test]
+fn the_lamp_is_set_once_and_not_again() {
+    let domain_id = fresh_domain();
+    let (to_robot, at_robot) = sync_channel(64);
+    let robot =
+        RobotSide::connect_with_lamp(&Config::new(domain_id, "test_robot"), move |order, _| {
+            to_robot.try_send(order).ok();
+        })
+        .unwrap();
+    let base = Base::connect(&Config::new(domain_id, "test_agent"), |_, _| {}).unwrap();
+    until("the lamp at the agent, and the agent at the lamp", || {
+        std::thread::sleep(TICK);
+        base.lamp_subscribers() == 1
+            && robot.health().iter().any(|t| t.topic == "/lamp" && t.publishers > 0)
+    });
+    until("a level at the robot", || {
+        base.lamp(2).unwrap();
+        at_robot.recv_timeout(TICK) == Ok(Order::Lamp(2))
+    });
+    while at_robot.recv_timeout(TICK).is_ok() {}
+    base.lamp(3).unwrap();
+    assert_eq!(at_robot.recv_timeout(Duration::from_secs(5)), Ok(Order::Lamp(3)));
 }
 
 #[test]

@@ -13,4 +13,12 @@ pub struct Header {
     pub frame_id: String,
 }
 
+/// A small number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct UInt8 {
+    /// The number.
+    pub data: u8,
+}
+
+ros_message!(UInt8 = "std_msgs" / "UInt8");
 ros_message!(Header = "std_msgs" / "Header", "builtin_interfaces/Time");

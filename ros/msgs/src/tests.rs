@@ -61,6 +61,7 @@ fn ramp<const N: usize>(step: f64) -> [f64; N] {
 fn standard_messages_have_the_bytes_of_rosbags() {
     check(&STAMP);
     check(&header("base_link"));
+    check(&std_msgs::UInt8 { data: 3 });
     check(&twist());
     check(&TwistStamped { header: header(""), twist: twist() });
     check(&nav_msgs::Odometry {
@@ -231,6 +232,7 @@ fn check_schema<T: RosMessage>() {
 fn each_schema_defines_each_type_that_it_uses_once() {
     check_schema::<Time>();
     check_schema::<Header>();
+    check_schema::<std_msgs::UInt8>();
     check_schema::<Twist>();
     check_schema::<TwistStamped>();
     check_schema::<nav_msgs::Odometry>();

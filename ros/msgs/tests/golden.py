@@ -55,6 +55,7 @@ def messages():
     ramp9 = f64(*[i / 2 for i in range(9)])
     yield time()
     yield header()
+    yield make("std_msgs/msg/UInt8", data=3)
     yield twist()
     yield make("geometry_msgs/msg/TwistStamped", header=header(""), twist=twist())
     yield make(

@@ -6,11 +6,12 @@ use super::options::Settings;
 use super::records::{CommandLine, CommandLog, Records, Stats, TraceLine};
 use anyhow::Context;
 use ros_bridge::Config;
-use ros_bridge::base::RobotSide;
+use ros_bridge::base::{Order, RobotSide};
 use sim::sensors::Sensors;
 use sim::world::STEP_S;
 use sim::{Command, Scene, World};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 const STEP_NS: u64 = 5_000_000;
@@ -40,6 +41,8 @@ struct Drive<'a> {
     command_log: Option<Arc<CommandLog>>,
     last_command: Option<Arrived>,
     commands: u64,
+    /// Level of the lamp as it was last set.
+    lamp: Arc<AtomicU8>,
     at_rest_since_ns: Option<u64>,
     lost_ns: u64,
     /// Wall clock less monotonic clock, for header stamps.
@@ -56,7 +59,13 @@ pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow:
     let log = command_log.clone();
     let incoming = Arc::clone(&waiting);
     let config = Config::new(settings.ros_domain, "sim_robot");
-    let ros = RobotSide::connect(&config, move |twist, arrived| {
+    let lamp = Arc::new(AtomicU8::new(0));
+    let lamp_set = Arc::clone(&lamp);
+    let ros = RobotSide::connect_with_lamp(&config, move |order, arrived| {
+        let twist = match order {
+            Order::Velocity(twist) => twist,
+            Order::Lamp(level) => return lamp_set.store(level, Ordering::Relaxed),
+        };
         let command = Command { linear_mps: twist.linear.x, angular_radps: twist.angular.z };
         if let Some(log) = &log {
             note(log, arrived.0, command);
@@ -79,6 +88,7 @@ pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow:
         command_log,
         last_command: None,
         commands: 0,
+        lamp,
         at_rest_since_ns: Some(now),
         lost_ns: 0,
         wall_offset_ns: 0,
@@ -228,6 +238,7 @@ impl Drive<'_> {
             at_rest_since_ms: self.at_rest_since_ns.map(|ns| ns / 1_000_000),
             last_cmd_vel_ms: self.last_command.map(|c| c.at_ns / 1_000_000),
             commands: self.commands,
+            lamp: self.lamp.load(Ordering::Relaxed),
             cmd_timeouts: w.base.timeouts,
             battery: w.charge(),
             front_frames: frames.front.count,

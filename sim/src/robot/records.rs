@@ -29,6 +29,8 @@ pub(crate) struct Stats {
     /// When the last command came (`CLOCK_MONOTONIC` in milliseconds); nothing before the first.
     pub(crate) last_cmd_vel_ms: Option<u64>,
     pub(crate) commands: u64,
+    /// Level of the lamp as it was last set.
+    pub(crate) lamp: u8,
     /// How often the base stopped by itself because commands stayed away.
     pub(crate) cmd_timeouts: u64,
     pub(crate) battery: f64,

@@ -24,7 +24,8 @@ const SIGNATURE_LEN: usize = 64;
 /// Longest attachment of a frame that is read.
 const ATTACHMENT_LEN_MAX: usize = 1024;
 
-/// What the robot senses, put on [`crate::keyexpr::sensors`] 20 times a second while somebody subscribes.
+/// What the robot senses, put on [`crate::keyexpr::sensors`] 20 times a second while somebody subscribes and the robot
+/// knows its speed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SensorReport {
     /// The robot.
@@ -41,7 +42,7 @@ pub struct SensorReport {
     pub position: Option<RobotPosition>,
     /// Battery, 0 to 1.
     pub battery: Option<f64>,
-    /// Root mean square of the acceleration less gravity over the last second, m/s².
+    /// Root mean square of the acceleration about its mean of the last second (gravity and steady motion), m/s².
     pub vibration_mps2: f64,
     /// Acceleration with gravity in the robot's frame, m/s², since the last report: newest last, at most
     /// [`SAMPLES_MAX`], as all lists here.
@@ -109,7 +110,8 @@ pub struct SpeakRequest {
     pub lease_id: LeaseId,
     /// 1 to [`SPEAK_CHARS_MAX`] characters.
     pub text: String,
-    /// When it was asked for, so that a recorded request can't be replayed (the robot takes 10 s either way).
+    /// When it was asked for, so that a recorded request can't be replayed: the robot takes 10 s either way, and
+    /// only what is newer than the request before.
     pub at: WallMs,
 }
 

@@ -10,6 +10,7 @@ use protocol::drive::{DriveCommand, Seen};
 use protocol::dsse::{Envelope, payload_type};
 use protocol::estop::{EstopAction, EstopPacket};
 use protocol::keys::PrivateKey;
+use protocol::rover::{FrameInfo, open_frame, seal_frame};
 use protocol::safety::{Reason, SafetyState};
 use protocol::session::{Receipt, packet_digest};
 use protocol::signal;
@@ -308,6 +309,49 @@ fn signatures() {
                 "envelope": Envelope::sign_bytes(payload_type::RECEIPT, &body, &key),
             },
         }),
+    );
+}
+
+#[test]
+fn pictures() {
+    let key = PrivateKey::from_seed(&[7; 32]);
+    let on = "longrein/v1/robots/demo-rover-1/camera/front/live";
+    let jpeg = [0xff, 0xd8, 0xff, 0xe0, 1, 2, 3, 0xff, 0xd9];
+    let info = FrameInfo {
+        seq: 9,
+        capture_ms: 123_456,
+        wall_ms: 1_790_000_000_000,
+        width: 640,
+        height: 360,
+    };
+    let good = seal_frame(on, &jpeg, &info, &key);
+    let mut forged = good.clone();
+    forged[70] ^= 1;
+    let other = seal_frame(on, &jpeg, &info, &PrivateKey::from_seed(&[8; 32]));
+    let elsewhere =
+        seal_frame("longrein/v1/robots/demo-rover-2/camera/front/live", &jpeg, &info, &key);
+    let cases: Vec<Value> = [
+        ("sealed", good.clone()),
+        ("another bit in the JSON", forged),
+        ("another robot's key", other),
+        ("another key expression", elsewhere),
+        ("no JSON", good[..64].to_vec()),
+        ("cut signature", good[..63].to_vec()),
+    ]
+    .into_iter()
+    .map(|(name, attachment)| {
+        let opened = open_frame(on, &jpeg, &attachment, &key.did());
+        assert_eq!(opened.is_ok(), name == "sealed", "{name}");
+        let hex = hex::encode(&attachment);
+        match opened {
+            Ok(info) => json!({"name": name, "attachment": hex, "ok": info}),
+            Err(error) => json!({"name": name, "attachment": hex, "error": error.to_string()}),
+        }
+    })
+    .collect();
+    golden(
+        "pictures.json",
+        &json!({"did": key.did().to_string(), "key_expr": on, "jpeg": hex::encode(jpeg), "cases": cases}),
     );
 }
 

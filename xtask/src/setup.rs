@@ -39,6 +39,8 @@ const PYTHON_PACKAGES: &[&str] = &[
     "numpy",
     "cryptography",
     "requests",
+    "opencv-python-headless",
+    "websocket-client",
 ];
 
 /// Runs `command` with its output shown, and fails with its words when it fails.

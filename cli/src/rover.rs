@@ -58,7 +58,8 @@ pub(crate) struct Args {
     /// Address to listen on instead of this machine's own; whoever reaches it drives the robot
     #[arg(long)]
     bind: Option<IpAddr>,
-    /// Mission that is driven after /start-mission; without it, the first open one of the robot
+    /// Mission that clients must start with /start-mission before anything else. Without it they drive freely, and
+    /// /start-mission starts the first open one of the robot
     #[arg(long)]
     mission: Option<MissionId>,
 }

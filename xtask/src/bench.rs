@@ -2,6 +2,8 @@
 //!
 //! A machine is noisy, so the bars compare with the bare limit of the same run where they can.
 
+mod rover;
+
 use crate::fleet::text;
 use crate::process::{Process, wait_for};
 use crate::stack::{Options, Stack};
@@ -19,11 +21,18 @@ use std::time::{Duration, Instant};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Print a list of {id, unit, p50, p99 or value, peers, bar, holds} instead of a table
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
     /// How long each figure is measured
     #[arg(long, default_value_t = 20)]
     seconds: u32,
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    EarthRover(rover::Args),
 }
 
 struct Figures {
@@ -46,6 +55,9 @@ fn numbers(value: &Value) -> Vec<f64> {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
+    if let Some(What::EarthRover(rover)) = &args.what {
+        return show(&rover::run(rover)?, args.json);
+    }
     setup::test_packages()?;
     setup::install(setup::BENCH_PACKAGES)?;
     setup::npm_install(&root().join("tests/browser"))?;
@@ -59,10 +71,14 @@ pub fn run(args: &Args) -> Result<()> {
     let mut rows = own(&data, args.seconds)?;
     let peers = peers(&data, &python, args.seconds)?;
     merge(&mut rows, &peers);
-    if args.json {
+    show(&rows, args.json)
+}
+
+fn show(rows: &[Value], json: bool) -> Result<()> {
+    if json {
         result(&serde_json::to_string_pretty(&rows)?);
     } else {
-        table(&rows);
+        table(rows);
     }
     Ok(())
 }

@@ -113,6 +113,8 @@ fn announce(stack: &Stack, join: &str, agent_code: &str, data: &Path) {
          \x20            The link makes you a pilot, once; afterwards open {url}\n\
          \x20            Hold W, A, S, D or the arrows to drive, let go to stop, Space is the emergency stop.\n\
          \x20 Program:   python3 examples/drive_to_first_checkpoint.py --url {url} --invitation {agent_code}\n\
+         \x20 Earth Rovers programs (LeRobot among them) find the robot at http://localhost:8000 after\n\
+         \x20            longrein join {agent_code} --url {url} --name Me && longrein earth-rover --url {url} --robot {ROBOT}\n\
          \x20 API:       {url}/docs and {url}/openapi.json\n\
          \x20 Episodes:  {}\n\
          \x20 Logs:      {}\n\n\

@@ -8,6 +8,7 @@ pub mod check;
 pub mod demo;
 pub mod fleet;
 pub mod process;
+pub mod robots;
 pub mod setup;
 pub mod stack;
 pub mod test;

@@ -2,6 +2,7 @@
 
 use agent_core::Policy;
 use anyhow::{Context, Result, ensure};
+use protocol::rover::{HOLD_MS_MAX, Terms};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,12 @@ pub struct Config {
     /// Cameras, the front one first. Without any, only programs may drive, if the policy permits it.
     #[serde(default, rename = "camera")]
     pub cameras: Vec<Camera>,
+    /// What programs get beside driving.
+    #[serde(default)]
+    pub program: Program,
+    /// The voice.
+    #[serde(default)]
+    pub speech: Speech,
     /// Calibration of cameras and sensors, kept in each episode as it stands here.
     #[serde(default)]
     pub calibration: toml::Table,
@@ -60,6 +67,42 @@ impl Default for Ros {
 pub struct Zenoh {
     /// Its endpoint, for example `tcp/192.0.2.1:7447`.
     pub endpoint: Option<String>,
+}
+
+/// What programs get beside driving.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Program {
+    /// For how long a relay may repeat a program's last command for it, ms. Default 1000, at most 3000. 0 repeats
+    /// nothing: the program must send often enough by itself. The robot's own watchdog stays underneath.
+    pub hold_ms: u32,
+}
+
+impl Default for Program {
+    fn default() -> Self {
+        Self { hold_ms: 1_000 }
+    }
+}
+
+/// The voice.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Speech {
+    /// Whether the robot may speak. Default true.
+    pub active: bool,
+    /// The program that speaks, a name or a path, called as espeak-ng is: `[-v VOICE] [-w FILE] --stdin`, the text
+    /// on its standard input. Default `espeak-ng`.
+    pub command: String,
+    /// The voice, as the program names it. Default: the program's own.
+    pub voice: Option<String>,
+    /// A folder in which each text is kept as an audio file instead of being played: for simulators and tests.
+    pub keep: Option<PathBuf>,
+}
+
+impl Default for Speech {
+    fn default() -> Self {
+        Self { active: true, command: "espeak-ng".to_owned(), voice: None, keep: None }
+    }
 }
 
 /// One camera.
@@ -111,7 +154,29 @@ impl Config {
             ensure!(!twice, "two cameras are named {:?}", camera.name);
         }
         ensure!(config.cameras.len() <= 8, "at most 8 cameras");
+        let hold_ms = config.program.hold_ms;
+        ensure!(hold_ms <= HOLD_MS_MAX, "program.hold_ms = {hold_ms}: at most {HOLD_MS_MAX}");
+        ensure!(!config.speech.command.is_empty(), "speech.command is empty: name a program");
+        if let Some(voice) = &config.speech.voice {
+            ensure!(!voice.is_empty() && !voice.starts_with('-'), "speech.voice = {voice:?}");
+        }
         Ok(config)
+    }
+
+    /// What the owner lets programs do. Whether there are a voice and a lamp is found out elsewhere.
+    pub(crate) fn terms(&self) -> Terms {
+        let policy = &self.policy;
+        Terms {
+            speed_mps_max: policy.speed_mps_max,
+            reverse_mps_max: policy.reverse_mps_max,
+            turn_radps_max: policy.turn_radps_max,
+            hold_ms: self.program.hold_ms,
+            blind_permitted: policy.blind_driving.permitted,
+            blind_mps_max: policy.blind_driving.speed_mps_max,
+            cameras: self.cameras.iter().map(|camera| camera.name.clone()).collect(),
+            speaks: false,
+            has_lamp: false,
+        }
     }
 
     /// The DDS domain: the configuration's, or that of the environment, or 0.
@@ -143,6 +208,9 @@ mod tests {
         assert!(config.domain_id(Some("x")).is_err());
         let own = Config::parse(&format!("ros_domain_id = 7\n{GOOD}")).unwrap();
         assert_eq!(own.domain_id(Some("42")).unwrap(), 7);
+        let terms = config.terms();
+        assert_eq!((terms.hold_ms, terms.blind_permitted), (1_000, false));
+        assert_eq!(terms.cameras, ["front"]);
     }
 
     #[test]
@@ -162,5 +230,7 @@ mod tests {
             refused(&format!("{GOOD}{}", GOOD.split_once('\n').unwrap().1)).contains("two cameras")
         );
         assert!(refused("").contains("missing field `data`"));
+        assert!(refused(&format!("{GOOD}[program]\nhold_ms = 3001\n")).contains("at most 3000"));
+        assert!(refused(&format!("{GOOD}[speech]\nvoice = \"-w\"\n")).contains("speech.voice"));
     }
 }

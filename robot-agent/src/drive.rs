@@ -3,11 +3,13 @@
 //! It wakes on each command and by the core's deadline, and nothing on it waits for a disk, a network or another
 //! thread's work: records and telemetry are handed over and, when nobody takes them, dropped and counted.
 
+use crate::blind;
 use crate::clock;
 use crate::record::{self, Record, event};
 use crate::shared::{DriveLease, Echo, Shared, Status, lock};
 use crate::telemetry;
-use agent_core::{Command, EstopAnswer, Inputs, Outputs, Supervisor, Twist, Verdict};
+use agent_core::policy::BlindDriving;
+use agent_core::{Command, EstopAnswer, Inputs, Outputs, Policy, Supervisor, Twist, Verdict};
 use protocol::drive::{DriveCommand, Seen};
 use protocol::units::{MonoMs, MonoNs};
 use ros_bridge::agent::Base;
@@ -53,6 +55,7 @@ pub(crate) enum Message {
 /// Starts the loop. It ends, with the wheels at zero, when [`Shared::stopping`] is set.
 pub(crate) fn start(
     core: Supervisor,
+    policy: &Policy,
     shared: Arc<Shared>,
     base: Arc<Base>,
     recorder: record::Handle,
@@ -74,6 +77,8 @@ pub(crate) fn start(
         publish_failed: false,
         due: Due::default(),
         told: None,
+        blind: blind::Watch::new(policy),
+        blind_driving: policy.blind_driving.clone(),
     };
     std::thread::Builder::new().name("drive".to_owned()).spawn(move || {
         if !ros_bridge::priority::raise() {
@@ -121,6 +126,8 @@ struct Loop {
     due: Due,
     /// State and reason that were recorded last.
     told: Option<(protocol::safety::SafetyState, protocol::safety::Reason)>,
+    blind: blind::Watch,
+    blind_driving: BlindDriving,
 }
 
 impl Loop {
@@ -293,6 +300,7 @@ impl Loop {
             self.episode = begun;
             if first {
                 self.told = None;
+                self.blind.forget();
             }
             let snapshot = hex::encode(self.core.snapshot());
             let json = format!(r#"{{"tick":{},"snapshot":"{snapshot}"}}"#, self.tick);
@@ -336,6 +344,28 @@ impl Loop {
             );
             self.recorder.put(at_ns, Record::Event(event("safety", detail, json)));
         }
+        self.record_blind(now, inputs, outputs);
+    }
+
+    fn record_blind(&mut self, now: MonoMs, inputs: &Inputs, outputs: &Outputs) {
+        let program = inputs.lease.is_some_and(|lease| lease.program);
+        let newest = inputs.command.filter(|_| outputs.verdict == Verdict::Counts);
+        let arrived = newest.map(|command| command.arrived).or(self.echo.map(|echo| echo.arrived));
+        let Some(change) = self.blind.step(now, program, outputs, arrived) else { return };
+        let record = match change {
+            blind::Change::Began => {
+                let mps = self.blind_driving.speed_mps_max;
+                let detail = format!(
+                    "a program drives without a fresh picture: at most {mps} m/s, the obstacle guard active"
+                );
+                event("blind-driving", detail, format!(r#"{{"speed_mps_max":{mps}}}"#))
+            }
+            blind::Change::Ended => {
+                let detail = "the program no longer drives without a fresh picture";
+                event("blind-driving-ended", detail, String::new())
+            }
+        };
+        self.recorder.put(clock::wall_ns(), Record::Event(record));
     }
 }
 

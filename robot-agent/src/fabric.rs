@@ -2,11 +2,14 @@
 
 use crate::clock;
 use crate::leases::Leases;
+use crate::live;
+use crate::requests::Requests;
 use crate::shared::Shared;
 use crate::telemetry::{self, Publisher};
 use anyhow::{Result, anyhow};
 use protocol::ids::RobotId;
 use protocol::keys::PrivateKey;
+use protocol::rover::Terms;
 use protocol::{keyexpr, message};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,9 +34,12 @@ pub(crate) struct Fabric {
     pub(crate) leases: Arc<Leases>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) episodes_waiting: Arc<AtomicU32>,
+    pub(crate) requests: Arc<Requests>,
+    /// What the owner lets programs do, voice and lamp aside.
+    pub(crate) terms: Terms,
 }
 
-fn wrong(error: zenoh::Error) -> anyhow::Error {
+pub(crate) fn wrong(error: zenoh::Error) -> anyhow::Error {
     anyhow!("message fabric: {error}")
 }
 
@@ -91,6 +97,22 @@ impl Fabric {
             },
         )
         .await?;
+        self.queryable(
+            session,
+            keyexpr::speak(&self.robot),
+            |fabric, key, payload, signature| async move {
+                serde_json::to_vec(&fabric.requests.speak(&key, &payload, &signature).await)
+            },
+        )
+        .await?;
+        self.queryable(
+            session,
+            keyexpr::lamp(&self.robot),
+            |fabric, key, payload, signature| async move {
+                serde_json::to_vec(&fabric.requests.lamp(&key, &payload, &signature).await)
+            },
+        )
+        .await?;
         let key = keyexpr::command(&self.robot);
         let leases = Arc::clone(&self.leases);
         session
@@ -105,7 +127,7 @@ impl Fabric {
         for index in 0..self.leases.cameras().len() {
             self.camera(session, index).await?;
         }
-        Ok(())
+        live::start_cameras(self, session).await
     }
 
     /// Answers each query in a task of its own.
@@ -148,28 +170,23 @@ impl Fabric {
 
     async fn camera(self: &Arc<Self>, session: &Session, index: usize) -> Result<()> {
         let Some(camera) = self.leases.cameras().get(index) else { return Ok(()) };
-        let (width, height) = (camera.config().width, camera.config().height);
         let key = keyexpr::camera(&self.robot, &camera.config().name);
         let on = key.clone();
-        let leases = Arc::clone(&self.leases);
+        let fabric = Arc::clone(self);
         let runtime = tokio::runtime::Handle::current();
         session
             .declare_queryable(key)
             .callback(move |query| {
-                let (leases, on) = (Arc::clone(&leases), on.clone());
+                let (fabric, on) = (Arc::clone(&fabric), on.clone());
                 runtime.spawn(async move {
-                    let jpeg = tokio::task::spawn_blocking(move || {
-                        leases.cameras().get(index).and_then(crate::media::Camera::jpeg)
+                    let key_expr = on.clone();
+                    let sealed = tokio::task::spawn_blocking(move || {
+                        let camera = fabric.leases.cameras().get(index)?;
+                        live::sealed_still(camera, &key_expr, &fabric.key)
                     });
-                    match jpeg.await {
-                        Ok(Some((jpeg, capture))) => {
-                            let about = serde_json::json!({
-                                "capture_ms": capture.ms().0,
-                                "wall_ms": clock::wall_ns_at(capture) / 1_000_000,
-                                "width": width,
-                                "height": height,
-                            });
-                            reply(&query, &on, jpeg, Some(about.to_string())).await;
+                    match sealed.await {
+                        Ok(Some((still, sealed))) => {
+                            reply(&query, &on, still.jpeg, Some(sealed)).await;
                         }
                         Ok(None) => refuse(&query, "the camera gives no picture now").await,
                         Err(_panicked) => refuse(&query, "the picture could not be encoded").await,
@@ -220,7 +237,7 @@ impl Fabric {
     }
 }
 
-async fn reply(query: &Query, key: &str, payload: Vec<u8>, attachment: Option<String>) {
+async fn reply(query: &Query, key: &str, payload: impl Into<ZBytes>, attachment: Option<Vec<u8>>) {
     let reply = query.reply(key, payload);
     let sent = match attachment {
         Some(attachment) => reply.attachment(attachment).await,

@@ -3,16 +3,18 @@
 use crate::clock;
 use crate::leases::Leases;
 use crate::media::Camera;
+use crate::shared::Shared;
 use protocol::units::MonoNs;
 use ros_bridge::TopicHealth;
 use ros_bridge::agent::Base;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After the start, drivers have this long to appear.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE_NS: u64 = 5_000_000_000;
 const SILENT_NS: u64 = 5_000_000_000;
 
 /// What is wrong with a topic; none when it is well.
@@ -36,16 +38,27 @@ fn trouble(topic: &TopicHealth, now: MonoNs, domain_id: u16) -> Option<String> {
 }
 
 /// Watches, for ever.
-pub(crate) async fn watch(base: Arc<Base>, domain_id: u16, leases: Arc<Leases>) {
-    tokio::time::sleep(GRACE).await;
+pub(crate) async fn watch(
+    base: Arc<Base>,
+    domain_id: u16,
+    leases: Arc<Leases>,
+    shared: Arc<Shared>,
+) {
+    let begun = clock::mono_ns();
     let mut told: BTreeMap<String, ()> = BTreeMap::new();
     loop {
+        tokio::time::sleep(LOOK_EVERY).await;
         let looked = {
             let base = Arc::clone(&base);
-            tokio::task::spawn_blocking(move || (base.health(), base.command_subscribers())).await
+            tokio::task::spawn_blocking(move || {
+                (base.health(), base.command_subscribers(), base.lamp_subscribers())
+            })
+            .await
         };
-        if let Ok((topics, subscribers)) = looked {
-            let now = clock::mono_ns();
+        let Ok((topics, subscribers, lamps)) = looked else { continue };
+        shared.has_lamp.store(lamps > 0, Ordering::Relaxed);
+        let now = clock::mono_ns();
+        if now.since(begun) >= GRACE_NS {
             for topic in &topics {
                 tell(&mut told, &topic.topic, trouble(topic, now, domain_id));
             }
@@ -53,11 +66,11 @@ pub(crate) async fn watch(base: Arc<Base>, domain_id: u16, leases: Arc<Leases>) 
                 format!("no base subscribes to the velocity commands in ROS domain {domain_id}: is its driver running?")
             });
             tell(&mut told, "base", base);
+            for camera in leases.cameras() {
+                let what = format!("camera {}", camera.config().name);
+                tell(&mut told, &what, camera_trouble(camera));
+            }
         }
-        for camera in leases.cameras() {
-            tell(&mut told, &format!("camera {}", camera.config().name), camera_trouble(camera));
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

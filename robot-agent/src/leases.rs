@@ -294,7 +294,7 @@ impl Leases {
         }
     }
 
-    fn tell_episode(&self, code: &str, detail: &str, json: String) {
+    pub(crate) fn tell_episode(&self, code: &str, detail: &str, json: String) {
         self.recorder.put(clock::wall_ns(), Record::Event(event(code, detail, json)));
     }
 
@@ -556,7 +556,7 @@ impl Leases {
     }
 }
 
-fn reply(outcome: Result<(), Refusal>) -> Reply {
+pub(crate) fn reply(outcome: Result<(), Refusal>) -> Reply {
     match outcome {
         Ok(()) => Reply::Done,
         Err(refusal) => {

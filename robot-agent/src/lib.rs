@@ -2,6 +2,7 @@
 //! drive as a signed episode. A library beside a small program, so that its parts can be tested, measured and
 //! shown on their own.
 
+mod blind;
 pub mod clock;
 pub mod config;
 mod drive;
@@ -12,13 +13,17 @@ mod health;
 pub mod home;
 mod leases;
 pub mod link;
+mod live;
 pub mod media;
 pub mod program;
 mod record;
 pub mod replay;
+mod requests;
 mod run;
+mod senses;
 mod sensors;
 pub mod session;
 mod shared;
 mod telemetry;
 mod upload;
+mod voice;

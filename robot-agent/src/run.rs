@@ -6,11 +6,14 @@ use crate::episodes;
 use crate::fabric::{self, Fabric};
 use crate::home::{Enrolment, Home};
 use crate::leases::{Fixed, Leases};
+use crate::live;
 use crate::media::{Camera, CameraConfig};
 use crate::record::{self, Record};
+use crate::requests::Requests;
 use crate::session::Book;
 use crate::shared::{Shared, lock};
 use crate::upload::Uploader;
+use crate::voice::{Espeak, Speaker, Voice};
 use crate::{clock, health};
 use agent_core::Supervisor;
 use anyhow::{Context, Result};
@@ -70,6 +73,7 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
     let core = Supervisor::new(&config.policy)?;
     let drive_thread = drive::start(
         core,
+        &config.policy,
         Arc::clone(&shared),
         Arc::clone(&base),
         recorder.clone(),
@@ -98,8 +102,15 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
     ));
     leases.set_cameras(start_cameras(&config, &shared, &recorder)?);
     tokio::spawn(Arc::clone(&leases).watch(link_events));
-    tokio::spawn(health::watch(Arc::clone(&base), domain_id, Arc::clone(&leases)));
+    tokio::spawn(health::watch(
+        Arc::clone(&base),
+        domain_id,
+        Arc::clone(&leases),
+        Arc::clone(&shared),
+    ));
 
+    let voice = start_voice(&config, &recorder)?;
+    let requests = Requests::new(Arc::clone(&leases), Arc::clone(&shared), base, voice);
     let waiting = Arc::new(AtomicU32::new(0));
     let uploader = Uploader {
         home,
@@ -122,6 +133,8 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
         leases: Arc::clone(&leases),
         shared: Arc::clone(&shared),
         episodes_waiting: waiting,
+        requests: Arc::new(requests),
+        terms: config.terms(),
     };
     serve(&config, &enrolment, Arc::new(fabric)).await?;
     stop(&leases, &shared, &recorder, threads).await;
@@ -138,7 +151,8 @@ async fn serve(config: &Config, enrolment: &Enrolment, fabric: Arc<Fabric>) -> R
         let session = fabric::connect(endpoint).await;
         fabric.declare(&session).await?;
         tracing::info!(robot, "ready");
-        Arc::clone(&fabric).publish(session).await
+        let sensors = live::publish_sensors(Arc::clone(&fabric), session.clone());
+        tokio::try_join!(sensors, Arc::clone(&fabric).publish(session)).map(|_ended| ())
     };
     tokio::select! {
         ended = serving => ended,
@@ -178,10 +192,23 @@ fn connect_base(
     let guard = config.policy.obstacle_guard.clone();
     let base = Base::connect(&ros, move |message, arrived| {
         lock(&shared.sensors).take(&message, arrived, &guard);
+        lock(&shared.senses).take(&message, arrived);
         recorder.put(clock::wall_ns_at(arrived), Record::Sensor(message));
     })
     .with_context(|| format!("connecting to ROS 2 in domain {domain_id}"))?;
     Ok(Arc::new(base))
+}
+
+fn start_voice(config: &Config, recorder: &record::Handle) -> Result<Voice> {
+    let speech = config.speech.clone();
+    let speaker = speech.active.then(|| Arc::new(Espeak::new(speech)) as Arc<dyn Speaker>);
+    let recorder = recorder.clone();
+    let failed = move |why: &str| {
+        tracing::warn!(why, "a text was not said");
+        let event = record::event("speech-failed", why, String::new());
+        recorder.put(clock::wall_ns(), Record::Event(event));
+    };
+    Voice::start(speaker, failed).context("starting the voice")
 }
 
 fn start_cameras(

@@ -10,6 +10,7 @@ use protocol::keys::Did;
 use protocol::lease::{DRIVER_GONE_MS, DriverKind, Lease, VerifiedLease};
 use protocol::message::EstopRequest;
 use protocol::problem::code;
+use protocol::rover::{LAMP_LEVEL_MAX, LampRequest, SPEAK_CHARS_MAX, SpeakRequest};
 use protocol::session::{RECEIPT_PACKETS_MAX, Receipt};
 use protocol::signal::SignalRequest;
 use protocol::state::EndedLease;
@@ -22,8 +23,8 @@ pub const CLOCK_TOLERANCE_MS: u64 = 5_000;
 pub const TTL_MS_MAX: u32 = 120_000;
 /// A driver has this long from the opening to the first drive packet, ms.
 pub const FIRST_PACKET_MS: u64 = 15_000;
-/// A recorded clear of the emergency stop is worth nothing after this, ms.
-pub const ESTOP_AT_TOLERANCE_MS: u64 = 10_000;
+/// A recorded request (a clear of the emergency stop, a text, the lamp) is worth nothing after this, ms.
+pub const REQUEST_AT_TOLERANCE_MS: u64 = 10_000;
 
 /// Why something was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,7 +72,13 @@ pub enum Refusal {
     /// A receipt does not continue the chain.
     #[error("the receipt is refused: {0}")]
     Receipt(String),
-    /// An emergency-stop request was made too long ago.
+    /// A request says something that the robot can't do.
+    #[error("the request is refused: {0}")]
+    Request(String),
+    /// A request is a copy, or was overtaken.
+    #[error("the request is not newer than the one before")]
+    Repeated,
+    /// A request was made too long ago.
     #[error("the request was made {} by this robot's clock: try again, and check the clocks", ago(.0))]
     OldRequest(i64),
 }
@@ -83,9 +90,11 @@ impl Refusal {
             Self::NotOfTheFleet(_) | Self::DriverSignature | Self::MessageSignature(_) => {
                 code::BAD_SIGNATURE
             }
-            Self::OtherRobot(_) | Self::NoOffer | Self::Receipt(_) => code::BAD_REQUEST,
+            Self::OtherRobot(_) | Self::NoOffer | Self::Receipt(_) | Self::Request(_) => {
+                code::BAD_REQUEST
+            }
             Self::Outdated(_) | Self::Ended { .. } | Self::NotCurrent => code::LEASE_ENDED,
-            Self::OldRenewal { .. } | Self::OldRequest(_) => code::CONFLICT,
+            Self::OldRenewal { .. } | Self::OldRequest(_) | Self::Repeated => code::CONFLICT,
         }
     }
 }
@@ -318,6 +327,67 @@ impl Book {
             .map_err(|_mismatch| Refusal::MessageSignature("the lease's relay"))
     }
 
+    /// Checks a request to speak: signed by the relay of the open lease, about that lease, made just now and after
+    /// `after`, the one before.
+    pub fn check_speak(
+        &self,
+        key: &str,
+        payload: &[u8],
+        signature: &[u8],
+        wall: WallMs,
+        after: WallMs,
+    ) -> Result<SpeakRequest, Refusal> {
+        let request: SpeakRequest = self.read_request(key, payload, signature)?;
+        self.check_request(request.lease_id, request.at, wall, after)?;
+        if request.is_valid() {
+            return Ok(request);
+        }
+        Err(Refusal::Request(format!("a text has 1 to {SPEAK_CHARS_MAX} characters")))
+    }
+
+    /// Checks a request to set the lamp, as [`Book::check_speak`] does.
+    pub fn check_lamp(
+        &self,
+        key: &str,
+        payload: &[u8],
+        signature: &[u8],
+        wall: WallMs,
+        after: WallMs,
+    ) -> Result<LampRequest, Refusal> {
+        let request: LampRequest = self.read_request(key, payload, signature)?;
+        self.check_request(request.lease_id, request.at, wall, after)?;
+        if request.level <= LAMP_LEVEL_MAX {
+            return Ok(request);
+        }
+        Err(Refusal::Request(format!("the lamp's levels are 0 to {LAMP_LEVEL_MAX}")))
+    }
+
+    fn read_request<T: serde::de::DeserializeOwned>(
+        &self,
+        key: &str,
+        payload: &[u8],
+        signature: &[u8],
+    ) -> Result<T, Refusal> {
+        self.verify_relay(key, payload, signature)?;
+        serde_json::from_slice(payload)
+            .map_err(|error| Refusal::Request(format!("it cannot be read: {error}")))
+    }
+
+    fn check_request(
+        &self,
+        lease_id: LeaseId,
+        at: WallMs,
+        wall: WallMs,
+        after: WallMs,
+    ) -> Result<(), Refusal> {
+        self.check_release(lease_id)?;
+        let age_ms = signed_age_ms(at, wall);
+        if age_ms.unsigned_abs() > REQUEST_AT_TOLERANCE_MS {
+            return Err(Refusal::OldRequest(age_ms / 1_000));
+        }
+        if at > after { Ok(()) } else { Err(Refusal::Repeated) }
+    }
+
     /// Takes the driver's receipt: it must be signed by the holder (or its relay) and continue the chain. What
     /// it covers is checked when the episode is verified.
     pub fn receipt(&mut self, envelope: &Envelope) -> Result<(), Refusal> {
@@ -376,7 +446,7 @@ impl Book {
         let request: EstopRequest = serde_json::from_slice(payload)
             .map_err(|error| Refusal::Receipt(format!("it cannot be read: {error}")))?;
         let age_ms = signed_age_ms(request.at, wall);
-        if age_ms.unsigned_abs() > ESTOP_AT_TOLERANCE_MS {
+        if age_ms.unsigned_abs() > REQUEST_AT_TOLERANCE_MS {
             return Err(Refusal::OldRequest(age_ms / 1_000));
         }
         let current = lease.map(|lease| lease.lease_id);

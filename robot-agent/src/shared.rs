@@ -1,11 +1,12 @@
 //! What the agent's threads share. Locks are held for the copy of a few fields, never across a wait.
 
 use crate::link;
+use crate::senses::Senses;
 use crate::sensors::Sensors;
 use agent_core::{Outputs, Twist};
 use protocol::safety::{Reason, SafetyState};
 use protocol::units::MonoMs;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The lease as the drive loop obeys it.
@@ -68,6 +69,8 @@ impl Default for Status {
 #[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) sensors: Mutex<Sensors>,
+    /// Samples for programs.
+    pub(crate) senses: Mutex<Senses>,
     pub(crate) lease: Mutex<Option<DriveLease>>,
     pub(crate) status: Mutex<Status>,
     /// The highest epoch ever seen.
@@ -76,6 +79,10 @@ pub(crate) struct Shared {
     pub(crate) estop_stop: AtomicBool,
     /// When the last packet of the open lease counted, monotonic ms.
     pub(crate) heard_ms: AtomicU64,
+    /// Level of the lamp as it was last set; 0 is off.
+    pub(crate) lamp: AtomicU8,
+    /// Something listens on the lamp's topic.
+    pub(crate) has_lamp: AtomicBool,
     /// The program ends: wheels to zero, then out.
     pub(crate) stopping: AtomicBool,
 }

@@ -117,11 +117,17 @@ fn a_still_is_a_jpeg_of_the_picture_with_its_levels() {
         "videotestsrc is-live=true pattern=red ! video/x-raw,format=I420,width=320,height=240,framerate=30/1",
     ));
     frames.recv_timeout(WITHIN).unwrap();
-    let (jpeg, capture) = camera.jpeg().expect("a fresh frame");
-    assert!(clock::mono_ns().since(capture) < 1_000_000_000);
-    let (width, height, [red, green, blue]) = decode(&jpeg);
+    let still = camera.jpeg().expect("a fresh frame");
+    assert!(clock::mono_ns().since(still.capture) < 1_000_000_000);
+    assert_eq!((still.width, still.height), (320, 240));
+    let (width, height, [red, green, blue]) = decode(&still.jpeg);
     assert_eq!((width, height), (320, 240));
     assert!(red > 245 && green < 12 && blue < 12, "red is {red},{green},{blue}");
+    let (seq, capture) = camera.wait_newer(still.seq, WITHIN).expect("a frame after it");
+    assert!(seq > still.seq && capture > still.capture);
+    let next = camera.jpeg().expect("a fresh frame");
+    assert!(next.seq >= seq, "each frame has a number of its own");
+    assert!(camera.wait_newer(u64::MAX, Duration::from_millis(20)).is_none());
     camera.stop();
 }
 

@@ -18,6 +18,7 @@ const PACKAGES: &[&str] = &[
     "gstreamer1.0-plugins-bad",
     "gstreamer1.0-plugins-ugly",
     "gstreamer1.0-libav",
+    "espeak-ng",
 ];
 
 /// What a headless browser and the peers of the tests need on top.

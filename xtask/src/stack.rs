@@ -217,10 +217,12 @@ impl Options {
              ros_domain_id = {domain}\n\
              {more}\n\
              [policy.blind_driving]\npermitted = true\nspeed_mps_max = 0.5\n\n\
+             [speech]\nkeep = {speech:?}\n\n\
              [[camera]]\nname = \"front\"\nsource = {front:?}\nwidth = 1280\nheight = 720\nfps = 30\nbitrate_kbps = 2500\n\n\
              [[camera]]\nname = \"rear\"\nsource = {rear:?}\nwidth = 640\nheight = 360\nfps = 15\nbitrate_kbps = 500\n",
             data = shown(&self.data.join("robot")),
             domain = self.ros_domain,
+            speech = shown(&self.data.join("robot/speech")),
             more = self.robot_toml,
             front = source("front", 1280, 720, 30),
             rear = source("rear", 640, 360, 15),

@@ -2,7 +2,7 @@
 
 use super::pipeline::{self, Pipeline};
 use super::still::RawFrame;
-use super::{CameraConfig, EncodedFrame, MediaError};
+use super::{CameraConfig, EncodedFrame, MediaError, Still};
 use crate::clock;
 use bytes::Bytes;
 use gstreamer as gst;
@@ -44,6 +44,11 @@ struct State {
     stopped: Condvar,
     running: Mutex<Option<Pipeline>>,
     raw: Mutex<Option<RawFrame>>,
+    /// Told of each new raw frame.
+    raw_came: Condvar,
+    raw_frames: AtomicU64,
+    /// The JPEG made last. Held while one is made, so that all who ask get the same.
+    still: Mutex<Option<Still>>,
     /// Milliseconds on the monotonic clock; 0 for never.
     newest_frame_ms: AtomicU64,
     frames: AtomicU64,
@@ -68,6 +73,9 @@ impl Camera {
             stopped: Condvar::new(),
             running: Mutex::new(None),
             raw: Mutex::new(None),
+            raw_came: Condvar::new(),
+            raw_frames: AtomicU64::new(0),
+            still: Mutex::new(None),
             newest_frame_ms: AtomicU64::new(0),
             frames: AtomicU64::new(0),
             keyframe_wanted: AtomicBool::new(false),
@@ -106,14 +114,36 @@ impl Camera {
         }
     }
 
-    /// The newest frame as JPEG, with its time of capture; `None` while there is no fresh one. Encodes on the
-    /// caller's thread, for some milliseconds.
-    pub fn jpeg(&self) -> Option<(Vec<u8>, MonoNs)> {
+    /// The newest frame as JPEG; `None` while there is no fresh one. Encodes on the caller's thread, for some
+    /// milliseconds, or waits for another caller who does: each frame is encoded once.
+    pub fn jpeg(&self) -> Option<Still> {
         if !self.healthy() {
             return None;
         }
+        let mut still = lock(&self.state.still);
         let raw = lock(&self.state.raw).clone()?;
-        Some((raw.jpeg()?, raw.capture))
+        if still.as_ref().is_none_or(|still| still.seq != raw.seq) {
+            *still = Some(Still {
+                jpeg: Bytes::from(raw.jpeg()?),
+                seq: raw.seq,
+                capture: raw.capture,
+                width: raw.info.width(),
+                height: raw.info.height(),
+            });
+        }
+        still.clone()
+    }
+
+    /// Waits for a frame above number `seq` and tells its number and time of capture; `None` when none came
+    /// within `within`.
+    pub fn wait_newer(&self, seq: u64, within: Duration) -> Option<(u64, MonoNs)> {
+        let newer = |raw: &Option<RawFrame>| raw.as_ref().is_some_and(|raw| raw.seq > seq);
+        let (raw, _timeout) = self
+            .state
+            .raw_came
+            .wait_timeout_while(lock(&self.state.raw), within, |raw| !newer(raw))
+            .unwrap_or_else(PoisonError::into_inner);
+        raw.as_ref().filter(|raw| raw.seq > seq).map(|raw| (raw.seq, raw.capture))
     }
 
     /// Whether frames are coming.
@@ -293,9 +323,10 @@ fn watch_encoder(state: &Arc<State>, built: &Pipeline) {
             }
         }
         if let (Some(buffer), Some(pipeline)) = (info.buffer(), pipeline.upgrade())
-            && let Some(raw) = raw_frame(pad, buffer, &pipeline)
+            && let Some(raw) = raw_frame(&state, pad, buffer, &pipeline)
         {
             *lock(&state.raw) = Some(raw);
+            state.raw_came.notify_all();
         }
         gst::PadProbeReturn::Ok
     });
@@ -315,6 +346,7 @@ fn keyframe_due(state: &State) -> bool {
 }
 
 fn raw_frame(
+    state: &State,
     pad: &gst::Pad,
     buffer: &gst::BufferRef,
     pipeline: &gst::Pipeline,
@@ -324,7 +356,8 @@ fn raw_frame(
     let capture = capture_time(&segment_of(pad)?, buffer.pts()?, pipeline)?;
     // A new buffer around the same memory: a second reference to the very same one would make the encoder's
     // copy-on-write copy the picture.
-    Some(RawFrame { buffer: buffer.copy(), info, capture })
+    let seq = state.raw_frames.fetch_add(1, Ordering::Relaxed) + 1;
+    Some(RawFrame { buffer: buffer.copy(), info, capture, seq })
 }
 
 fn segment_of(pad: &gst::Pad) -> Option<gst::FormattedSegment<gst::ClockTime>> {

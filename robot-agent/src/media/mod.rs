@@ -1,4 +1,4 @@
-//! Cameras: GStreamer capture, H.264 for the link and the recorder, a JPEG on demand.
+//! Cameras: GStreamer capture, H.264 for the link and the recorder, JPEG while somebody asks.
 //!
 //! ```text
 //! source ! videoconvert ! I420 ! queue (newest frame) ! encoder ! constrained baseline ! appsink → sink closure
@@ -41,6 +41,21 @@ pub struct CameraConfig {
     /// The encoder, as for `gst-launch-1.0`, for one that this module does not know: takes I420, gives H.264 without
     /// B-frames, its element named `enc`. `None` takes the first of x264enc and openh264enc that is installed.
     pub encoder: Option<String>,
+}
+
+/// One frame as JPEG. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Still {
+    /// The picture.
+    pub jpeg: Bytes,
+    /// Number of the frame at its camera since the start, without gaps.
+    pub seq: u64,
+    /// When it was captured, on the robot's monotonic clock.
+    pub capture: MonoNs,
+    /// Width, pixels.
+    pub width: u32,
+    /// Height, pixels.
+    pub height: u32,
 }
 
 /// One encoded frame: a whole access unit in Annex B form, without B-frames, so that order of arrival is order

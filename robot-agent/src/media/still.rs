@@ -13,6 +13,8 @@ pub(super) struct RawFrame {
     pub(super) buffer: gst::Buffer,
     pub(super) info: VideoInfo,
     pub(super) capture: MonoNs,
+    /// Its number since the camera's start.
+    pub(super) seq: u64,
 }
 
 impl RawFrame {

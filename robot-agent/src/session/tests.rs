@@ -269,6 +269,47 @@ fn the_fleet_the_driver_and_its_relay_may_stop_and_only_under_the_lease_clear() 
 }
 
 #[test]
+fn a_text_and_a_lamp_are_for_the_relay_of_the_open_lease() {
+    let cast = Cast::new();
+    let lease = Lease { relay: Some(cast.relay.did()), ..cast.lease(7) };
+    let book = cast.opened(&lease);
+    let key = keyexpr::speak(&cast.robot);
+    let none = WallMs(0);
+    let ask = |signer: &PrivateKey, request: &SpeakRequest, after: WallMs| {
+        let payload = serde_json::to_vec(request).unwrap();
+        book.check_speak(&key, &payload, &message::sign(&key, &payload, signer), WALL, after)
+    };
+    let speak = SpeakRequest { lease_id: lease.lease_id, text: "hello".into(), at: WALL };
+    assert_eq!(ask(&cast.relay, &speak, none).as_ref(), Ok(&speak));
+    for other in [&cast.fleet, &cast.driver] {
+        assert_eq!(ask(other, &speak, none).unwrap_err().code(), "bad-signature");
+    }
+    assert_eq!(ask(&cast.relay, &speak, WALL), Err(Refusal::Repeated), "a copy");
+    let old = SpeakRequest { at: WallMs(WALL.0 - 10_001), ..speak.clone() };
+    assert_eq!(ask(&cast.relay, &old, none), Err(Refusal::OldRequest(10)));
+    let other = SpeakRequest { lease_id: cast.lease(8).lease_id, ..speak.clone() };
+    assert_eq!(ask(&cast.relay, &other, none), Err(Refusal::NotCurrent));
+    for text in [String::new(), " ".to_owned(), "x".repeat(SPEAK_CHARS_MAX + 1)] {
+        let error = ask(&cast.relay, &SpeakRequest { text, ..speak.clone() }, none).unwrap_err();
+        assert_eq!(error.code(), "bad-request");
+    }
+    let lamp_key = keyexpr::lamp(&cast.robot);
+    let lamp = |json: &str| {
+        let signature = message::sign(&lamp_key, json.as_bytes(), &cast.relay);
+        book.check_lamp(&lamp_key, json.as_bytes(), &signature, WALL, none)
+    };
+    let (id, at) = (lease.lease_id, WALL.0);
+    assert_eq!(lamp(&format!(r#"{{"lease_id":"{id}","level":3,"at":{at}}}"#)).unwrap().level, 3);
+    for bad in ["4", "-1", "1.5", "\"1\"", "null", "99999999999999999999"] {
+        let json = format!(r#"{{"lease_id":"{id}","level":{bad},"at":{at}}}"#);
+        assert_eq!(lamp(&json).unwrap_err().code(), "bad-request", "{bad}");
+    }
+    assert_eq!(lamp("not JSON").unwrap_err().code(), "bad-request");
+    let idle = cast.book(7).check_speak(&key, b"{}", &[0; 64], WALL, none);
+    assert_eq!(idle, Err(Refusal::NotCurrent));
+}
+
+#[test]
 fn receipts_form_a_chain() {
     let cast = Cast::new();
     let lease = cast.lease(7);

@@ -40,6 +40,11 @@ const NOT_PASSED: [&str; 14] = [
     "origin",
 ];
 
+/// Everything is passed on.
+pub(crate) fn router(rover: &Arc<Rover>) -> axum::Router {
+    axum::Router::new().fallback(pass).with_state(Arc::clone(rover))
+}
+
 /// An answer of our own, in the shape of the API's.
 fn detail(status: StatusCode, words: &str) -> Response {
     (status, axum::Json(serde_json::json!({ "detail": words }))).into_response()
@@ -126,7 +131,7 @@ impl Outgoing {
 }
 
 /// Handles every request.
-pub(crate) async fn pass(State(rover): State<Arc<Rover>>, mut request: Request) -> Response {
+async fn pass(State(rover): State<Arc<Rover>>, mut request: Request) -> Response {
     if let Some(words) = guard::objection(request.method(), request.headers(), rover.local_only) {
         return detail(StatusCode::FORBIDDEN, words);
     }
@@ -231,45 +236,5 @@ fn switch(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_about_the_client_alone_is_not_passed_on() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("connection", "close, X-Mine"),
-            ("x-mine", "1"),
-            ("authorization", "Bearer mine"),
-            ("cookie", "a=b"),
-            ("content-type", "application/json"),
-            ("sec-websocket-key", "k"),
-        ] {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-        }
-        let passed = passed_on(&headers);
-        let mut names: Vec<_> = passed.keys().map(HeaderName::as_str).collect();
-        names.sort_unstable();
-        assert_eq!(names, ["content-type", "sec-websocket-key"]);
-    }
-
-    #[test]
-    fn no_path_leads_out_of_the_rovers_own() {
-        for good in ["/", "/v2/front", "/a..b"] {
-            assert!(is_plain(good), "{good}");
-        }
-        for bad in ["/../lease", "/%2e%2E/lease", "/x/./y", "/..\\x"] {
-            assert!(!is_plain(bad), "{bad}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_body_is_taken_whole_or_not_at_all() {
-        assert_eq!(read(Body::from("{}")).await.unwrap(), "{}");
-        let long = read(Body::from(vec![b'x'; BODY_LEN_MAX + 1])).await.unwrap_err();
-        assert_eq!(long.status(), StatusCode::PAYLOAD_TOO_LARGE);
-        let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("gone"))]);
-        let broken = read(Body::from_stream(broken)).await.unwrap_err();
-        assert_eq!(broken.status(), StatusCode::BAD_REQUEST);
-    }
-}
+#[path = "proxy_tests.rs"]
+mod tests;

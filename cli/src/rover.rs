@@ -87,6 +87,30 @@ pub(crate) struct Rover {
 }
 
 impl Rover {
+    /// What requests share, for the owner of `key` who has signed in.
+    pub(crate) fn new(
+        gateway: Gateway,
+        robot: RobotId,
+        mission: Option<MissionId>,
+        key: PrivateKey,
+        session: Session,
+        local_only: bool,
+    ) -> Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            base: format!("{}/v1/robots/{robot}/earth-rover", gateway.parts().1),
+            gateway,
+            local_only,
+            mission: mission.map(|m| HeaderValue::from_str(&m.to_string())).transpose()?,
+            places: Arc::new(Semaphore::new(PLACES)),
+            drove: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            robot,
+            key,
+            session: RwLock::new(session),
+            signing_in: Mutex::new(()),
+        }))
+    }
+
     /// Where the robot's API is at the gateway, without a slash at its end.
     pub(crate) fn base(&self) -> &str {
         &self.base
@@ -134,7 +158,7 @@ impl Rover {
     }
 
     /// Stops the robot and gives it back, if a client of ours may have taken it.
-    async fn let_go(&self) {
+    pub(crate) async fn let_go(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         if !self.drove.load(Ordering::Relaxed) {
             return;
@@ -187,21 +211,8 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let local_only = listeners.iter().all(|l| l.local_addr().is_ok_and(|a| a.ip().is_loopback()));
     announce(&args, &gateway, &session, listeners.first(), local_only)?;
 
-    let mission = args.mission.map(|m| HeaderValue::from_str(&m.to_string())).transpose()?;
-    let rover = Arc::new(Rover {
-        base: format!("{}/v1/robots/{}/earth-rover", gateway.parts().1, args.robot),
-        gateway,
-        local_only,
-        mission,
-        places: Arc::new(Semaphore::new(PLACES)),
-        drove: AtomicBool::new(false),
-        stopping: AtomicBool::new(false),
-        robot: args.robot,
-        key,
-        session: RwLock::new(session),
-        signing_in: Mutex::new(()),
-    });
-    let app = axum::Router::new().fallback(proxy::pass).with_state(Arc::clone(&rover));
+    let rover = Rover::new(gateway, args.robot, args.mission, key, session, local_only)?;
+    let app = proxy::router(&rover);
     let servers = listeners.into_iter().map(|listener| {
         let app = app.clone();
         // A command is one small packet: waiting for more to send with it would only delay it.

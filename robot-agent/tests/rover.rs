@@ -1,0 +1,405 @@
+//! The whole agent with a base, a camera and a program behind a relay, over a real router: pictures and sensors
+//! only while somebody subscribes, a voice, a lamp, and an episode that names blind driving.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use protocol::drive::{DriveCommand, Seen};
+use protocol::dsse::{Envelope, payload_type};
+use protocol::ids::RobotId;
+use protocol::keys::PrivateKey;
+use protocol::lease::{DriverKind, Lease, LeaseLimits};
+use protocol::message::{self, LeaseRequest, Reply};
+use protocol::rover::{FrameInfo, LampRequest, SensorReport, SpeakRequest, open_frame};
+use protocol::signal::{SignalReply, SignalRequest};
+use protocol::units::WallMs;
+use protocol::{api::Enrolled, keyexpr};
+use robot_agent::clock;
+use robot_agent::home::{Enrolment, Home};
+use ros_bridge::Config;
+use ros_bridge::base::{Order, RobotSide};
+use ros_msgs::geometry_msgs::{Quaternion, Twist, Vector3};
+use ros_msgs::nav_msgs::Odometry;
+use ros_msgs::sensor_msgs::{Imu, JointState, LaserScan};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use zenoh::Session;
+
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// Ends the agent whatever becomes of the test.
+struct Agent(Child);
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// A base that stands before a wide free place and says so.
+struct World {
+    orders: Arc<Mutex<Vec<Order>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl World {
+    fn start(domain_id: u16) -> Self {
+        let (orders, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (taken, stopped) = (Arc::clone(&orders), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            let base = RobotSide::connect_with_lamp(
+                &Config::new(domain_id, "test_robot"),
+                move |order, _| taken.lock().unwrap().push(order),
+            )
+            .unwrap();
+            for n in 0_u64.. {
+                if stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                let mut odometry = Odometry::default();
+                odometry.twist.twist = Twist::planar(0.25, 0.0);
+                let shake = if n % 2 == 0 { 0.3 } else { -0.3 };
+                let imu = Imu {
+                    orientation: Quaternion::from_yaw(0.0),
+                    linear_acceleration: Vector3 { x: 0.0, y: 0.0, z: 9.81 + shake },
+                    ..Imu::default()
+                };
+                let scan = LaserScan {
+                    angle_min: -3.2,
+                    angle_increment: 0.1,
+                    range_min: 0.1,
+                    range_max: 30.0,
+                    ranges: vec![20.0; 64],
+                    ..LaserScan::default()
+                };
+                let wheels = JointState {
+                    name: vec!["wheel_left".to_owned(), "wheel_right".to_owned()],
+                    velocity: vec![2.5, 2.5],
+                    ..JointState::default()
+                };
+                base.publish_odometry(odometry).ok();
+                base.publish_imu(imu).ok();
+                base.publish_wheels(wheels).ok();
+                if n % 5 == 0 {
+                    base.publish_scan(scan).ok();
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        Self { orders, stop, thread: Some(thread) }
+    }
+
+    fn orders(&self) -> Vec<Order> {
+        self.orders.lock().unwrap().clone()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+async fn session(mode: &str, endpoint: &str) -> Session {
+    let ends = if mode == "router" { "listen" } else { "connect" };
+    let config = serde_json::json!({
+        "mode": mode,
+        ends: {"endpoints": [endpoint]},
+        "scouting": {"multicast": {"enabled": false}, "gossip": {"enabled": false}},
+    });
+    zenoh::open(zenoh::Config::from_json5(&config.to_string()).unwrap()).await.unwrap()
+}
+
+/// The fleet, the relay and the program in one.
+struct Cast {
+    robot: RobotId,
+    robot_key: PrivateKey,
+    fleet: PrivateKey,
+    relay: PrivateKey,
+    lease: Lease,
+    session: Session,
+}
+
+impl Cast {
+    async fn ask(&self, key: &str, payload: Vec<u8>, signer: &PrivateKey) -> Vec<u8> {
+        let signature = message::sign(key, &payload, signer);
+        let replies =
+            self.session.get(key).payload(payload).attachment(&signature[..]).await.unwrap();
+        let reply = tokio::time::timeout(WITHIN, replies.recv_async()).await.unwrap().unwrap();
+        reply.result().unwrap().payload().to_bytes().to_vec()
+    }
+
+    async fn open(&self) {
+        let request = SignalRequest {
+            lease: Envelope::sign(payload_type::LEASE, &self.lease, &self.fleet).unwrap(),
+            offer_sdp: String::new(),
+            driver_signature: String::new(),
+            ice_servers: Vec::new(),
+        };
+        let key = keyexpr::signal(&self.robot);
+        let reply = self.ask(&key, serde_json::to_vec(&request).unwrap(), &self.relay).await;
+        let reply: SignalReply = serde_json::from_slice(&reply).unwrap();
+        assert!(matches!(reply, SignalReply::Opened { .. }), "{reply:?}");
+    }
+
+    async fn speak(&self, text: &str, at: WallMs, signer: &PrivateKey) -> Reply {
+        let request = SpeakRequest { lease_id: self.lease.lease_id, text: text.to_owned(), at };
+        let key = keyexpr::speak(&self.robot);
+        let reply = self.ask(&key, serde_json::to_vec(&request).unwrap(), signer).await;
+        serde_json::from_slice(&reply).unwrap()
+    }
+
+    async fn lamp(&self, level: u8) -> Reply {
+        let lease_id = self.lease.lease_id;
+        let request = LampRequest { lease_id, level, at: clock::wall_ms() };
+        let key = keyexpr::lamp(&self.robot);
+        let reply = self.ask(&key, serde_json::to_vec(&request).unwrap(), &self.relay).await;
+        serde_json::from_slice(&reply).unwrap()
+    }
+
+    async fn drive(&self, seq: u32, seen: Seen, robot_stamp_ms: u32) {
+        let command = DriveCommand {
+            deadman: true,
+            camera: 0,
+            seq,
+            epoch: self.lease.epoch,
+            seen,
+            robot_stamp_ms,
+            linear_mmps: if seq < 3 { 0 } else { 400 },
+            angular_mradps: 0,
+            client_ms: 1,
+        };
+        // The first two with the stick at rest: nothing else arms the robot.
+        let packet = DriveCommand { deadman: seq >= 3, ..command }.encode();
+        let key = keyexpr::command(&self.robot);
+        let signature = message::sign(&key, &packet, &self.relay);
+        self.session.put(&key, packet.as_slice()).attachment(&signature[..]).await.unwrap();
+    }
+
+    /// Frames of half a second, checked.
+    async fn watch_live(&self) -> Vec<(FrameInfo, Vec<u8>)> {
+        let key = keyexpr::camera_live(&self.robot, "front");
+        let frames = self.session.declare_subscriber(&key).await.unwrap();
+        let mut got = Vec::new();
+        let until = Instant::now() + WITHIN;
+        while got.len() < 30 && Instant::now() < until {
+            let Ok(sample) = frames.recv_async().await else { break };
+            let jpeg = sample.payload().to_bytes();
+            let attachment = sample.attachment().unwrap().to_bytes();
+            let info = open_frame(&key, &jpeg, &attachment, &self.robot_key.did()).unwrap();
+            assert!(
+                open_frame(&key, &jpeg, &attachment, &self.relay.did()).is_err(),
+                "nobody else's"
+            );
+            got.push((info, jpeg.to_vec()));
+        }
+        got
+    }
+}
+
+fn prepare(data: &Path, domain_id: u16, endpoint: &str) -> (Unconnected, Agent) {
+    let robot: RobotId = "rover-1".parse().unwrap();
+    let home = Home::open(&data.join("robot")).unwrap();
+    let robot_key = home.key_or_new().unwrap();
+    let (fleet, relay) = (PrivateKey::from_seed(&[1; 32]), PrivateKey::from_seed(&[3; 32]));
+    home.write_enrolment(&Enrolment {
+        server: "http://127.0.0.1:9".to_owned(),
+        did: Some(robot_key.did()),
+        enrolled: Enrolled {
+            robot: robot.clone(),
+            fleet_did: fleet.did(),
+            zenoh_endpoint: endpoint.to_owned(),
+        },
+    })
+    .unwrap();
+    let speaker = data.join("speaker");
+    std::fs::write(&speaker, "#!/bin/sh\n[ \"$3\" = --stdin ] && cat > \"$2\"\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&speaker, mode).unwrap();
+    let config = data.join("robot.toml");
+    let text = format!(
+        "data = {home:?}\nros_domain_id = {domain_id}\n[program]\nhold_ms = 1500\n\
+         [policy.blind_driving]\npermitted = true\nspeed_mps_max = 0.3\n\
+         [speech]\ncommand = {speaker:?}\nkeep = {keep:?}\n\
+         [[camera]]\nname = \"front\"\nsource = \"videotestsrc is-live=true pattern=ball ! \
+         video/x-raw,format=I420,width=640,height=360,framerate=30/1\"\n\
+         width = 640\nheight = 360\nfps = 30\nbitrate_kbps = 500\n",
+        home = home.dir(),
+        keep = data.join("kept"),
+    );
+    std::fs::write(&config, text).unwrap();
+    let agent = Command::new(env!("CARGO_BIN_EXE_robot-agent"))
+        .args(["run", "--config"])
+        .arg(&config)
+        .stderr(std::fs::File::create(data.join("agent.log")).unwrap())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lease = Lease {
+        v: 1,
+        lease_id: "lse_0190b5c6f1e27d3a8b4c5d6e7f809112".parse().unwrap(),
+        robot: robot.clone(),
+        robot_did: robot_key.did(),
+        holder: PrivateKey::from_seed(&[2; 32]).did(),
+        relay: Some(relay.did()),
+        driver_kind: DriverKind::Agent,
+        epoch: 1,
+        renewal: 0,
+        issued_at: clock::wall_ms(),
+        ttl_ms: 60_000,
+        limits: LeaseLimits { speed_mps_max: 1.0 },
+        mission: None,
+    };
+    (Unconnected { robot, robot_key, fleet, relay, lease }, Agent(agent))
+}
+
+/// The cast before it is connected.
+struct Unconnected {
+    robot: RobotId,
+    robot_key: PrivateKey,
+    fleet: PrivateKey,
+    relay: PrivateKey,
+    lease: Lease,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_sees_speaks_lights_and_drives_blind() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let endpoint = format!("tcp/127.0.0.1:{port}");
+    let domain_id = u16::try_from(101 + std::process::id() % 100).unwrap();
+    let _router = session("router", &endpoint).await;
+    let world = World::start(domain_id);
+    let (Unconnected { robot, robot_key, fleet, relay, lease }, agent) =
+        prepare(data, domain_id, &endpoint);
+    let session = session("client", &endpoint).await;
+    let cast = Cast { robot, robot_key, fleet, relay, lease, session };
+
+    // Sensors, while somebody subscribes.
+    let sensors = keyexpr::sensors(&cast.robot);
+    let reports = cast.session.declare_subscriber(&sensors).await.unwrap();
+    let began = Instant::now();
+    let mut newest: Option<SensorReport> = None;
+    let mut count = 0;
+    while began.elapsed() < WITHIN && count < 40 {
+        let Ok(sample) = tokio::time::timeout(WITHIN, reports.recv_async()).await.unwrap() else {
+            break;
+        };
+        let (payload, signature) =
+            (sample.payload().to_bytes(), sample.attachment().unwrap().to_bytes());
+        message::verify(&sensors, &payload, &signature, &cast.robot_key.did()).unwrap();
+        newest = Some(serde_json::from_slice(&payload).unwrap());
+        let lamp_known = newest.as_ref().is_some_and(|report| report.terms.has_lamp);
+        count += usize::from(lamp_known);
+    }
+    let report = newest.unwrap();
+    assert!((report.speed_mps - 0.25).abs() < 1e-9);
+    assert!(report.accels.len() >= 3 && !report.wheels.is_empty(), "{report:?}");
+    assert!((report.wheels[0].rpm[3] - 23.873).abs() < 0.01, "{report:?}");
+    assert!((report.vibration_mps2 - 0.3).abs() < 0.05, "{}", report.vibration_mps2);
+    let terms = &report.terms;
+    assert_eq!((terms.hold_ms, terms.blind_permitted, terms.speaks), (1_500, true, true));
+    assert_eq!(terms.cameras, ["front"]);
+
+    // Pictures: each once, in order, fresh, signed.
+    let frames = cast.watch_live().await;
+    assert_eq!(frames.len(), 30);
+    assert!(frames.windows(2).all(|pair| pair[0].0.seq < pair[1].0.seq), "each once");
+    assert!(frames.windows(2).all(|pair| pair[0].0.capture_ms < pair[1].0.capture_ms));
+    let last = frames[29].0;
+    assert_eq!((last.width, last.height), (640, 360));
+    let span_ms = last.capture_ms - frames[0].0.capture_ms;
+    assert!((900..1_500).contains(&span_ms), "29 periods of 33 ms took {span_ms} ms");
+    let again = cast.watch_live().await;
+    assert!(again[0].0.seq > last.seq, "after a pause it goes on with a new frame");
+
+    // Without a lease nothing is said.
+    let now = clock::wall_ms;
+    let early = cast.speak("hello", now(), &cast.relay).await;
+    assert!(matches!(&early, Reply::Refused { code, .. } if code == "lease-ended"), "{early:?}");
+    cast.open().await;
+    assert!(matches!(cast.speak("hello", now(), &cast.fleet).await, Reply::Refused { .. }));
+    let at = now();
+    assert_eq!(cast.speak("hello there", at, &cast.relay).await, Reply::Done);
+    let copy = cast.speak("hello there", at, &cast.relay).await;
+    assert!(matches!(&copy, Reply::Refused { code, .. } if code == "conflict"), "{copy:?}");
+    assert_eq!(cast.lamp(2).await, Reply::Done);
+    assert!(matches!(cast.lamp(9).await, Reply::Refused { .. }));
+
+    // Blind, and then with sight.
+    let mut seq = 0;
+    let mut stamp = 0;
+    for seeing in [false, true] {
+        let live = keyexpr::camera_live(&cast.robot, "front");
+        let pictures = cast.session.declare_subscriber(&live).await.unwrap();
+        let mut seen = Seen::Nothing;
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(2_000) {
+            while let Ok(Some(sample)) = reports.try_recv() {
+                let report: SensorReport =
+                    serde_json::from_slice(&sample.payload().to_bytes()).unwrap();
+                stamp = protocol::units::MonoMs(report.robot_ms).low32();
+            }
+            while let Ok(Some(sample)) = pictures.try_recv() {
+                let attachment = sample.attachment().unwrap().to_bytes();
+                let (jpeg, did) = (sample.payload().to_bytes(), cast.robot_key.did());
+                let info = open_frame(&live, &jpeg, &attachment, &did).unwrap();
+                seen = if seeing { Seen::CaptureMs(info.capture().low32()) } else { Seen::Nothing };
+            }
+            seq += 1;
+            cast.drive(seq, seen, stamp).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let orders = world.orders();
+    let fastest = orders.iter().fold(0.0, |fastest: f64, order| match order {
+        Order::Velocity(twist) => fastest.max(twist.linear.x),
+        Order::Lamp(_) => fastest,
+    });
+    assert!((fastest - 0.4).abs() < 0.01, "with sight it went {fastest} m/s");
+    let capped =
+        |order: &&Order| matches!(order, Order::Velocity(t) if (t.linear.x - 0.3).abs() < 1e-6);
+    assert!(orders.iter().filter(capped).count() > 20, "blind it was held to 0.3 m/s");
+    assert!(orders.contains(&Order::Lamp(2)), "the lamp was told");
+    assert!(!orders.contains(&Order::Lamp(9)));
+
+    let release = LeaseRequest::Release { lease_id: cast.lease.lease_id };
+    let key = keyexpr::lease(&cast.robot);
+    let reply = cast.ask(&key, serde_json::to_vec(&release).unwrap(), &cast.relay).await;
+    assert_eq!(serde_json::from_slice::<Reply>(&reply).unwrap(), Reply::Done);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    drop(agent);
+
+    let kept: Vec<_> = std::fs::read_dir(data.join("kept")).unwrap().collect();
+    assert_eq!(kept.len(), 1, "one text was said, once");
+    let episode = data
+        .join("robot/episodes")
+        .join(protocol::ids::EpisodeId::from(cast.lease.lease_id).to_string());
+    let codes = event_codes(&episode);
+    for code in ["speech", "lamp", "blind-driving", "blind-driving-ended"] {
+        assert_eq!(codes.iter().filter(|c| *c == code).count(), 1, "{code} in {codes:?}");
+    }
+    let replayed = robot_agent::replay::replay(&episode).unwrap();
+    assert_eq!(replayed.difference, None);
+}
+
+fn event_codes(episode: &Path) -> Vec<String> {
+    use episode::layout::{self, topic};
+    let mut reader = episode::read::Reader::open(&episode.join(layout::TELEMETRY)).unwrap();
+    let mut codes = Vec::new();
+    while let Some(message) = reader.next().unwrap() {
+        if message.channel.topic == topic::EVENT {
+            let event: ros_msgs::longrein_msgs::Event = message.decode().unwrap();
+            codes.push(event.code);
+        }
+    }
+    codes
+}

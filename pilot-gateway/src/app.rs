@@ -10,6 +10,7 @@ use crate::look::Frames;
 use crate::metrics::Metrics;
 use crate::problem::ApiError;
 use crate::rates::{Rate, Rates};
+use crate::rover::Rovers;
 use crate::states::{Heard, States};
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, header};
@@ -54,6 +55,8 @@ pub struct App {
     pub states_heard: watch::Sender<u64>,
     /// Newest pictures.
     pub frames: Frames,
+    /// Clients of the Earth Rovers API.
+    pub rovers: Rovers,
     info: watch::Sender<Option<FleetInfo>>,
     states: Mutex<States>,
     drivers: Mutex<Drivers>,
@@ -107,6 +110,7 @@ impl App {
             wake: Notify::new(),
             states_heard: watch::Sender::new(0),
             frames: Frames::default(),
+            rovers: Rovers::default(),
             info: watch::Sender::new(None),
             states: Mutex::new(States::default()),
             tokens: Mutex::new(BTreeMap::new()),

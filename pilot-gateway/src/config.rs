@@ -2,11 +2,12 @@
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use protocol::ids::RobotId;
 use protocol::keys::PrivateKey;
 use protocol::signal::IceServer;
 use serde::Deserialize;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +50,31 @@ pub struct File {
     drivers_max: Option<usize>,
     proxy_body_bytes_max: Option<usize>,
     ice_servers: Vec<IceServer>,
+    earth_rover: Vec<EarthRover>,
+}
+
+/// A port of its own on which one robot speaks the Earth Rovers API, with plain paths and without a token: whoever
+/// can reach the port drives as the owner of `key`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarthRover {
+    /// The robot.
+    pub robot: RobotId,
+    /// The port. 0 takes a free one and logs it.
+    pub port: u16,
+    /// The address to listen on; this machine only when left out.
+    #[serde(default = "loopback")]
+    pub bind: IpAddr,
+    /// Key file of the program in whose name it drives (PKCS#8 PEM): a principal of the fleet.
+    pub key: PathBuf,
+    /// Id or slug of the mission that clients must start before they ride, as `MISSION_SLUG` of the original.
+    /// Left out, they drive freely, and may start any open mission of the robot.
+    #[serde(default)]
+    pub mission: Option<String>,
+}
+
+const fn loopback() -> IpAddr {
+    IpAddr::V4(Ipv4Addr::LOCALHOST)
 }
 
 /// What the gateway runs with.
@@ -70,6 +96,8 @@ pub struct Config {
     pub proxy_body_bytes_max: usize,
     /// STUN and TURN servers for browsers and robots.
     pub ice_servers: Vec<IceServer>,
+    /// Robots with a port of their own for the Earth Rovers API.
+    pub earth_rover: Vec<EarthRover>,
 }
 
 impl Config {
@@ -108,8 +136,16 @@ impl Config {
             // The fleet's largest upload chunk is half of this.
             proxy_body_bytes_max: file.proxy_body_bytes_max.unwrap_or(8 * 1024 * 1024),
             ice_servers: file.ice_servers,
+            earth_rover: file.earth_rover,
         })
     }
+}
+
+/// Reads a key file that must be there.
+pub fn load_key(path: &Path) -> anyhow::Result<PrivateKey> {
+    let pem = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the key file {}", path.display()))?;
+    PrivateKey::from_pem(&pem).with_context(|| format!("{} holds no private key", path.display()))
 }
 
 /// Reads the key file, or makes a new key there that only its owner can read.
@@ -155,6 +191,16 @@ mod tests {
         let args = Args { zenoh: Some("127.0.0.1:7447".to_owned()), ..Args::default() };
         let error = Config::merge(args, File::default()).unwrap_err().to_string();
         assert!(error.contains("such as tcp/"), "{error}");
+    }
+
+    #[test]
+    fn a_rover_of_its_own_port() {
+        let text = "[[earth_rover]]\nrobot = 'demo-rover-1'\nport = 8000\nkey = 'agent.key'";
+        let file: File = toml::from_str(text).unwrap();
+        let rover = &Config::merge(Args::default(), file).unwrap().earth_rover[0];
+        assert_eq!((rover.robot.as_str(), rover.port), ("demo-rover-1", 8000));
+        assert!(rover.bind.is_loopback(), "nobody else's machine unless it is said");
+        assert!(toml::from_str::<File>("[[earth_rover]]\nrobot = 'Bad Name'").is_err());
     }
 
     #[test]

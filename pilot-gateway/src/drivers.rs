@@ -27,6 +27,9 @@ pub const RELEASES: u8 = 3;
 pub const RENEW_RETRY_MS: u64 = 2_000;
 /// Longest time to live of a wish.
 pub const TTL_MS_MAX: u64 = 1_000;
+/// Longest time for which the last command of a client of the Earth Rovers API is repeated, whatever a robot says.
+#[expect(clippy::as_conversions, reason = "widening, in a constant")]
+pub const HOLD_MS_MAX: u64 = protocol::rover::HOLD_MS_MAX as u64;
 /// Shortest time to live of a wish: one repeat.
 pub const TTL_MS_MIN: u64 = 50;
 /// Highest speed that can be wished for, either way. The lease and the robot allow less.
@@ -72,6 +75,16 @@ impl Wish {
             return Err(WishError { field: "ttl_ms", got: ttl_ms, expected });
         }
         Ok(Self { linear_mmps, angular_mradps, ttl_ms: ttl })
+    }
+
+    /// A wish that is repeated for `hold_ms` unless a new one comes, as the robot's owner allows it to clients that
+    /// send one command and wait: at most [`HOLD_MS_MAX`], at least [`TTL_MS_MIN`].
+    pub fn held(linear_mps: f64, angular_radps: f64, hold_ms: u64) -> Result<Self, WishError> {
+        Ok(Self {
+            linear_mmps: milli("linear_mps", linear_mps, LINEAR_MPS_MAX)?,
+            angular_mradps: milli("angular_radps", angular_radps, ANGULAR_RADPS_MAX)?,
+            ttl_ms: hold_ms.clamp(TTL_MS_MIN, HOLD_MS_MAX),
+        })
     }
 }
 
@@ -157,6 +170,8 @@ struct Open {
     wish: Option<(Wish, MonoMs)>,
     /// `seq` of the first packet of the newest wish.
     wish_seq: u32,
+    /// `seq` of the first packet since the deadman was pressed.
+    press_seq: u32,
     releases_left: u8,
     send_at: MonoMs,
     renew_at: MonoMs,
@@ -246,6 +261,7 @@ impl Drivers {
             seq: 0,
             wish: None,
             wish_seq: 0,
+            press_seq: 0,
             releases_left: RELEASES,
             send_at: now,
             renew_at: now.plus(u64::from(RENEW_EVERY_MS)),
@@ -306,7 +322,17 @@ impl Drivers {
         capture: MonoMs,
     ) {
         // A caller without a lease looks too; that is no refusal.
-        if let Ok(open) = self.open_of(now, robot, holder) {
+        self.touch(now, robot, holder).ok();
+        self.saw(robot, holder, camera, capture);
+    }
+
+    /// As [`Drivers::looked`], for a picture that was sent into an open stream: that somebody once asked for it
+    /// proves nothing about them now, so it is no sign of life.
+    pub fn saw(&mut self, robot: &RobotId, holder: &Did, camera: u8, capture: MonoMs) {
+        if let Some(Driver { holder: known, stage: Stage::Open(open), .. }) =
+            self.robots.get_mut(robot)
+            && known == holder
+        {
             open.seen = Seen::CaptureMs(capture.low32());
             open.camera = camera;
             // Like a state's stamp, it proves that what is sent from now on was not held up since before.
@@ -323,11 +349,24 @@ impl Drivers {
         wish: Wish,
     ) -> Result<(Opened, u32), Refusal> {
         let open = self.open_of(now, robot, holder)?;
-        open.wish = Some((wish, now.plus(wish.ttl_ms)));
         open.wish_seq = open.seq.saturating_add(1);
+        if open.wish.is_none() {
+            open.press_seq = open.wish_seq;
+        }
+        open.wish = Some((wish, now.plus(wish.ttl_ms)));
         open.releases_left = 0;
         open.send_at = now;
         Ok((open.opened, open.wish_seq))
+    }
+
+    /// `seq` of the first packet since `holder` pressed the deadman: what the robot said about it or a later one
+    /// holds for the wish that lasts. None when `holder` wishes nothing now.
+    pub fn press_of(&self, robot: &RobotId, holder: &Did) -> Option<u32> {
+        let driver = self.robots.get(robot).filter(|driver| driver.holder == *holder)?;
+        match &driver.stage {
+            Stage::Open(open) if open.wish.is_some() => Some(open.press_seq),
+            Stage::Opening | Stage::Open(_) | Stage::Closing(_) | Stage::Ended { .. } => None,
+        }
     }
 
     /// Ends the wish: the deadman is released now. Gives the lease and the `seq` of the first such packet.

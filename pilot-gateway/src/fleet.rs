@@ -2,9 +2,11 @@
 //! of its own.
 
 use crate::problem::ApiError;
-use protocol::api::{LeaseGrant, LeaseOrder};
+use protocol::api::{
+    self, Challenge, ChallengeRequest, LeaseGrant, LeaseOrder, Session, SessionRequest,
+};
 use protocol::ids::{LeaseId, RobotId};
-use protocol::keys::Did;
+use protocol::keys::{Did, PrivateKey};
 use protocol::problem::Problem;
 use reqwest::{Client, Method};
 use serde::Deserialize;
@@ -76,6 +78,22 @@ impl Fleet {
         let path = format!("/v1/robots/{robot}");
         let page: RobotPage = self.call(Method::GET, &path, Some(token), None::<&()>).await?;
         Ok(page.did)
+    }
+
+    /// Signs in with `key`, as whoever it belongs to.
+    pub async fn sign_in(&self, key: &PrivateKey) -> Result<Session, ApiError> {
+        let did = key.did();
+        let ask = ChallengeRequest { did };
+        let Challenge { nonce } =
+            self.call(Method::POST, "/v1/auth/challenge", None, Some(&ask)).await?;
+        let signature = hex::encode(key.sign(&api::auth_bytes(&nonce)));
+        let request = SessionRequest { did, nonce, signature };
+        self.call(Method::POST, "/v1/auth/session", None, Some(&request)).await
+    }
+
+    /// Any document that `token` may read.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str, token: &str) -> Result<T, ApiError> {
+        self.call(Method::GET, path, Some(token), None::<&()>).await
     }
 
     /// Takes a lease for the owner of `token`.

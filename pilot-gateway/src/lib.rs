@@ -22,6 +22,7 @@ pub mod programs;
 pub mod proxy;
 pub mod rates;
 pub mod relay;
+pub mod rover;
 pub mod session;
 pub mod states;
 pub mod verdict;
@@ -61,6 +62,7 @@ pub struct Gateway {
     stop: watch::Sender<bool>,
     server: JoinHandle<std::io::Result<()>>,
     background: Vec<JoinHandle<()>>,
+    rovers: Vec<SocketAddr>,
 }
 
 impl Gateway {
@@ -83,11 +85,17 @@ impl Gateway {
                 }
             }
         };
-        let background = vec![
+        let mut background = vec![
             tokio::spawn(fabric::connect(endpoint, fabric_ready, on_state)),
             tokio::spawn(follow_fleet(Arc::clone(&app))),
             tokio::spawn(relay::run(Arc::clone(&app))),
         ];
+        let mut rovers = Vec::new();
+        for rover in &app.config.earth_rover {
+            let (address, tasks) = rover::ports::open(&app, rover).await?;
+            rovers.push(address);
+            background.extend(tasks);
+        }
         let (stop, mut stopped) = watch::channel(false);
         let service = router(Arc::clone(&app)).into_make_service_with_connect_info::<SocketAddr>();
         let listener = listener.tap_io(|stream| {
@@ -98,12 +106,17 @@ impl Gateway {
             let told = async move { drop(stopped.wait_for(|stop| *stop).await) };
             axum::serve(listener, service).with_graceful_shutdown(told).await
         });
-        Ok(Self { app, address, stop, server, background })
+        Ok(Self { app, address, stop, server, background, rovers })
     }
 
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the robots with a port of their own are served, in the order of the configuration.
+    pub fn rovers(&self) -> &[SocketAddr] {
+        &self.rovers
     }
 
     /// Resolves when fleet and router have both been reached.
@@ -183,6 +196,8 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/robots/{id}/stop", post(programs::stop))
         .route("/v1/robots/{id}/stop/clear", post(programs::clear_stop))
         .method_not_allowed_fallback(method_not_allowed)
+        .nest(rover::BASE, rover::router())
+        .route("/v1/robots/{id}/earth-rover/", get(rover::pages::dashboard))
         .route("/v1/{*rest}", any(proxy::proxy))
         .fallback(web::serve)
         // Each handler bounds its own body.

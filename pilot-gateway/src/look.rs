@@ -11,6 +11,7 @@ use bytes::Bytes;
 use protocol::ids::RobotId;
 use protocol::keyexpr;
 use protocol::problem::code;
+use protocol::rover::{FrameInfo, open_frame};
 use protocol::units::{MonoMs, WallMs};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -33,14 +34,7 @@ pub const CAPTURE_ROBOT_MS: HeaderName = HeaderName::from_static("x-capture-robo
 #[derive(Debug, Clone)]
 pub struct Frame {
     jpeg: Bytes,
-    about: About,
-}
-
-/// What the robot says about a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-struct About {
-    capture_ms: u64,
-    wall_ms: u64,
+    about: FrameInfo,
 }
 
 type Slot = Arc<tokio::sync::Mutex<Option<(Frame, MonoMs)>>>;
@@ -80,11 +74,6 @@ fn camera(name: Option<&str>) -> Result<(&'static str, u8), ApiError> {
     }
 }
 
-fn read_frame(jpeg: &[u8], attachment: &[u8]) -> Option<Frame> {
-    let about: About = serde_json::from_slice(attachment).ok()?;
-    jpeg.starts_with(&[0xff, 0xd8]).then(|| Frame { jpeg: Bytes::copy_from_slice(jpeg), about })
-}
-
 async fn frame(app: &Shared, robot: &RobotId, camera: &'static str) -> Result<Frame, ApiError> {
     let slot = app.frames.slot(robot, camera);
     // Callers who come while the robot is being asked wait here and get the same picture.
@@ -97,7 +86,12 @@ async fn frame(app: &Shared, robot: &RobotId, camera: &'static str) -> Result<Fr
     let asked_at = app.clock.now();
     let session = app.session().map_err(|error| error.into_problem(robot))?;
     let key_expr = keyexpr::camera(robot, camera);
-    let asked = fabric::ask(&session, &key_expr, Vec::new(), None, TIMEOUT, read_frame).await;
+    let did = app.states().key_of(asked_at, robot);
+    let read = |jpeg: &[u8], attachment: &[u8]| {
+        let about = open_frame(&key_expr, jpeg, attachment, &did?).ok()?;
+        Some(Frame { jpeg: Bytes::copy_from_slice(jpeg), about })
+    };
+    let asked = fabric::ask(&session, &key_expr, Vec::new(), None, TIMEOUT, read).await;
     match asked {
         Ok(frame) => {
             *newest = Some((frame.clone(), asked_at));
@@ -139,6 +133,8 @@ pub async fn look(
     app.admit(Kind::Look, &caller)?;
     let robot = robot_id(&id)?;
     let (name, number) = camera(query.camera.as_deref())?;
+    // Only the robot's key tells its picture from a forged one.
+    app.watch_robot(&robot, &caller.token).await?;
     let frame = frame(&app, &robot, name).await?;
     let capture = MonoMs(frame.about.capture_ms);
     app.drivers().looked(app.clock.now(), &robot, &caller.claims.did, number, capture);

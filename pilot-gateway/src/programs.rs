@@ -142,6 +142,28 @@ pub async fn take_lease(
     })?
 }
 
+/// Opens a lease on `robot` in the name of `caller`, for a mission or none, or gives the one that is open.
+pub async fn open_for(
+    app: &Shared,
+    caller: &Caller,
+    robot: &RobotId,
+    mission: Option<MissionId>,
+) -> Result<Opened, ApiError> {
+    app.admit(Kind::Open, caller)?;
+    let (app, caller, robot) = (Arc::clone(app), caller.clone(), robot.clone());
+    let wish = LeaseWish { mission, ..LeaseWish::default() };
+    // In a task of its own, as in `take_lease`.
+    let task = tokio::spawn(async move {
+        let (_, Json(_opened)) = open_lease(&app, caller.clone(), robot.clone(), wish).await?;
+        let touched = app.drivers().touch(app.clock.now(), &robot, &caller.claims.did);
+        touched.map_err(ApiError::from)
+    });
+    task.await.map_err(|error| {
+        tracing::error!(%error, "opening a lease broke off");
+        ApiError::new(500, code::INTERNAL, "opening the lease broke off; try again")
+    })?
+}
+
 async fn open_lease(
     app: &Shared,
     caller: Caller,
@@ -437,17 +459,26 @@ pub async fn release_lease(
 ) -> Result<StatusCode, ApiError> {
     let (caller, robot) = enter(&app, &headers, &id)?;
     app.keep_token_of_driver(&robot, &caller);
-    app.drivers().release(app.clock.now(), &robot, &caller.claims.did)?;
+    release_and_wait(&app, &robot, &caller).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Releases the caller's lease and waits until robot and fleet were told, at most two seconds.
+pub async fn release_and_wait(
+    app: &Shared,
+    robot: &RobotId,
+    caller: &Caller,
+) -> Result<(), Refusal> {
+    app.drivers().release(app.clock.now(), robot, &caller.claims.did)?;
     app.wake.notify_one();
     // The table is told when robot and fleet were: until then the lease is "closing".
-    let app = Arc::clone(&app);
     let mut heard = app.states_heard.subscribe();
     let until = app.clock.now().plus(2_000);
-    while app.drivers().closing(&robot) && app.clock.now() < until {
+    while app.drivers().closing(robot) && app.clock.now() < until {
         let tick = app.clock.now().plus(20).min(until);
-        relay::next_state(&app, &mut heard, tick).await;
+        relay::next_state(app, &mut heard, tick).await;
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
 #[cfg(test)]

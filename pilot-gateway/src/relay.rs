@@ -11,6 +11,7 @@ use protocol::ids::{LeaseId, RobotId};
 use protocol::lease::VerifiedLease;
 use protocol::message::{EstopRequest, LeaseRequest, Reply};
 use protocol::problem::code;
+use protocol::rover::{LampRequest, SpeakRequest};
 use protocol::signal::{SignalReply, SignalRequest};
 use protocol::units::MonoMs;
 use protocol::{keyexpr, message, signal};
@@ -148,6 +149,32 @@ pub async fn estop(
     let signature = message::sign(&key_expr, &payload, &app.key);
     let attachment = [app.did.as_bytes().as_slice(), signature.as_slice()].concat();
     match ask_reply(app, &key_expr, payload, attachment).await {
+        Ok(Reply::Done) => Ok(()),
+        Ok(Reply::Refused { code, detail }) => Err(ApiError::in_words_of_robot(&code, detail)),
+        Err(error) => Err(error.into_problem(robot)),
+    }
+}
+
+/// Has the robot say a text, signed as the relay of the lease.
+pub async fn ask_speak(app: &App, robot: &RobotId, request: &SpeakRequest) -> Result<(), ApiError> {
+    ask_signed(app, robot, &keyexpr::speak(robot), request).await
+}
+
+/// Sets the robot's lamp, signed as the relay of the lease.
+pub async fn ask_lamp(app: &App, robot: &RobotId, request: &LampRequest) -> Result<(), ApiError> {
+    ask_signed(app, robot, &keyexpr::lamp(robot), request).await
+}
+
+async fn ask_signed(
+    app: &App,
+    robot: &RobotId,
+    key_expr: &str,
+    request: &(impl serde::Serialize + Sync),
+) -> Result<(), ApiError> {
+    let payload =
+        serde_json::to_vec(request).map_err(|_never| AskError::Invalid.into_problem(robot))?;
+    let signature = message::sign(key_expr, &payload, &app.key).to_vec();
+    match ask_reply(app, key_expr, payload, signature).await {
         Ok(Reply::Done) => Ok(()),
         Ok(Reply::Refused { code, detail }) => Err(ApiError::in_words_of_robot(&code, detail)),
         Err(error) => Err(error.into_problem(robot)),

@@ -43,7 +43,7 @@ fn last_json(out: &Output) -> Value {
 
 #[test]
 fn every_endpoint_answers_as_the_api_is_described() {
-    let mut rig = Rig::start_with("earth-rover", &["--no-people"]).unwrap();
+    let mut rig = Rig::start_with("earth-rover", &["--no-people", "--stamp"]).unwrap();
     let rover = Rover::start(&rig.stack, "client").unwrap();
     walk(&["--url", &rover.url]);
 

@@ -169,7 +169,7 @@ async fn a_picture_is_given_once_and_a_camera_that_is_not_there_is_404() {
     world.picture(1);
     let (status, body) = world.get("/v2/front").await;
     assert_eq!((status.as_u16(), &body["timestamp"]), (200, &json!(1.5)));
-    assert!(body["front_frame"].as_str().unwrap().starts_with("/9g"));
+    assert!(body["front_frame"].as_str().unwrap().starts_with("/9h"));
     let (status, body) = world.get("/v2/front").await;
     assert_eq!(status, 503, "the same picture is not given twice: {body}");
     world.picture(2);

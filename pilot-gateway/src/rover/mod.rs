@@ -74,6 +74,8 @@ pub fn router() -> Router<Shared> {
         .route("/interventions/end", post(interventions::end))
         .route("/interventions/history", get(interventions::history))
         .method_not_allowed_fallback(method_not_allowed)
+        // Under the base path the fleet's proxy would take what nobody here knows.
+        .route("/{*rest}", any(not_found))
         .fallback(not_found)
 }
 

@@ -20,6 +20,7 @@ use protocol::keys::{Did, PrivateKey};
 use protocol::lease::{DriverKind, Lease, LeaseLimits, VerifiedLease};
 use protocol::message::{EstopRequest, LeaseRequest, Reply};
 use protocol::problem::Problem;
+use protocol::rover::{FrameInfo, seal_frame};
 use protocol::safety::{Reason, SafetyState};
 use protocol::signal::{SignalReply, SignalRequest, sign_answer};
 use protocol::state::{EndedLease, RobotState};
@@ -158,6 +159,7 @@ impl World {
         };
         let web = tempfile::tempdir().unwrap();
         let mut config = Config {
+            earth_rover: Vec::new(),
             http: "127.0.0.1:0".parse().unwrap(),
             fleet: format!("http://127.0.0.1:{fleet_port}"),
             zenoh: endpoint,
@@ -417,12 +419,21 @@ async fn run_robot(session: &Session, inner: Arc<Inner>) {
 
     let world = on(&inner);
     let camera = keyexpr::camera(&robot, "front");
+    let on_camera = camera.clone();
     answer(session, camera, move |_, _, _| {
         if !world.mood.lock().unwrap().picture {
             return (b"{}".to_vec(), None);
         }
-        let about = json!({"capture_ms": 4_294_967_300_u64, "wall_ms": 1_798_761_599_001_u64, "width": 8, "height": 8});
-        (vec![0xff, 0xd8, 0xff, 0xe0], Some(about.to_string().into_bytes()))
+        let info = FrameInfo {
+            seq: 1,
+            capture_ms: 4_294_967_300,
+            wall_ms: 1_798_761_599_001,
+            width: 8,
+            height: 8,
+        };
+        let jpeg = vec![0xff, 0xd8, 0xff, 0xe0];
+        let sealed = seal_frame(&on_camera, &jpeg, &info, &robot_key());
+        (jpeg, Some(sealed))
     })
     .await;
 

@@ -4,7 +4,7 @@ use crate::clock;
 use crate::leases::Leases;
 use crate::live;
 use crate::requests::Requests;
-use crate::shared::Shared;
+use crate::shared::{Shared, Status};
 use crate::telemetry::{self, Publisher};
 use anyhow::{Result, anyhow};
 use protocol::ids::RobotId;
@@ -24,6 +24,8 @@ const RECONNECT_EVERY: Duration = Duration::from_secs(1);
 const STATE_EVERY: Duration = Duration::from_millis(200);
 /// A relayed driver takes its robot stamps from the states: they come twice as often then.
 const STATE_EVERY_RELAYED: Duration = Duration::from_millis(100);
+/// With a relayed driver, how often it is looked whether the safety core decided anew: as often as it decides.
+const DECISION_EVERY: Duration = Duration::from_millis(10);
 /// Longest request that is read.
 const REQUEST_LEN_MAX: usize = 256 * 1024;
 
@@ -232,7 +234,24 @@ impl Fabric {
                 tracing::debug!(%error, "a state was not sent");
             }
             let relayed = self.shared.lease().is_some_and(|lease| lease.link.is_none());
-            tokio::time::sleep(if relayed { STATE_EVERY_RELAYED } else { STATE_EVERY }).await;
+            if relayed {
+                self.pause_relayed(&status).await;
+            } else {
+                tokio::time::sleep(STATE_EVERY).await;
+            }
+        }
+    }
+
+    /// Until the next state for a relayed driver. Its program waits for the robot's word on a command, so what the
+    /// safety core decides anew is told at once.
+    async fn pause_relayed(&self, told: &Status) {
+        let decision = |status: &Status| (status.outputs.state, status.outputs.reason);
+        let begun = tokio::time::Instant::now();
+        while begun.elapsed() < STATE_EVERY_RELAYED {
+            tokio::time::sleep(DECISION_EVERY).await;
+            if decision(&self.shared.status()) != decision(told) {
+                return;
+            }
         }
     }
 }

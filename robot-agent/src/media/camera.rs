@@ -1,7 +1,7 @@
 //! A camera that is kept running.
 
 use super::pipeline::{self, Pipeline};
-use super::still::RawFrame;
+use super::still::{RawFrame, StillEncoder};
 use super::{CameraConfig, EncodedFrame, MediaError, Still};
 use crate::clock;
 use bytes::Bytes;
@@ -47,8 +47,7 @@ struct State {
     /// Told of each new raw frame.
     raw_came: Condvar,
     raw_frames: AtomicU64,
-    /// The JPEG made last. Held while one is made, so that all who ask get the same.
-    still: Mutex<Option<Still>>,
+    stills: Mutex<Stills>,
     /// Milliseconds on the monotonic clock; 0 for never.
     newest_frame_ms: AtomicU64,
     frames: AtomicU64,
@@ -56,6 +55,34 @@ struct State {
     keyframe_forced_ms: AtomicU64,
     bitrate_kbps: AtomicU32,
     trouble: Mutex<Option<String>>,
+}
+
+/// The JPEG made last and what makes them. Locked while one is made, so that all who ask get the same.
+#[derive(Debug, Default)]
+struct Stills {
+    newest: Option<Still>,
+    encoder: Option<StillEncoder>,
+}
+
+impl Stills {
+    fn of(&mut self, raw: &RawFrame) -> Option<Still> {
+        if let Some(still) = self.newest.as_ref().filter(|still| still.seq == raw.seq) {
+            return Some(still.clone());
+        }
+        let fits = self.encoder.take().filter(|encoder| encoder.fits(&raw.info));
+        let encoder = fits.or_else(|| StillEncoder::new(&raw.info))?;
+        let jpeg = encoder.jpeg(raw)?;
+        // One that failed does not come back here.
+        self.encoder = Some(encoder);
+        self.newest = Some(Still {
+            jpeg,
+            seq: raw.seq,
+            capture: raw.capture,
+            width: raw.info.width(),
+            height: raw.info.height(),
+        });
+        self.newest.clone()
+    }
 }
 
 impl Camera {
@@ -75,7 +102,7 @@ impl Camera {
             raw: Mutex::new(None),
             raw_came: Condvar::new(),
             raw_frames: AtomicU64::new(0),
-            still: Mutex::new(None),
+            stills: Mutex::default(),
             newest_frame_ms: AtomicU64::new(0),
             frames: AtomicU64::new(0),
             keyframe_wanted: AtomicBool::new(false),
@@ -120,18 +147,9 @@ impl Camera {
         if !self.healthy() {
             return None;
         }
-        let mut still = lock(&self.state.still);
+        let mut stills = lock(&self.state.stills);
         let raw = lock(&self.state.raw).clone()?;
-        if still.as_ref().is_none_or(|still| still.seq != raw.seq) {
-            *still = Some(Still {
-                jpeg: Bytes::from(raw.jpeg()?),
-                seq: raw.seq,
-                capture: raw.capture,
-                width: raw.info.width(),
-                height: raw.info.height(),
-            });
-        }
-        still.clone()
+        stills.of(&raw)
     }
 
     /// Waits for a frame above number `seq` and tells its number and time of capture; `None` when none came

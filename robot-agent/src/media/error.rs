@@ -88,6 +88,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
             "rtspsrc",
             "udpsrc",
             "jpegdec",
+            "jpegenc",
             "rtph264depay",
             "rtpjpegdepay",
             "multifilesrc",

@@ -1,6 +1,6 @@
 //! Builds one camera's pipeline.
 
-use super::{CameraConfig, MediaError};
+use super::{CameraConfig, MediaError, still};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::AppSink;
@@ -73,6 +73,10 @@ pub(super) fn check(config: &CameraConfig) -> Result<(), MediaError> {
     range("height", config.height, 16, SIDE_MAX, "16 to 4096")?;
     range("fps", config.fps, 1, 240, "1 to 240")?;
     range("bitrate_kbps", config.bitrate_kbps, 50, 100_000, "50 to 100000")?;
+    if gst::ElementFactory::find(still::ENCODER).is_none() {
+        let elements = vec![still::ENCODER.to_owned()];
+        return Err(MediaError::MissingElement { camera: config.name.clone(), elements });
+    }
     build(config, config.bitrate_kbps).map(|_pipeline| ())
 }
 

@@ -60,12 +60,16 @@ impl Requests {
     /// Queues a text.
     pub(crate) async fn speak(&self, key: &str, payload: &[u8], signature: &[u8]) -> Reply {
         let book = self.leases.book();
-        let after = lock(&self.newest).speak;
-        let request = match book.check_speak(key, payload, signature, clock::wall_ms(), after) {
+        let checked = {
+            // One at a time: of two copies only one may count.
+            let mut newest = lock(&self.newest);
+            book.check_speak(key, payload, signature, clock::wall_ms(), newest.speak)
+                .inspect(|request| newest.speak = request.at)
+        };
+        let request = match checked {
             Ok(request) => request,
             Err(refusal) => return leases::reply(Err(refusal)),
         };
-        lock(&self.newest).speak = request.at;
         let (voice, text) = (Arc::clone(&self.voice), request.text.clone());
         // Away from the thread of packets: it looks for a program on the disk.
         let said = tokio::task::spawn_blocking(move || voice.say(text)).await;
@@ -86,12 +90,15 @@ impl Requests {
     /// Sets the lamp.
     pub(crate) async fn lamp(&self, key: &str, payload: &[u8], signature: &[u8]) -> Reply {
         let book = self.leases.book();
-        let after = lock(&self.newest).lamp;
-        let request = match book.check_lamp(key, payload, signature, clock::wall_ms(), after) {
+        let checked = {
+            let mut newest = lock(&self.newest);
+            book.check_lamp(key, payload, signature, clock::wall_ms(), newest.lamp)
+                .inspect(|request| newest.lamp = request.at)
+        };
+        let request = match checked {
             Ok(request) => request,
             Err(refusal) => return leases::reply(Err(refusal)),
         };
-        lock(&self.newest).lamp = request.at;
         if !self.shared.has_lamp.load(Ordering::Relaxed) {
             let detail = "the robot has no lamp: nothing listens on its topic in ROS";
             return refused(code::UNAVAILABLE, detail);

@@ -321,6 +321,13 @@ async fn a_program_sees_speaks_lights_and_drives_blind() {
     let again = cast.watch_live().await;
     assert!(again[0].0.seq > last.seq, "after a pause it goes on with a new frame");
 
+    // Nobody subscribes, nothing is encoded.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let busy = cpu_ticks(agent.0.id(), "live-0");
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert!(busy > 0, "it worked while somebody watched");
+    assert!(cpu_ticks(agent.0.id(), "live-0") <= busy + 1, "and rests now");
+
     // Without a lease nothing is said.
     let now = clock::wall_ms;
     let early = cast.speak("hello", now(), &cast.relay).await;
@@ -389,6 +396,21 @@ async fn a_program_sees_speaks_lights_and_drives_blind() {
     }
     let replayed = robot_agent::replay::replay(&episode).unwrap();
     assert_eq!(replayed.difference, None);
+}
+
+/// Processor time of a thread, in ticks of 10 ms.
+fn cpu_ticks(process: u32, thread: &str) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let stats =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let of_thread = stats.filter_map(|stat| {
+        let (name, fields) = stat.split_once('(')?.1.rsplit_once(')')?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        // utime and stime, the 14th and 15th of all.
+        (name == thread)
+            .then(|| fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap())
+    });
+    of_thread.sum()
 }
 
 fn event_codes(episode: &Path) -> Vec<String> {

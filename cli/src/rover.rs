@@ -36,8 +36,9 @@ Then, in another terminal:
        -d '{\"command\": {\"linear\": 0.5, \"angular\": 0.0}}'
 LeRobot's class earthrover_mini_plus needs no setting: it looks at http://localhost:8000.
 
-A command is repeated for the time that the robot's owner allows (a second, if it is not set). The robot obeys only
-while it is safe; if it does not obey, the answer is 409 with the reason. Ctrl-C stops the robot and gives it back.";
+A command is repeated for the time that the robot's owner allows (a second, if it is not set).
+The robot obeys only while it is safe; if it does not obey, the answer is 409 with the reason.
+Ctrl-C stops the robot and gives it back.";
 
 /// Give programs on this machine a robot as the Earth Rovers SDK gives its own: at http://localhost:8000.
 #[derive(Debug, clap::Args)]

@@ -116,7 +116,7 @@ fn a_rover_with_a_mission_of_its_own_asks_for_its_start() {
 }
 
 #[test]
-fn lerobots_requests_never_miss_a_tick_and_their_end_stops_the_robot() {
+fn lerobots_requests_never_miss_a_tick() {
     let rig = Rig::start_with("lerobot", &["--no-people"]).unwrap();
     let rover = Rover::start(&rig.stack, "lerobot").unwrap();
     let out = python("tests/peers/lerobot_replica.py", &["--url", &rover.url, "--seconds", "60"]);
@@ -124,8 +124,12 @@ fn lerobots_requests_never_miss_a_tick_and_their_end_stops_the_robot() {
     xtask::result(&format!("LeRobot's requests: {seen}"));
     assert!(out.status.success(), "{}", words(&out));
     assert_eq!((&seen["ticks"], &seen["missed"]), (&json!(600), &json!(0)), "{seen}");
+}
 
-    // It goes, and vanishes without a goodbye.
+#[test]
+fn a_program_that_vanishes_without_a_goodbye_leaves_a_robot_at_rest() {
+    let rig = Rig::start_with("program-vanished", &["--no-people"]).unwrap();
+    let rover = Rover::start(&rig.stack, "lerobot").unwrap();
     let script = root().join("tests/peers/lerobot_replica.py").display().to_string();
     let args = [script, "--endless".into(), "--linear=0.4".into(), "--angular=0".into()];
     let args: Vec<String> = args.into_iter().chain([format!("--url={}", rover.url)]).collect();

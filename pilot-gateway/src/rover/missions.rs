@@ -41,6 +41,7 @@ struct Mission {
     distance_m: f64,
     state: MissionState,
     reached: Vec<Value>,
+    episode: Option<EpisodeId>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -119,8 +120,10 @@ pub async fn history(client: Client) -> Result<Json<Value>, Refused> {
     let rides = episodes.items.iter().filter(|e| e.driver.did == holder && e.mission.is_some());
     let shown = rides.map(|episode| {
         let mission = missions.items.iter().find(|mission| Some(mission.id) == episode.mission);
-        let reached = mission.map_or(0, |mission| mission.reached.len());
-        let success = mission.is_some_and(|mission| {
+        // What is reached counts for the newest ride of a mission: each begins at its first checkpoint.
+        let newest = mission.filter(|mission| mission.episode == Some(episode.id));
+        let reached = newest.map_or(0, |mission| mission.reached.len());
+        let success = newest.is_some_and(|mission| {
             !mission.checkpoints.is_empty() && reached == mission.checkpoints.len()
         });
         json!({
@@ -347,6 +350,7 @@ mod tests {
             distance_m: 0.0,
             state: MissionState::Open,
             reached: vec![],
+            episode: None,
         }
     }
 

@@ -20,8 +20,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// How long a poller waits for a picture that it has not had yet: three at 30 a second.
+/// How long a poller waits for a picture that it has not had yet, at least: three at 30 a second. A slower camera is
+/// given the time of two of its pictures and a little, up to the second bound.
 const NEXT_MS: u64 = 100;
+const NEXT_MS_MAX: u64 = 250;
+const NEXT_SLACK_MS: u64 = 20;
 /// A picture that arrived longer ago than this is not given as the present.
 const AGE_MS_MAX: u64 = 500;
 /// Viewers of all feeds at the same time.
@@ -50,13 +53,13 @@ async fn terms(client: &Client, view: View) -> Result<Arc<super::source::Sensed>
 
 /// The next picture, or why there is none.
 async fn next(client: &Client, view: View, terms: &Terms) -> Result<Arc<Frame>, Refused> {
-    let begun = client
-        .rover
-        .source
-        .camera(view)
-        .get()
-        .is_some_and(|newest| client.now().since(newest.arrived) <= FIRST_MS);
-    let wait_ms = if begun { NEXT_MS } else { FIRST_MS };
+    let newest = client.rover.source.camera(view).get();
+    let newest = newest.filter(|newest| client.now().since(newest.arrived) <= FIRST_MS);
+    let begun = newest.is_some();
+    let wait_ms = newest.map_or(FIRST_MS, |newest| {
+        let two = newest.every_ms.saturating_mul(2).saturating_add(NEXT_SLACK_MS);
+        two.clamp(NEXT_MS, NEXT_MS_MAX)
+    });
     let Some(frame) = client.next_frame(view, wait_ms, AGE_MS_MAX).await else {
         let name = view.name();
         return Err(if begun {

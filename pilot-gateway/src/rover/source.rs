@@ -73,13 +73,23 @@ pub struct Frame {
     pub jpeg: Bytes,
     /// When it arrived here.
     pub arrived: MonoMs,
+    /// Time between two captures of this camera, milliseconds; 0 before the second.
+    pub every_ms: u64,
     text: OnceLock<String>,
 }
 
 impl Frame {
     /// A picture that arrived at `arrived`.
     pub const fn new(info: FrameInfo, jpeg: Bytes, arrived: MonoMs) -> Self {
-        Self { info, jpeg, arrived, text: OnceLock::new() }
+        Self { info, jpeg, arrived, every_ms: 0, text: OnceLock::new() }
+    }
+
+    /// The same, as the next picture after `before`.
+    fn after(self, before: &Self) -> Self {
+        let (now, then) = (&self.info, &before.info);
+        let ms = now.capture_ms.saturating_sub(then.capture_ms);
+        let every_ms = ms.checked_div(now.seq.saturating_sub(then.seq)).unwrap_or(before.every_ms);
+        Self { every_ms, ..self }
     }
 
     /// The picture in base64, made once for all who want it.
@@ -310,7 +320,14 @@ impl Source {
         let newer = camera.get().is_none_or(|known| {
             info.capture_ms > known.info.capture_ms || info.wall_ms > known.info.wall_ms
         });
-        newer.then(|| Frame::new(info, Bytes::from(jpeg.into_owned()), app.clock.now()))
+        if !newer {
+            return None;
+        }
+        let frame = Frame::new(info, Bytes::from(jpeg.into_owned()), app.clock.now());
+        Some(match camera.get() {
+            Some(before) => frame.after(&before),
+            None => frame,
+        })
     }
 }
 
@@ -363,5 +380,22 @@ async fn follow<T>(
             }
         }
         tokio::time::sleep(TICK).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_between_captures_counts_frames_that_were_not_sent() {
+        let frame = |seq, capture_ms| {
+            let info = FrameInfo { seq, capture_ms, wall_ms: capture_ms, width: 1, height: 1 };
+            Frame::new(info, Bytes::new(), MonoMs(1))
+        };
+        let third = frame(3, 300).after(&frame(1, 168));
+        assert_eq!(third.every_ms, 66);
+        let restarted = frame(1, 10).after(&third);
+        assert_eq!(restarted.every_ms, 66, "an agent that started anew tells nothing yet");
     }
 }

@@ -233,23 +233,27 @@ impl Fabric {
             if let Err(error) = publisher.put(payload).attachment(&signature[..]).await {
                 tracing::debug!(%error, "a state was not sent");
             }
-            let relayed = self.shared.lease().is_some_and(|lease| lease.link.is_none());
-            if relayed {
-                self.pause_relayed(&status).await;
-            } else {
-                tokio::time::sleep(STATE_EVERY).await;
-            }
+            self.pause(&status).await;
         }
     }
 
-    /// Until the next state for a relayed driver. Its program waits for the robot's word on a command, so what the
-    /// safety core decides anew is told at once.
-    async fn pause_relayed(&self, told: &Status) {
-        let decision = |status: &Status| (status.outputs.state, status.outputs.reason);
+    /// Until the next state. A relayed driver's program waits for the robot's word on its lease and its commands: what
+    /// is decided anew about them is told at once.
+    async fn pause(&self, told: &Status) {
+        let decision =
+            |status: &Status| (status.outputs.state, status.outputs.reason, status.epoch);
         let begun = tokio::time::Instant::now();
-        while begun.elapsed() < STATE_EVERY_RELAYED {
-            tokio::time::sleep(DECISION_EVERY).await;
-            if decision(&self.shared.status()) != decision(told) {
+        loop {
+            let relayed = self.shared.lease().is_some_and(|lease| lease.link.is_none());
+            let (most, look) = if relayed {
+                (STATE_EVERY_RELAYED, DECISION_EVERY)
+            } else {
+                (STATE_EVERY, DECISION_EVERY * 2)
+            };
+            // First of all: however often a driver presses and lets go, states are bounded.
+            tokio::time::sleep(look).await;
+            let new = relayed && decision(&self.shared.status()) != decision(told);
+            if new || begun.elapsed() >= most {
                 return;
             }
         }

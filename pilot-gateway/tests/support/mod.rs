@@ -12,7 +12,9 @@ use axum::{Json, Router};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use pilot_gateway::Gateway;
 use pilot_gateway::config::Config;
-use protocol::api::{LeaseOrder, Role, SessionClaims};
+use protocol::api::{
+    ChallengeRequest, LeaseOrder, Role, SessionClaims, SessionRequest, auth_bytes,
+};
 use protocol::drive::DriveCommand;
 use protocol::dsse::{Envelope, payload_type};
 use protocol::ids::{LeaseId, RobotId};
@@ -20,7 +22,7 @@ use protocol::keys::{Did, PrivateKey};
 use protocol::lease::{DriverKind, Lease, LeaseLimits, VerifiedLease};
 use protocol::message::{EstopRequest, LeaseRequest, Reply};
 use protocol::problem::Problem;
-use protocol::rover::{FrameInfo, seal_frame};
+use protocol::rover::{FrameInfo, SensorReport, Terms, seal_frame};
 use protocol::safety::{Reason, SafetyState};
 use protocol::signal::{SignalReply, SignalRequest, sign_answer};
 use protocol::state::{EndedLease, RobotState};
@@ -283,6 +285,22 @@ fn caller(headers: &HeaderMap) -> Option<Did> {
 }
 
 fn fleet_router(inner: Arc<Inner>) -> Router {
+    async fn challenge(Json(request): Json<ChallengeRequest>) -> Json<Value> {
+        Json(json!({ "nonce": request.did.to_string() }))
+    }
+    /// Everybody is known but the owner of seed 66.
+    async fn sign_in(Json(request): Json<SessionRequest>) -> Response {
+        let signature = hex::decode(&request.signature).unwrap();
+        request.did.verify(&auth_bytes(&request.nonce), &signature).unwrap();
+        if request.did == driver_key(66).did() {
+            let problem = Problem::new(401, "sign-in", "this key is not registered here");
+            return (StatusCode::UNAUTHORIZED, Json(problem)).into_response();
+        }
+        let expires_at = wall() + 3_600_000;
+        let token = token_until(request.did, expires_at, &fleet_key());
+        let claims = pilot_gateway::auth::verify(&token, &fleet_key().did(), WallMs(wall()));
+        Json(json!({ "token": token, "claims": claims.unwrap() })).into_response()
+    }
     async fn order(
         State(inner): State<Arc<Inner>>,
         headers: HeaderMap,
@@ -362,6 +380,8 @@ fn fleet_router(inner: Arc<Inner>) -> Router {
             }),
         )
         .route("/v1/robots/{id}/estop", post(estop))
+        .route("/v1/auth/challenge", post(challenge))
+        .route("/v1/auth/session", post(sign_in))
         .route("/v1/leases", post(order))
         .route("/v1/leases/{id}/renew", post(renew))
         .route("/v1/leases/{id}", delete(end))
@@ -466,9 +486,52 @@ async fn run_robot(session: &Session, inner: Arc<Inner>) {
             if session.put(&key_expr, payload).attachment(signature).await.is_err() {
                 return;
             }
+            put_senses(&session, &robot, state.seq, state.robot_ms).await;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
+}
+
+/// A sensor report and a picture, as a robot sends them to those who subscribe.
+async fn put_senses(session: &Session, robot: &RobotId, seq: u64, robot_ms: u64) {
+    let report = SensorReport {
+        robot: robot.clone(),
+        robot_ms,
+        at: WallMs(wall()),
+        speed_mps: 0.25,
+        heading_deg: Some(90.0),
+        position: None,
+        battery: Some(0.5),
+        vibration_mps2: 0.1,
+        accels: vec![],
+        gyros: vec![],
+        mags: vec![],
+        wheels: vec![],
+        lamp: 0,
+        terms: Terms {
+            speed_mps_max: 1.5,
+            reverse_mps_max: 0.5,
+            turn_radps_max: 1.2,
+            hold_ms: 400,
+            blind_permitted: false,
+            blind_mps_max: 0.3,
+            cameras: vec!["front".to_owned()],
+            speaks: false,
+            has_lamp: false,
+        },
+    };
+    let (key_expr, payload) = (keyexpr::sensors(robot), serde_json::to_vec(&report).unwrap());
+    let signature = message::sign(&key_expr, &payload, &robot_key());
+    session.put(&key_expr, payload).attachment(signature).await.ok();
+    let key_expr = keyexpr::camera_live(robot, "front");
+    let info = FrameInfo { seq, capture_ms: robot_ms, wall_ms: wall(), width: 8, height: 8 };
+    let jpeg = vec![0xff, 0xd8, 0xff, 0xe0];
+    let sealed = seal_frame(&key_expr, &jpeg, &info, &robot_key());
+    session.put(&key_expr, jpeg.clone()).attachment(sealed).await.ok();
+    // What somebody else puts there is no picture of this robot.
+    let forged = FrameInfo { seq: seq + 1_000, capture_ms: robot_ms + 1_000_000, ..info };
+    let sealed = seal_frame(&key_expr, &jpeg, &forged, &driver_key(66));
+    session.put(&key_expr, jpeg).attachment(sealed).await.ok();
 }
 
 fn open(world: &Inner, mood: &Mood, request: SignalRequest) -> SignalReply {

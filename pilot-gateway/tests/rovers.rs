@@ -1,5 +1,7 @@
 //! A program for the Earth Rovers API drives a fake robot through a port of its own, and another one may not.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside of their functions")]
+
 mod support;
 
 use pilot_gateway::config::EarthRover;

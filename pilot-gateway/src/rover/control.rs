@@ -87,6 +87,8 @@ async fn obey(client: &Client, body: Body) -> Result<(), Refused> {
     };
     if command.is_stop() {
         halt(client);
+    } else {
+        client.rover.admit(client.now())?;
     }
     let sensed = client.sensed().await?;
     let terms = &sensed.report.terms;

@@ -106,6 +106,7 @@ fn poll(url: &str, hz: f64, seconds: u32) -> Seen {
     while begun.elapsed() < WARM_UP {
         // Failures that last show below.
         drop((client.get("/v2/front"), client.get("/data"), client.control(0.0)));
+        std::thread::sleep(period);
     }
     let (mut seen, mut last) = (Seen::default(), None::<(Instant, f64)>);
     let begun = Instant::now();

@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each test file uses a part of the world")]
 #![allow(unreachable_pub, missing_docs, clippy::unwrap_used, reason = "test support")]
 
+mod senses;
+
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -22,7 +24,7 @@ use protocol::keys::{Did, PrivateKey};
 use protocol::lease::{DriverKind, Lease, LeaseLimits, VerifiedLease};
 use protocol::message::{EstopRequest, LeaseRequest, Reply};
 use protocol::problem::Problem;
-use protocol::rover::{FrameInfo, SensorReport, Terms, seal_frame};
+use protocol::rover::{FrameInfo, seal_frame};
 use protocol::safety::{Reason, SafetyState};
 use protocol::signal::{SignalReply, SignalRequest, sign_answer};
 use protocol::state::{EndedLease, RobotState};
@@ -486,52 +488,10 @@ async fn run_robot(session: &Session, inner: Arc<Inner>) {
             if session.put(&key_expr, payload).attachment(signature).await.is_err() {
                 return;
             }
-            put_senses(&session, &robot, state.seq, state.robot_ms).await;
+            senses::put(&session, &robot, state.seq, state.robot_ms).await;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
-}
-
-/// A sensor report and a picture, as a robot sends them to those who subscribe.
-async fn put_senses(session: &Session, robot: &RobotId, seq: u64, robot_ms: u64) {
-    let report = SensorReport {
-        robot: robot.clone(),
-        robot_ms,
-        at: WallMs(wall()),
-        speed_mps: 0.25,
-        heading_deg: Some(90.0),
-        position: None,
-        battery: Some(0.5),
-        vibration_mps2: 0.1,
-        accels: vec![],
-        gyros: vec![],
-        mags: vec![],
-        wheels: vec![],
-        lamp: 0,
-        terms: Terms {
-            speed_mps_max: 1.5,
-            reverse_mps_max: 0.5,
-            turn_radps_max: 1.2,
-            hold_ms: 400,
-            blind_permitted: false,
-            blind_mps_max: 0.3,
-            cameras: vec!["front".to_owned()],
-            speaks: false,
-            has_lamp: false,
-        },
-    };
-    let (key_expr, payload) = (keyexpr::sensors(robot), serde_json::to_vec(&report).unwrap());
-    let signature = message::sign(&key_expr, &payload, &robot_key());
-    session.put(&key_expr, payload).attachment(signature).await.ok();
-    let key_expr = keyexpr::camera_live(robot, "front");
-    let info = FrameInfo { seq, capture_ms: robot_ms, wall_ms: wall(), width: 8, height: 8 };
-    let jpeg = vec![0xff, 0xd8, 0xff, 0xe0];
-    let sealed = seal_frame(&key_expr, &jpeg, &info, &robot_key());
-    session.put(&key_expr, jpeg.clone()).attachment(sealed).await.ok();
-    // What somebody else puts there is no picture of this robot.
-    let forged = FrameInfo { seq: seq + 1_000, capture_ms: robot_ms + 1_000_000, ..info };
-    let sealed = seal_frame(&key_expr, &jpeg, &forged, &driver_key(66));
-    session.put(&key_expr, jpeg).attachment(sealed).await.ok();
 }
 
 fn open(world: &Inner, mood: &Mood, request: SignalRequest) -> SignalReply {

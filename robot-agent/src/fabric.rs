@@ -242,18 +242,19 @@ impl Fabric {
     async fn pause(&self, told: &Status) {
         let decision =
             |status: &Status| (status.outputs.state, status.outputs.reason, status.epoch);
+        let relayed = || self.shared.lease().is_some_and(|lease| lease.link.is_none());
+        if !relayed() {
+            tokio::select! {
+                () = tokio::time::sleep(STATE_EVERY) => {}
+                () = self.shared.leased.notified() => {}
+            }
+            return;
+        }
         let begun = tokio::time::Instant::now();
-        loop {
-            let relayed = self.shared.lease().is_some_and(|lease| lease.link.is_none());
-            let (most, look) = if relayed {
-                (STATE_EVERY_RELAYED, DECISION_EVERY)
-            } else {
-                (STATE_EVERY, DECISION_EVERY * 2)
-            };
+        while begun.elapsed() < STATE_EVERY_RELAYED {
             // First of all: however often a driver presses and lets go, states are bounded.
-            tokio::time::sleep(look).await;
-            let new = relayed && decision(&self.shared.status()) != decision(told);
-            if new || begun.elapsed() >= most {
+            tokio::time::sleep(DECISION_EVERY).await;
+            if relayed() && decision(&self.shared.status()) != decision(told) {
                 return;
             }
         }

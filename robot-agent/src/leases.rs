@@ -267,6 +267,7 @@ impl Leases {
             }
         };
         let before = lock(&self.shared.lease).replace(drive_lease);
+        self.shared.leased.notify_one();
         if let Some(link) = before.and_then(|lease| lease.link) {
             link.close();
         }

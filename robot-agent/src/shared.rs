@@ -8,6 +8,7 @@ use protocol::safety::{Reason, SafetyState};
 use protocol::units::MonoMs;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 
 /// The lease as the drive loop obeys it.
 #[derive(Clone)]
@@ -72,6 +73,8 @@ pub(crate) struct Shared {
     /// Samples for programs.
     pub(crate) senses: Mutex<Senses>,
     pub(crate) lease: Mutex<Option<DriveLease>>,
+    /// A lease was opened.
+    pub(crate) leased: Notify,
     pub(crate) status: Mutex<Status>,
     /// The highest epoch ever seen.
     pub(crate) epoch_highest: AtomicU64,

@@ -26,6 +26,8 @@ use zenoh::qos::{CongestionControl, Priority};
 const PICTURES_PER_S: u64 = 30;
 const PICTURE_EVERY_NS: u64 = 1_000_000_000 / PICTURES_PER_S;
 const REPORT_EVERY: Duration = Duration::from_millis(50);
+/// How often it is looked whether somebody wants reports.
+const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// How often Zenoh is asked whether somebody subscribes, beside what it tells by itself.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How long a thread waits for a frame before it looks whether it is still wanted.
@@ -223,6 +225,7 @@ pub(crate) async fn publish_sensors(fabric: Arc<Fabric>, session: Session) -> Re
             }
         }
         if !wanted.is() {
+            tokio::time::sleep(LOOK_EVERY).await;
             continue;
         }
         let Some(report) = report(&fabric) else { continue };

@@ -365,7 +365,7 @@ impl Leases {
 
     /// An emergency stop, or a clear, over Zenoh.
     pub(crate) async fn estop(&self, key: &str, payload: &[u8], attachment: &[u8]) -> Reply {
-        let checked = lock(&self.book).check_estop(key, payload, attachment, clock::wall_ms());
+        let checked = lock(&self.book).take_estop(key, payload, attachment, clock::wall_ms());
         let request = match checked {
             Ok(request) => request,
             Err(refusal) => return reply(Err(refusal)),

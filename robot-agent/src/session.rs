@@ -126,6 +126,29 @@ pub struct Current {
     receipts: u32,
     receipt_head: String,
     receipt_end: u64,
+    fleet_clock: FleetClock,
+}
+
+/// The fleet's clock as its documents told it: what it showed at least, and when by the robot's monotonic clock. So
+/// a drive goes on when the robot's own wall clock is set, as it is minutes after a start without a battery-backed
+/// clock.
+#[derive(Debug, Clone, Copy)]
+struct FleetClock {
+    showed: WallMs,
+    at: MonoMs,
+}
+
+impl FleetClock {
+    fn now(&self, now: MonoMs) -> WallMs {
+        WallMs(self.showed.0.saturating_add(now.since(self.at)))
+    }
+
+    /// Of two, the one that is ahead: its document was under way for less time.
+    fn told(&mut self, showed: WallMs, at: MonoMs) {
+        if showed > self.now(at) {
+            *self = Self { showed, at };
+        }
+    }
 }
 
 impl Current {
@@ -168,6 +191,8 @@ pub struct Book {
     epoch_highest: u64,
     current: Option<Current>,
     last_ended: Option<EndedLease>,
+    /// When the newest emergency stop of each who may stop was made, by the clock of that one.
+    stops: Vec<(Did, WallMs)>,
 }
 
 const NO_RECEIPT: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -175,7 +200,8 @@ const NO_RECEIPT: &str = "000000000000000000000000000000000000000000000000000000
 impl Book {
     /// A robot that has seen `epoch_highest` and has no lease open.
     pub const fn new(robot: RobotId, robot_did: Did, fleet: Did, epoch_highest: u64) -> Self {
-        Self { robot, robot_did, fleet, epoch_highest, current: None, last_ended: None }
+        let stops = Vec::new();
+        Self { robot, robot_did, fleet, epoch_highest, current: None, last_ended: None, stops }
     }
 
     /// The open lease.
@@ -195,25 +221,21 @@ impl Book {
         self.current.as_ref().map(|current| current.lease().lease_id.into())
     }
 
-    fn verify(&self, envelope: Envelope, wall: WallMs) -> Result<VerifiedLease, Refusal> {
+    fn verify(&self, envelope: Envelope) -> Result<VerifiedLease, Refusal> {
         let verified = VerifiedLease::verify(envelope, &self.fleet)
             .map_err(|error| Refusal::NotOfTheFleet(error.to_string()))?;
         let lease = verified.lease();
         if lease.robot != self.robot || lease.robot_did != self.robot_did {
             return Err(Refusal::OtherRobot(lease.robot.clone()));
         }
-        let age_ms = signed_age_ms(lease.issued_at, wall);
-        let oldest = i64::from(lease.ttl_ms.min(TTL_MS_MAX)).saturating_add(tolerance());
-        if age_ms > oldest || age_ms < -tolerance() {
-            return Err(Refusal::Outdated(age_ms / 1_000));
-        }
         Ok(verified)
     }
 
     /// Whether a driver may open a session. Changes nothing.
     pub fn check_open(&self, request: &SignalRequest, wall: WallMs) -> Result<Checked, Refusal> {
-        let verified = self.verify(request.lease.clone(), wall)?;
+        let verified = self.verify(request.lease.clone())?;
         let lease = verified.lease();
+        check_fresh(lease, wall)?;
         let again = self.current.as_ref().is_some_and(|current| {
             current.lease().lease_id == lease.lease_id && current.lease().epoch == lease.epoch
         });
@@ -240,10 +262,12 @@ impl Book {
     /// ended by then ([`Book::end`]), unless it is the same.
     pub fn open(&mut self, checked: Checked, now: MonoMs) {
         let expires = expiry(checked.lease.lease(), now);
+        let issued_at = checked.lease.lease().issued_at;
         self.epoch_highest = self.epoch_highest.max(checked.lease.lease().epoch);
         if let Some(current) = self.current.as_mut().filter(|_| checked.again) {
             current.opened = now;
             current.heard = None;
+            current.fleet_clock.told(issued_at, now);
             // The copy in hand may be a renewal that is newer than the one that reopens.
             if checked.lease.lease().renewal >= current.lease().renewal {
                 current.expires = expires;
@@ -259,13 +283,18 @@ impl Book {
             receipts: 0,
             receipt_head: NO_RECEIPT.to_owned(),
             receipt_end: 0,
+            fleet_clock: FleetClock { showed: issued_at, at: now },
         });
     }
 
-    /// Takes a renewal: the same lease, signed anew by the fleet, counting up.
+    /// Takes a renewal: the same lease, signed anew by the fleet, counting up. It must be fresh by the robot's wall
+    /// clock or, should somebody have set that during the drive, by the fleet's clock as this drive knows it.
     pub fn renew(&mut self, envelope: Envelope, now: MonoMs, wall: WallMs) -> Result<u32, Refusal> {
-        let verified = self.verify(envelope, wall)?;
+        let verified = self.verify(envelope)?;
         let current = self.current.as_mut().ok_or(Refusal::NotCurrent)?;
+        check_fresh(verified.lease(), wall).or_else(|refusal| {
+            check_fresh(verified.lease(), current.fleet_clock.now(now)).map_err(|_too| refusal)
+        })?;
         let (new, old) = (verified.lease(), current.lease());
         let same = new.lease_id == old.lease_id
             && new.epoch == old.epoch
@@ -280,6 +309,7 @@ impl Book {
         }
         let renewal = new.renewal;
         current.expires = expiry(new, now);
+        current.fleet_clock.told(new.issued_at, now);
         current.lease = verified;
         Ok(renewal)
     }
@@ -425,10 +455,13 @@ impl Book {
         Ok(())
     }
 
-    /// Checks an emergency stop over Zenoh: signed by the fleet, the holder or the relay, and asked for just now.
-    /// A clear must name the open lease; whether it takes effect is for the safety core to say.
-    pub fn check_estop(
-        &self,
+    /// Takes an emergency stop or its clear over Zenoh: signed by the fleet, the holder or the relay.
+    ///
+    /// A stop is obeyed however wrong the clocks are, unless it is a copy: not newer than the one before by the same
+    /// signer. A clear must have been asked for just now and name the open lease; whether it takes effect is for the
+    /// safety core to say.
+    pub fn take_estop(
+        &mut self,
         key: &str,
         payload: &[u8],
         attachment: &[u8],
@@ -437,37 +470,68 @@ impl Book {
         let unsigned = Refusal::MessageSignature("the fleet, the driver or its relay");
         let (signer, signature) = attachment.split_first_chunk::<32>().ok_or(unsigned.clone())?;
         let signer = Did::from_bytes(signer).map_err(|_no_key| unsigned.clone())?;
-        let lease = self.current.as_ref().map(Current::lease);
-        let known = signer == self.fleet
-            || lease.is_some_and(|lease| signer == lease.holder || Some(signer) == lease.relay);
-        if !known || protocol::message::verify(key, payload, signature, &signer).is_err() {
+        if !self.may_stop(&signer)
+            || protocol::message::verify(key, payload, signature, &signer).is_err()
+        {
             return Err(unsigned);
         }
         let request: EstopRequest = serde_json::from_slice(payload)
-            .map_err(|error| Refusal::Receipt(format!("it cannot be read: {error}")))?;
+            .map_err(|error| Refusal::Request(format!("it cannot be read: {error}")))?;
+        if request.stop {
+            self.note_stop(signer, request.at)?;
+            return Ok(request);
+        }
         let age_ms = signed_age_ms(request.at, wall);
         if age_ms.unsigned_abs() > REQUEST_AT_TOLERANCE_MS {
             return Err(Refusal::OldRequest(age_ms / 1_000));
         }
-        let current = lease.map(|lease| lease.lease_id);
-        if !request.stop && (current.is_none() || request.lease_id != current) {
+        let current = self.current.as_ref().map(|current| current.lease().lease_id);
+        if current.is_none() || request.lease_id != current {
             return Err(Refusal::NotCurrent);
         }
         Ok(request)
     }
+
+    fn may_stop(&self, who: &Did) -> bool {
+        let lease = self.current.as_ref().map(Current::lease);
+        *who == self.fleet
+            || lease.is_some_and(|lease| *who == lease.holder || Some(*who) == lease.relay)
+    }
+
+    fn note_stop(&mut self, signer: Did, at: WallMs) -> Result<(), Refusal> {
+        if self.stops.iter().any(|(did, newest)| *did == signer && at <= *newest) {
+            return Err(Refusal::Repeated);
+        }
+        // Those who may stop no more are forgotten: at most three are left.
+        let mut stops = std::mem::take(&mut self.stops);
+        stops.retain(|(did, _)| *did != signer && self.may_stop(did));
+        stops.push((signer, at));
+        self.stops = stops;
+        Ok(())
+    }
+}
+
+/// Whether a lease was signed recently, by a clock that should agree with the fleet's.
+fn check_fresh(lease: &Lease, wall: WallMs) -> Result<(), Refusal> {
+    let age_ms = signed_age_ms(lease.issued_at, wall);
+    let oldest = i64::from(lease.ttl_ms.min(TTL_MS_MAX)).saturating_add(tolerance());
+    if age_ms > oldest || age_ms < -tolerance() {
+        return Err(Refusal::Outdated(age_ms / 1_000));
+    }
+    Ok(())
 }
 
 fn tolerance() -> i64 {
     i64::try_from(CLOCK_TOLERANCE_MS).unwrap_or(0)
 }
 
-/// Milliseconds from `at` to `wall`; negative when `at` is in the future.
 /// An age in words; a negative one lies in the future.
 fn ago(seconds: &i64) -> String {
     let unsigned = seconds.unsigned_abs();
     if *seconds < 0 { format!("{unsigned} s in the future") } else { format!("{unsigned} s ago") }
 }
 
+/// Milliseconds from `at` to `wall`; negative when `at` is in the future.
 fn signed_age_ms(at: WallMs, wall: WallMs) -> i64 {
     let forward = i64::try_from(wall.0.saturating_sub(at.0)).unwrap_or(i64::MAX);
     let backward = i64::try_from(at.0.saturating_sub(wall.0)).unwrap_or(i64::MAX);

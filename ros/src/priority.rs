@@ -10,3 +10,12 @@ pub fn raise() -> bool {
     // None is the calling thread: on Linux, niceness belongs to threads.
     rustix::process::setpriority_process(None, NICE).is_ok()
 }
+
+/// Nice value of work that may wait.
+const NICE_LATER: i32 = 10;
+
+/// Puts the calling thread behind ordinary work. Anybody may do this.
+pub fn lower() {
+    // Fails only for a thread that was put further back already.
+    rustix::process::setpriority_process(None, NICE_LATER).unwrap_or_default();
+}

@@ -13,7 +13,7 @@ use xtask::browser::{self, Drive};
 use xtask::fleet::text;
 use xtask::process::wait_for;
 use xtask::setup;
-use xtask::stack::{Options, Stack};
+use xtask::stack::{Options, ROBOT, Stack};
 
 /// This machine's monotonic clock in milliseconds, as the simulator's trace uses it.
 pub fn mono_ms() -> u64 {
@@ -168,9 +168,20 @@ impl Rig {
     /// As [`Rig::start`], with further arguments for the simulator.
     pub fn start_with(name: &str, sim_args: &[&str]) -> Result<Self> {
         let sim_args = sim_args.iter().map(|&arg| arg.to_owned()).collect();
-        let stack = Stack::start(Options { sim_args, ..fresh(name)? })?;
+        Self::start_on(Options { sim_args, ..fresh(name)? })
+    }
+
+    /// Starts a stack with an open mission.
+    pub fn start_on(options: Options) -> Result<Self> {
+        let stack = Stack::start(options)?;
         let mission = text(&stack.open_mission()?, "id")?;
         Ok(Self { stack, mission })
+    }
+
+    /// The lease that the robot says it obeys.
+    pub fn lease(&self) -> Result<Option<String>> {
+        let robot = self.stack.operator.get(&format!("/v1/robots/{ROBOT}"))?;
+        Ok(robot["state"]["lease"].as_str().map(ToOwned::to_owned))
     }
 
     /// Folder of the test's data.

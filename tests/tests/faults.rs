@@ -128,6 +128,55 @@ fn assert_drives_on(rig: &Rig, without: &str) {
     assert!(slowest > 1.0, "{without} slowed the robot down to {slowest} m/s");
 }
 
+/// Longer than a lease lasts without a renewal.
+const LEASE_OUTLIVED_MS: u64 = 33_000;
+
+#[test]
+fn a_clock_that_is_set_ends_no_drive_and_spoils_no_episode() {
+    let Some(library) = faketime() else {
+        let skipped = "SKIPPED: setting the agent's clock needs libfaketime (Debian: faketime)";
+        assert!(std::env::var_os("CI").is_none(), "{skipped}");
+        xtask::progress(skipped);
+        return;
+    };
+    let mut options = system_tests::fresh("clock-jump").unwrap();
+    let clock = options.data.join("clock");
+    let set = |offset: &str| std::fs::write(&clock, offset).unwrap();
+    set("+0");
+    // The wall clock alone: the monotonic one can't be set, on a robot neither.
+    options.agent_env = vec![
+        ("LD_PRELOAD", library),
+        ("FAKETIME_TIMESTAMP_FILE", clock.display().to_string()),
+        ("FAKETIME_NO_CACHE", "1".to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ];
+    options.sim_args = vec!["--no-people".to_owned()];
+    let rig = Rig::start_on(options).unwrap();
+    let pilot = rig.holding_pilot().unwrap();
+    rig.wait_for_speed(1.4).unwrap();
+    let lease = rig.lease().unwrap();
+    assert!(lease.is_some());
+    set("+3600");
+    assert_drives_on(&rig, "a clock set an hour ahead");
+    set("-3600");
+    assert_drives_on(&rig, "a clock set an hour back");
+    let from = mono_ms();
+    wait_for("a lease renewed under a wrong clock", 60, || {
+        assert_eq!(rig.lease()?, lease, "the drive ended");
+        Ok((mono_ms() > from + LEASE_OUTLIVED_MS).then_some(()))
+    })
+    .unwrap();
+    drop(pilot);
+    let episode = rig.accepted_episode().unwrap();
+    assert_eq!(episode["state"], "accepted", "{episode}");
+}
+
+fn faketime() -> Option<String> {
+    let libraries = std::fs::read_dir("/usr/lib").ok()?.flatten();
+    let mut found = libraries.map(|arch| arch.path().join("faketime/libfaketimeMT.so.1"));
+    found.find(|path| path.exists()).map(|path| path.display().to_string())
+}
+
 /// Ports of the browser's UDP sockets, as nft takes them.
 fn udp_ports(pilot: &Pilot) -> String {
     let pids = pilot.chromium_pids().unwrap();

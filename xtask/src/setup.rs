@@ -22,8 +22,15 @@ const PACKAGES: &[&str] = &[
 ];
 
 /// What a headless browser and the peers of the tests need on top.
-const TEST_PACKAGES: &[&str] =
-    &["chromium", "fonts-dejavu-core", "python3-venv", "iproute2", "nftables", "gstreamer1.0-nice"];
+const TEST_PACKAGES: &[&str] = &[
+    "chromium",
+    "fonts-dejavu-core",
+    "python3-venv",
+    "iproute2",
+    "nftables",
+    "gstreamer1.0-nice",
+    "faketime",
+];
 
 /// What the peers of the benchmark need on top.
 pub const BENCH_PACKAGES: &[&str] =

@@ -47,6 +47,8 @@ pub struct Options {
     pub sim_args: Vec<String>,
     /// Further lines for the robot's configuration.
     pub robot_toml: String,
+    /// Environment variables for the agent.
+    pub agent_env: Vec<(&'static str, String)>,
 }
 
 /// The running processes. Dropping it stops them in order.
@@ -99,6 +101,7 @@ impl Options {
             base: Base::Simulated,
             sim_args: Vec::new(),
             robot_toml: String::new(),
+            agent_env: Vec::new(),
         })
     }
 
@@ -188,11 +191,12 @@ impl Options {
 
     /// Starts the robot's agent.
     pub fn start_agent(&self) -> Result<Process> {
-        Process::start(
+        Process::start_with(
             "robot-agent",
             &self.program("robot-agent"),
             &strings(&["run", "--config", &shown(&self.data.join("robot/robot.toml"))]),
             self.log("robot-agent"),
+            &self.agent_env,
         )
     }
 

@@ -17,6 +17,7 @@ mod error;
 mod inbound;
 mod offer;
 mod outbound;
+mod packetise;
 mod session;
 mod stats;
 mod tap;

@@ -1,18 +1,19 @@
-//! Our own place in the RTP chain: stamps the playout delay on what leaves, reads keyframe requests and reports
-//! from what arrives.
+//! Our own place in the RTP chain: cuts the frames that leave into packets, reads keyframe requests and reports from
+//! what arrives.
 //!
 //! The stack keeps inbound RTCP to itself; an interceptor is the way to see it. It is also where the negotiated
 //! ids of header extensions are told, when a stream is bound.
 
+use super::packetise::Packetiser;
 use super::session::Shared;
 use super::stats::add;
-use bytes::Bytes;
 use rtc::interceptor::{Interceptor, Packet, StreamInfo, TaggedPacket};
 use rtc::rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtcp::receiver_report::ReceiverReport;
 use rtc::rtcp::reception_report::ReceptionReport;
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
+use rtc::rtp;
 use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 use std::collections::{BTreeMap, VecDeque};
@@ -23,15 +24,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// Asks the receiver for a playout delay within bounds.
 pub(super) const PLAYOUT_DELAY_URI: &str =
     "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
-/// Twelve bits minimum, twelve bits maximum, in units of 10 ms: show each frame at once.
-const PLAYOUT_DELAY_NONE: &[u8] = &[0, 0, 0];
 /// Seconds from the NTP epoch (1900) to the Unix epoch.
 const NTP_OFFSET_S: u64 = 2_208_988_800;
 
 /// The interceptor. Weak, because the stack that owns it is owned by the session.
 pub(super) struct Tap {
     session: Weak<Shared>,
-    playout_ids: BTreeMap<u32, u8>,
+    /// By source.
+    streams: BTreeMap<u32, Packetiser>,
     reads: VecDeque<TaggedPacket>,
     writes: VecDeque<TaggedPacket>,
 }
@@ -40,7 +40,7 @@ impl Tap {
     pub(super) fn new(session: &Arc<Shared>) -> Self {
         Self {
             session: Arc::downgrade(session),
-            playout_ids: BTreeMap::new(),
+            streams: BTreeMap::new(),
             reads: VecDeque::new(),
             writes: VecDeque::new(),
         }
@@ -108,13 +108,28 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Tap {
         self.reads.pop_front()
     }
 
-    fn handle_write(&mut self, mut msg: TaggedPacket) -> Result<(), Error> {
-        if let Packet::Rtp(packet) = &mut msg.message.packet
-            && let Some(id) = self.playout_ids.get(&packet.header.ssrc)
-        {
-            packet.header.set_extension(*id, Bytes::from_static(PLAYOUT_DELAY_NONE))?;
+    fn handle_write(&mut self, msg: TaggedPacket) -> Result<(), Error> {
+        let Packet::Rtp(frame) = &msg.message.packet else {
+            self.writes.push_back(msg);
+            return Ok(());
+        };
+        let Some(stream) = self.streams.get_mut(&frame.header.ssrc) else {
+            self.writes.push_back(msg);
+            return Ok(());
+        };
+        let packets = stream.packets(frame)?;
+        if let Some(session) = self.session.upgrade() {
+            let payload_len: usize = packets.iter().map(|packet| packet.payload.len()).sum();
+            let count = |n: usize| u64::try_from(n).unwrap_or(0);
+            add(&session.counters.packets_sent, count(packets.len()));
+            add(&session.counters.bytes_sent, count(payload_len));
         }
-        self.writes.push_back(msg);
+        let tagged = |packet: rtp::Packet| TaggedPacket {
+            now: msg.now,
+            transport: msg.transport,
+            message: Packet::Rtp(packet).into(),
+        };
+        self.writes.extend(packets.into_iter().map(tagged));
         Ok(())
     }
 
@@ -126,16 +141,15 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Tap {
 impl Interceptor for Tap {
     fn bind_local_stream(&mut self, info: &StreamInfo) {
         let extension = info.rtp_header_extensions.iter().find(|e| e.uri == PLAYOUT_DELAY_URI);
-        if let Some(id) = extension.and_then(|e| u8::try_from(e.id).ok()) {
-            self.playout_ids.insert(info.ssrc, id);
-        }
+        let playout_id = extension.and_then(|e| u8::try_from(e.id).ok());
+        self.streams.insert(info.ssrc, Packetiser::new(playout_id));
         if let Some(session) = self.session.upgrade() {
             session.stream_bound(info.ssrc, info.payload_type);
         }
     }
 
     fn unbind_local_stream(&mut self, info: &StreamInfo) {
-        self.playout_ids.remove(&info.ssrc);
+        self.streams.remove(&info.ssrc);
     }
 
     fn bind_remote_stream(&mut self, _info: &StreamInfo) {}

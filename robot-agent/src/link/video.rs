@@ -1,14 +1,12 @@
-//! One camera's way out: a short queue, packetising, and the memory of what was sent when.
+//! One camera's way out: a short queue, and the memory of what was sent when. A frame enters the stack whole;
+//! [`super::packetise`] cuts it into packets.
 
 use super::capture::CaptureTable;
 use super::session::Shared;
 use super::stats::add;
 use crate::media::EncodedFrame;
-use bytes::Bytes;
 use protocol::units::MonoMs;
 use rtc::rtp;
-use rtc::rtp::codec::h264::H264Payloader;
-use rtc::rtp::packetizer::Payloader;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,8 +16,6 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
 /// Frames waiting to be packetised. One is being sent, one may wait; a third would only be late.
 const QUEUE_MAX: usize = 2;
-/// Payload of one packet: fits a path MTU of 1280 with IPv6, UDP, SRTP, RTP header and extensions.
-const PAYLOAD_LEN_MAX: usize = 1_150;
 /// Keyframes are not asked for more often than this: each costs several ordinary frames.
 const ASK_EVERY_MS: u64 = 50;
 
@@ -92,23 +88,14 @@ pub(super) async fn run(
     shared: Arc<Shared>,
 ) {
     let Some(lane) = shared.video(camera) else { return };
-    let mut payloader = H264Payloader::default();
-    let mut sequence = random_u32().to_le_bytes();
     loop {
         let frame = tokio::select! {
             () = shared.until_closed() => return,
             frame = frames.recv() => frame,
         };
         let Some(frame) = frame else { return };
-        let payloads = match payloader.payload(PAYLOAD_LEN_MAX, &frame.data) {
-            Ok(payloads) => payloads,
-            Err(error) => {
-                tracing::warn!(camera, %error, "a frame could not be packetised");
-                continue;
-            }
-        };
         let payload_type = lane.payload_type.load(Ordering::Acquire);
-        if payload_type == 0 || payloads.is_empty() {
+        if payload_type == 0 {
             continue;
         }
         let timestamp =
@@ -120,33 +107,14 @@ pub(super) async fn run(
             ssrc: lane.ssrc,
             ..Default::default()
         };
-        if let Err(error) = send(&header, payloads, &mut sequence, &track, &shared).await {
+        // The whole frame at once: each write wakes the stack's loop, which costs more than a packet.
+        let whole = rtp::Packet { header, payload: frame.data };
+        if let Err(error) = track.write_rtp(whole).await {
             shared.close(&format!("the connection takes no more video: {error}"));
             return;
         }
         add(&shared.counters.frames_sent, 1);
     }
-}
-
-async fn send(
-    header: &rtp::Header,
-    payloads: Vec<Bytes>,
-    sequence: &mut [u8; 4],
-    track: &TrackLocalStaticRTP,
-    shared: &Shared,
-) -> webrtc::error::Result<()> {
-    let last = payloads.len().saturating_sub(1);
-    for (index, payload) in payloads.into_iter().enumerate() {
-        let [low, high, ..] = *sequence;
-        let sequence_number = u16::from_le_bytes([low, high]);
-        let [next_low, next_high] = sequence_number.wrapping_add(1).to_le_bytes();
-        *sequence = [next_low, next_high, 0, 0];
-        add(&shared.counters.packets_sent, 1);
-        add(&shared.counters.bytes_sent, u64::try_from(payload.len()).unwrap_or(0));
-        let header = rtp::Header { sequence_number, marker: index == last, ..header.clone() };
-        track.write_rtp(rtp::Packet { header, payload }).await?;
-    }
-    Ok(())
 }
 
 /// Unpredictable enough for stream ids and first numbers; no secret depends on it.
@@ -159,6 +127,7 @@ pub(super) fn random_u32() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use protocol::units::MonoNs;
 
     fn frame(keyframe: bool) -> EncodedFrame {

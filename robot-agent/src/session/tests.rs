@@ -186,6 +186,32 @@ fn a_renewal_counts_up_and_is_the_same_lease_signed_by_the_fleet() {
 }
 
 #[test]
+fn a_drive_goes_on_when_the_robots_wall_clock_is_set() {
+    let cast = Cast::new();
+    let lease = cast.lease(7);
+    let mut book = cast.opened(&lease);
+    let hour = |wall: WallMs| WallMs(wall.0 + 3_600_000);
+    let renewed = |renewal: u32, issued_after_ms: u64| Lease {
+        renewal,
+        issued_at: WallMs(WALL.0 + issued_after_ms),
+        ..lease.clone()
+    };
+    let (later, wall) = (NOW.plus(20_000), hour(WallMs(WALL.0 + 20_000)));
+    assert_eq!(book.renew(cast.sign(&renewed(1, 19_900)), later, wall), Ok(1));
+    // What somebody held back is as old as before.
+    let (later, wall) = (NOW.plus(45_000), hour(WallMs(WALL.0 + 45_000)));
+    let held_back = book.renew(cast.sign(&renewed(2, 9_000)), later, wall);
+    assert_eq!(held_back, Err(Refusal::Outdated(3_636)));
+    assert_eq!(book.renew(cast.sign(&renewed(2, 44_000)), later, wall), Ok(2));
+    // The fleet's clock may be set as well; the robot's then agrees with it after a while.
+    let (later, wall) = (NOW.plus(60_000), hour(WallMs(WALL.0 + 60_000)));
+    assert_eq!(book.renew(cast.sign(&renewed(3, 3_660_000)), later, wall), Ok(3));
+    // A new drive wants clocks that agree.
+    let next = cast.request(&cast.lease(8), "v=0");
+    assert_eq!(book.check_open(&next, wall), Err(Refusal::Outdated(3_660)));
+}
+
+#[test]
 fn a_lease_ends_when_it_expires_or_when_its_driver_has_gone() {
     let cast = Cast::new();
     let mut book = cast.opened(&cast.lease(7));
@@ -242,30 +268,51 @@ fn only_the_relay_of_the_open_lease_speaks_for_it() {
 fn the_fleet_the_driver_and_its_relay_may_stop_and_only_under_the_lease_clear() {
     let cast = Cast::new();
     let key = keyexpr::estop(&cast.robot);
-    let ask = |book: &Book, signer: &PrivateKey, request: &EstopRequest| {
+    let ask = |book: &mut Book, signer: &PrivateKey, request: &EstopRequest| {
         let payload = serde_json::to_vec(request).unwrap();
         let signature = message::sign(&key, &payload, signer);
         let attachment = [signer.did().as_bytes().as_slice(), &signature].concat();
-        book.check_estop(&key, &payload, &attachment, WALL)
+        book.take_estop(&key, &payload, &attachment, WALL)
     };
     let lease = Lease { relay: Some(cast.relay.did()), ..cast.lease(7) };
-    let (open, idle) = (cast.opened(&lease), cast.book(7));
+    let (mut open, mut idle) = (cast.opened(&lease), cast.book(7));
     let stop = EstopRequest { stop: true, lease_id: None, at: WALL, reason: "test".into() };
     for signer in [&cast.fleet, &cast.driver, &cast.relay] {
-        assert_eq!(ask(&open, signer, &stop).as_ref(), Ok(&stop));
+        assert_eq!(ask(&mut open, signer, &stop).as_ref(), Ok(&stop));
     }
-    assert!(ask(&idle, &cast.fleet, &stop).is_ok());
-    assert!(ask(&idle, &cast.driver, &stop).is_err());
-    assert!(ask(&open, &PrivateKey::from_seed(&[9; 32]), &stop).is_err());
-    assert!(open.check_estop(&key, b"{}", &[0; 20], WALL).is_err());
-    assert!(open.check_estop(&key, b"{}", &[0xff; 96], WALL).is_err());
+    assert!(ask(&mut idle, &cast.fleet, &stop).is_ok());
+    assert!(ask(&mut idle, &cast.driver, &stop).is_err());
+    assert!(ask(&mut open, &PrivateKey::from_seed(&[9; 32]), &stop).is_err());
+    assert!(open.take_estop(&key, b"{}", &[0; 20], WALL).is_err());
+    assert!(open.take_estop(&key, b"{}", &[0xff; 96], WALL).is_err());
     let clear = EstopRequest { stop: false, lease_id: Some(lease.lease_id), ..stop.clone() };
-    assert!(ask(&open, &cast.driver, &clear).is_ok());
-    assert_eq!(ask(&idle, &cast.fleet, &clear), Err(Refusal::NotCurrent));
+    assert!(ask(&mut open, &cast.driver, &clear).is_ok());
+    assert_eq!(ask(&mut idle, &cast.fleet, &clear), Err(Refusal::NotCurrent));
     let nameless = EstopRequest { lease_id: None, ..clear.clone() };
-    assert_eq!(ask(&open, &cast.driver, &nameless), Err(Refusal::NotCurrent));
+    assert_eq!(ask(&mut open, &cast.driver, &nameless), Err(Refusal::NotCurrent));
     let recorded = EstopRequest { at: WallMs(WALL.0 - 10_001), ..clear };
-    assert_eq!(ask(&open, &cast.driver, &recorded), Err(Refusal::OldRequest(10)));
+    assert_eq!(ask(&mut open, &cast.driver, &recorded), Err(Refusal::OldRequest(10)));
+}
+
+#[test]
+fn a_stop_is_obeyed_whatever_the_clocks_say_but_no_copy_of_one() {
+    let cast = Cast::new();
+    let key = keyexpr::estop(&cast.robot);
+    let mut book = cast.opened(&Lease { relay: Some(cast.relay.did()), ..cast.lease(7) });
+    let mut stop = |signer: &PrivateKey, at: u64| {
+        let request =
+            EstopRequest { stop: true, lease_id: None, at: WallMs(at), reason: "test".into() };
+        let payload = serde_json::to_vec(&request).unwrap();
+        let signature = message::sign(&key, &payload, signer);
+        let attachment = [signer.did().as_bytes().as_slice(), &signature].concat();
+        book.take_estop(&key, &payload, &attachment, WALL).map(drop)
+    };
+    assert_eq!(stop(&cast.fleet, 5), Ok(()), "a clock that starts in 1970");
+    assert_eq!(stop(&cast.fleet, 5), Err(Refusal::Repeated));
+    assert_eq!(stop(&cast.relay, WALL.0 + 9_000_000), Ok(()), "a clock hours ahead");
+    assert_eq!(stop(&cast.driver, WALL.0), Ok(()), "does not bar those who are behind it");
+    assert_eq!(stop(&cast.fleet, 4), Err(Refusal::Repeated));
+    assert_eq!(stop(&cast.fleet, 6), Ok(()));
 }
 
 #[test]

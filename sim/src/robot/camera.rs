@@ -173,6 +173,8 @@ pub(crate) fn start(
 }
 
 fn draw(camera: &CameraSettings, assets: Arc<Assets>, shared: &Shared, first: Outlet) {
+    // A real robot's world costs its computer nothing. This one must not hold up what it is there to try out.
+    ros_bridge::priority::lower();
     let picture = Picture { width: camera.model.width, height: camera.model.height };
     let mut renderer = Renderer::new(camera.model, assets);
     let mut outlet = Some(first);

@@ -1,0 +1,94 @@
+//! Cuts a frame into RTP packets (RFC 6184, packetization mode 1).
+
+use super::video::random_u32;
+use bytes::Bytes;
+use rtc::rtp;
+use rtc::rtp::codec::h264::H264Payloader;
+use rtc::rtp::packetizer::Payloader;
+use rtc::shared::error::Error;
+
+/// Payload of one packet: fits a path MTU of 1280 with IPv6, UDP, SRTP, RTP header and extensions.
+const PAYLOAD_LEN_MAX: usize = 1_150;
+/// Twelve bits minimum, twelve bits maximum, in units of 10 ms: show each frame at once.
+const PLAYOUT_DELAY_NONE: &[u8] = &[0, 0, 0];
+
+/// One stream's packets.
+pub(super) struct Packetiser {
+    payloader: H264Payloader,
+    sequence_number: u16,
+    /// Id of the playout-delay extension, if it was negotiated.
+    playout_id: Option<u8>,
+}
+
+impl Packetiser {
+    /// A stream that begins at an unpredictable sequence number (RFC 3550, 5.1).
+    pub(super) fn new(playout_id: Option<u8>) -> Self {
+        let [low, high, ..] = random_u32().to_le_bytes();
+        let sequence_number = u16::from_le_bytes([low, high]);
+        Self { payloader: H264Payloader::default(), sequence_number, playout_id }
+    }
+
+    /// The packets of `frame`, whose payload is an access unit in Annex B form. None for one without a picture:
+    /// parameter sets are kept and go out before the next picture.
+    pub(super) fn packets(&mut self, frame: &rtp::Packet) -> Result<Vec<rtp::Packet>, Error> {
+        let payloads = self.payloader.payload(PAYLOAD_LEN_MAX, &frame.payload)?;
+        let last = payloads.len().saturating_sub(1);
+        payloads
+            .into_iter()
+            .enumerate()
+            .map(|(index, payload)| self.packet(&frame.header, index == last, payload))
+            .collect()
+    }
+
+    fn packet(
+        &mut self,
+        header: &rtp::Header,
+        marker: bool,
+        payload: Bytes,
+    ) -> Result<rtp::Packet, Error> {
+        let sequence_number = self.sequence_number;
+        self.sequence_number = sequence_number.wrapping_add(1);
+        let mut header = rtp::Header { sequence_number, marker, ..header.clone() };
+        if let Some(id) = self.playout_id {
+            header.set_extension(id, Bytes::from_static(PLAYOUT_DELAY_NONE))?;
+        }
+        Ok(rtp::Packet { header, payload })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access_unit(len: usize) -> rtp::Packet {
+        let mut unit = vec![0, 0, 0, 1, 0x67, 1, 2, 0, 0, 0, 1, 0x68, 3, 0, 0, 0, 1, 0x65];
+        unit.resize(len, 0xaa);
+        let header = rtp::Header { version: 2, timestamp: 9, ssrc: 7, ..Default::default() };
+        rtp::Packet { header, payload: unit.into() }
+    }
+
+    #[test]
+    fn packets_count_on_across_frames_and_the_last_of_each_is_marked() {
+        let mut stream = Packetiser::new(Some(3));
+        let mut numbers = Vec::new();
+        for _frame in 0..2 {
+            let packets = stream.packets(&access_unit(4_000)).unwrap();
+            assert!(packets.len() >= 4, "{}", packets.len());
+            for (index, packet) in packets.iter().enumerate() {
+                assert!(packet.payload.len() <= PAYLOAD_LEN_MAX);
+                assert_eq!(packet.header.marker, index + 1 == packets.len());
+                assert_eq!((packet.header.timestamp, packet.header.ssrc), (9, 7));
+                assert_eq!(packet.header.get_extension(3).as_deref(), Some(PLAYOUT_DELAY_NONE));
+                numbers.push(packet.header.sequence_number);
+            }
+        }
+        assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)), "{numbers:?}");
+    }
+
+    #[test]
+    fn what_has_no_picture_gives_no_packet() {
+        let mut stream = Packetiser::new(None);
+        let empty = rtp::Packet { header: rtp::Header::default(), payload: Bytes::new() };
+        assert_eq!(stream.packets(&empty).unwrap().len(), 0);
+    }
+}

@@ -28,7 +28,7 @@ const QUEUE: usize = 4_096;
 /// How long an episode goes on after its lease, so that it shows the robot at rest.
 const AFTERMATH_MS: u64 = 400;
 /// How long records gather before they are written. A killed agent loses so much more at most.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(50);
 /// How often an episode that the disk cut short is looked at again.
 const RECOVER_EVERY: Duration = Duration::from_secs(5);
 

@@ -11,6 +11,10 @@ use ros_msgs::nav_msgs::Odometry;
 use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix};
 use ros_msgs::std_msgs::UInt8;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Sensors speak several hundred times a second, each in its own packet, and the drive loop looks at them every 10 ms.
+const SENSOR_PAUSE: Duration = Duration::from_millis(10);
 
 /// A message from the robot.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +60,7 @@ impl Link {
         sources.add(&mut ros, &topics.battery, 1, |m| Inbound::Battery(Box::new(m)))?;
         sources.add(&mut ros, &topics.scan, 2, |m| Inbound::Scan(Box::new(m)))?;
         sources.add(&mut ros, &topics.wheels, 4, |m| Inbound::WheelSpeeds(Box::new(m)))?;
-        Ok(Self { _intake: sources.start(deliver)?, cmd_vel, lamp, ros })
+        Ok(Self { _intake: sources.start(SENSOR_PAUSE, deliver)?, cmd_vel, lamp, ros })
     }
 }
 

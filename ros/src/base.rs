@@ -12,6 +12,7 @@ use ros_msgs::nav_msgs::Odometry;
 use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix};
 use ros_msgs::std_msgs::UInt8;
 use ros2_client::Publisher;
+use std::time::Duration;
 
 /// What the agent asks of the robot.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,7 +55,7 @@ impl Link {
             battery: ros.publish_best_effort(&topics.battery, 1)?,
             scan: ros.publish_best_effort(&topics.scan, 2)?,
             wheels: ros.publish_best_effort(&topics.wheels, 4)?,
-            _intake: sources.start(deliver)?,
+            _intake: sources.start(Duration::ZERO, deliver)?,
             ros,
         })
     }

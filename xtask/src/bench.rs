@@ -26,6 +26,9 @@ pub struct Args {
     /// How long each figure is measured
     #[arg(long, default_value_t = 20)]
     seconds: u32,
+    /// Leave the peers out
+    #[arg(long)]
+    alone: bool,
     #[command(subcommand)]
     what: Option<What>,
 }
@@ -69,7 +72,7 @@ pub fn run(args: &Args) -> Result<()> {
     std::fs::create_dir_all(data.join("logs"))?;
     let data = data.canonicalize()?;
     let mut rows = own(&data, args.seconds)?;
-    let peers = peers(&data, &python, args.seconds)?;
+    let peers = if args.alone { Vec::new() } else { peers(&data, &python, args.seconds)? };
     merge(&mut rows, &peers);
     show(&rows, args.json)
 }
@@ -83,7 +86,7 @@ fn show(rows: &[Value], json: bool) -> Result<()> {
     Ok(())
 }
 
-/// The whole system, driven through the real cockpit.
+/// The whole system, driven through the real cockpit: with both cameras, then with one.
 fn own(data: &Path, seconds: u32) -> Result<Vec<Value>> {
     let commands = data.join("commands.jsonl");
     let options = Options {
@@ -91,46 +94,68 @@ fn own(data: &Path, seconds: u32) -> Result<Vec<Value>> {
         ros_domain: 77,
         ..Options::new(&data.join("own"))?
     };
+    progress("our own stack through the cockpit");
+    let both = drive(options, seconds, 150)?;
+    let wheels = to_wheels(&both.seen["presses"], &std::fs::read_to_string(&commands)?);
+    ensure!(wheels.len() > 20, "only {} presses reached the wheels", wheels.len());
+    progress("the same with one camera");
+    let options =
+        Options { rear_camera: false, ros_domain: 77, ..Options::new(&data.join("one-camera"))? };
+    let one = drive(options, 16, 0)?;
+
+    let glass = figures(&numbers(&both.seen["glass_ms"]));
+    let wheels = figures(&wheels);
+    let first = both.seen["first_frame_ms"].as_f64();
+    let cpu = |id: &str, cpu: f64| single(id, "% of a core", Some(cpu), "none", true);
+    Ok(vec![
+        row("glass_to_glass", "ms", &glass, "p50 <= 20, p99 <= 40", within(&glass, 20.0, 40.0)),
+        row("drive_to_wheel", "ms", &wheels, "p50 <= 2, p99 <= 10", within(&wheels, 2.0, 10.0)),
+        single("click_to_first_frame", "ms", first, "<= 1000", first.is_some_and(|v| v <= 1000.0)),
+        single(
+            "agent_cpu_without_encoding",
+            "% of a core",
+            Some(one.driven.cpu_without_media),
+            "<= 5",
+            one.driven.cpu_without_media <= 5.0,
+        ),
+        cpu("agent_cpu", one.driven.cpu),
+        cpu("agent_cpu_without_encoding_2_cams", both.driven.cpu_without_media),
+        cpu("agent_cpu_2_cams", both.driven.cpu),
+        cpu("agent_cpu_idle_2_cams", both.idle.cpu),
+        single("agent_rss", "MB", Some(both.driven.rss_mb), "<= 80", both.driven.rss_mb <= 80.0),
+    ])
+}
+
+/// What one drive through the cockpit gave.
+struct Driven {
+    /// The agent before anybody drove.
+    idle: Usage,
+    /// While somebody looked and sent commands.
+    driven: Usage,
+    /// What the page measured.
+    seen: Value,
+}
+
+fn drive(options: Options, seconds: u32, presses: u32) -> Result<Driven> {
     let mut stack = Stack::start(options)?;
-    progress("agent at rest");
     let idle = usage(stack.agent.pid(), 5)?;
     let mission = text(&stack.open_mission()?, "id")?;
     let join = stack.invite_pilot()?;
-    progress("our own stack through the cockpit");
     let pilot = Command::new("node")
         .current_dir(root().join("tests/browser"))
         .args(["bench-cockpit.mjs", "--chromium"])
         .arg(setup::chromium()?)
         .args(["--join", &join, "--mission", &mission, "--seconds", &seconds.to_string()])
+        .args(["--presses", &presses.to_string()])
         .stdout(std::process::Stdio::piped())
         .spawn()?;
     std::thread::sleep(Duration::from_secs(8));
     let driven = usage(stack.agent.pid(), 8)?;
     let out = pilot.wait_with_output()?;
     ensure!(out.status.success(), "the benchmark's pilot failed");
-    let measured: Value = serde_json::from_slice(&out.stdout)?;
-    let wheels = to_wheels(&measured["presses"], &std::fs::read_to_string(&commands)?);
-    ensure!(wheels.len() > 20, "only {} presses reached the wheels", wheels.len());
+    let seen = serde_json::from_slice(&out.stdout)?;
     stack.stop();
-
-    let glass = figures(&numbers(&measured["glass_ms"]));
-    let wheels = figures(&wheels);
-    let first = measured["first_frame_ms"].as_f64();
-    Ok(vec![
-        row("glass_to_glass", "ms", &glass, "p50 <= 20, p99 <= 40", within(&glass, 20.0, 40.0)),
-        row("drive_to_wheel", "ms", &wheels, "p50 <= 2, p99 <= 10", within(&wheels, 2.0, 10.0)),
-        single("click_to_first_frame", "ms", first, "<= 1000", first.is_some_and(|v| v <= 1000.0)),
-        single("agent_cpu", "% of a core", Some(driven.cpu), "none", true),
-        single(
-            "agent_cpu_without_encoding",
-            "% of a core",
-            Some(driven.cpu_without_media),
-            "<= 5",
-            driven.cpu_without_media <= 5.0,
-        ),
-        single("agent_cpu_idle", "% of a core", Some(idle.cpu), "none", true),
-        single("agent_rss", "MB", Some(driven.rss_mb), "<= 80", driven.rss_mb <= 80.0),
-    ])
+    Ok(Driven { idle, driven, seen })
 }
 
 /// From the page's first moving command after a rest to the base's receipt of the first moving wheel command after it.

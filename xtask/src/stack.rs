@@ -45,6 +45,8 @@ pub struct Options {
     pub base: Base,
     /// Further arguments for the simulator.
     pub sim_args: Vec<String>,
+    /// Whether the robot has a rear camera beside the front one.
+    pub rear_camera: bool,
     /// Further lines for the robot's configuration.
     pub robot_toml: String,
     /// Environment variables for the agent.
@@ -100,6 +102,7 @@ impl Options {
             ros_domain: 42,
             base: Base::Simulated,
             sim_args: Vec::new(),
+            rear_camera: true,
             robot_toml: String::new(),
             agent_env: Vec::new(),
         })
@@ -215,6 +218,11 @@ impl Options {
                  video/x-raw,format=I420,width={width},height={height},framerate={fps}/1"
             )
         };
+        let rear = format!(
+            "\n[[camera]]\nname = \"rear\"\nsource = {:?}\nwidth = 640\nheight = 360\nfps = 15\nbitrate_kbps = 500\n",
+            source("rear", 640, 360, 15)
+        );
+        let rear = if self.rear_camera { rear.as_str() } else { "" };
         let text = format!(
             "# Written by `cargo xtask demo`.\n\
              data = {data:?}\n\
@@ -222,14 +230,12 @@ impl Options {
              {more}\n\
              [policy.blind_driving]\npermitted = true\nspeed_mps_max = 0.5\n\n\
              [speech]\nkeep = {speech:?}\n\n\
-             [[camera]]\nname = \"front\"\nsource = {front:?}\nwidth = 1280\nheight = 720\nfps = 30\nbitrate_kbps = 2500\n\n\
-             [[camera]]\nname = \"rear\"\nsource = {rear:?}\nwidth = 640\nheight = 360\nfps = 15\nbitrate_kbps = 500\n",
+             [[camera]]\nname = \"front\"\nsource = {front:?}\nwidth = 1280\nheight = 720\nfps = 30\nbitrate_kbps = 2500\n{rear}",
             data = shown(&self.data.join("robot")),
             domain = self.ros_domain,
             speech = shown(&self.data.join("robot/speech")),
             more = self.robot_toml,
             front = source("front", 1280, 720, 30),
-            rear = source("rear", 640, 360, 15),
         );
         std::fs::write(self.data.join("robot/robot.toml"), text)?;
         Ok(())

@@ -11,7 +11,7 @@ use sim::render::write_stamp;
 use sim::{Assets, Picture, Renderer};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 /// Room for so many frames in shared memory: readers hold a few at most.
@@ -158,50 +158,80 @@ fn clear_socket(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Opens the camera and draws on a thread of its own until told to stop.
+/// A drawn frame, and how long that took.
+struct Drawn {
+    frame: Lent,
+    draw_ms: f64,
+}
+
+/// Opens the camera; draws on one thread and hands over on another until told to stop.
 pub(crate) fn start(
     camera: CameraSettings,
     assets: Arc<Assets>,
     shared: Arc<Shared>,
 ) -> anyhow::Result<JoinHandle<()>> {
     let outlet = Outlet::open(&camera)?;
-    let name = format!("camera-{}", camera.name);
+    let (drawn, frames) = sync_channel(1);
+    let draws = {
+        let (camera, shared) = (camera.clone(), Arc::clone(&shared));
+        std::thread::Builder::new()
+            .name(format!("draw-{}", camera.name))
+            .spawn(move || draw(&camera, assets, &shared, &drawn))
+            .context("could not start a drawing thread")?
+    };
     std::thread::Builder::new()
-        .name(name)
-        .spawn(move || draw(&camera, assets, &shared, outlet))
+        .name(format!("camera-{}", camera.name))
+        .spawn(move || {
+            hand_over(&camera, &shared, &frames, outlet);
+            drop(frames);
+            if draws.join().is_err() {
+                tracing::error!(camera = camera.name, "the drawing thread had panicked");
+            }
+        })
         .context("could not start a camera thread")
 }
 
-fn draw(camera: &CameraSettings, assets: Arc<Assets>, shared: &Shared, first: Outlet) {
+fn draw(camera: &CameraSettings, assets: Arc<Assets>, shared: &Shared, drawn: &SyncSender<Drawn>) {
     // A real robot's world costs its computer nothing. This one must not hold up what it is there to try out.
     ros_bridge::priority::lower();
     let picture = Picture { width: camera.model.width, height: camera.model.height };
     let mut renderer = Renderer::new(camera.model, assets);
-    let mut outlet = Some(first);
     let period = 1_000_000_000 / u64::from(camera.model.fps.max(1));
     // The rear camera keeps half a period away, so that both rarely draw at once.
     let mut next = clock::mono_ns() + if camera.name == "rear" { period / 2 } else { 0 };
-    let mut retry_at = 0;
     let (back, returned) = sync_channel(4);
     while !shared.stopping() {
         clock::sleep_until(next);
         let began = clock::mono_ns();
         // A frame that is a period late is not made up for.
         next = if began > next + period { began + period } else { next + period };
-        if outlet.is_none() && began >= retry_at {
-            match Outlet::open(camera) {
-                Ok(opened) => outlet = Some(opened),
-                Err(error) => {
-                    tracing::error!(camera = camera.name, "{error:#}");
-                    retry_at = began + RESTART_NS;
-                }
-            }
-        }
-        let Some(open) = &outlet else { continue };
         let octets = returned.try_recv().unwrap_or_else(|_| vec![0; picture.bytes()]);
         let mut frame = Lent { octets, back: back.clone() };
         renderer.draw(&shared.scene(), &mut frame.octets);
         let draw_ms = (clock::mono_ns() - began) as f64 * 1e-6;
+        if drawn.send(Drawn { frame, draw_ms }).is_err() {
+            return;
+        }
+    }
+}
+
+/// Gives each frame its stamp, if it has one, and gives it away at once: at this moment it was captured.
+fn hand_over(camera: &CameraSettings, shared: &Shared, frames: &Receiver<Drawn>, first: Outlet) {
+    let picture = Picture { width: camera.model.width, height: camera.model.height };
+    let mut outlet = Some(first);
+    let mut retry_at = 0;
+    while let Ok(Drawn { mut frame, draw_ms }) = frames.recv() {
+        let now = clock::mono_ns();
+        if outlet.is_none() && now >= retry_at {
+            match Outlet::open(camera) {
+                Ok(opened) => outlet = Some(opened),
+                Err(error) => {
+                    tracing::error!(camera = camera.name, "{error:#}");
+                    retry_at = now + RESTART_NS;
+                }
+            }
+        }
+        let Some(open) = &outlet else { continue };
         if camera.stamp {
             write_stamp(picture, &mut frame.octets, clock::wall_ns() / 1000);
         }
@@ -214,7 +244,7 @@ fn draw(camera: &CameraSettings, assets: Arc<Assets>, shared: &Shared, first: Ou
             Err(why) => {
                 tracing::error!(camera = camera.name, "the camera failed and starts anew: {why}");
                 outlet = None;
-                retry_at = began + RESTART_NS;
+                retry_at = now + RESTART_NS;
             }
         }
     }

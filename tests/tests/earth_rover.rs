@@ -164,6 +164,29 @@ fn a_mission_is_driven_to_its_end_verifies_and_pays() {
     let out = Command::new(rig.program("episode")).args(["info", "--json", path]).output().unwrap();
     let info: Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(info["episode"]["driver"]["kind"], "agent", "{info}");
+    // Who drove is proven by the program's own signatures, not by the gateway's word.
+    let shown = Command::new(rig.program("longrein"))
+        .args(["key", "show", rover.key.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let did = words(&shown).trim().to_owned();
+    assert!(did.starts_with("did:key:z6Mk"), "{did}");
+    assert_eq!(info["episode"]["driver"]["did"], json!(did), "{info}");
+    assert_eq!(info["episode"]["driver_signed"], true, "{info}");
+    assert_eq!((&info["proof"]["level"], &info["proof"]["did"]), (&json!("commands"), &json!(did)));
+    let receipts = &info["receipts"];
+    let count = |name: &str| receipts[name].as_u64().unwrap();
+    assert!(count("receipts") > 3 && count("commands_signed") > 50, "{receipts}");
+    // The end of a mission stops first and signs then: nothing that moved is left out.
+    assert_eq!(count("moving_covered"), count("moving_recorded"), "{receipts}");
+    assert_eq!(count("pictures_signed"), count("moving_covered"), "{receipts}");
+    xtask::result(&format!("who drove the mission: {}, {receipts}", info["proof"]["words"]));
+    let out = Command::new(rig.program("episode")).args(["verify", path]).output().unwrap();
+    assert!(
+        words(&out).contains(&format!("driver: {did} opened the drive and signed")),
+        "{}",
+        words(&out)
+    );
 }
 
 #[test]

@@ -36,6 +36,19 @@ pub(crate) struct Refused {
     detail: String,
 }
 
+impl Refused {
+    /// In words.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Whether asking again changes nothing.
+    pub(crate) fn is_final(&self) -> bool {
+        let for_now = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
+        self.status.is_client_error() && !for_now.contains(&self.status)
+    }
+}
+
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.detail, self.status.as_u16())
@@ -137,20 +150,37 @@ impl Gateway {
         Ok(())
     }
 
-    /// Stops the robot and gives the lease back. True when there was something to give back.
+    /// Stops the robot.
+    pub(crate) async fn stop(&self, robot: &RobotId, token: &str) -> Result<Value> {
+        self.post(&format!("/v1/robots/{robot}/stop"), token, &serde_json::json!({})).await
+    }
+
+    /// Gives the lease back. True when there was one to give back.
     pub(crate) async fn let_go(&self, robot: &RobotId, token: &str) -> Result<bool> {
-        let stop = format!("/v1/robots/{robot}/stop");
-        let stopped: Result<Value> =
-            self.call(Method::POST, &stop, Some(token), Some(&serde_json::json!({}))).await;
-        let lease = format!("/v1/robots/{robot}/lease");
-        match self.call::<(), Value>(Method::DELETE, &lease, Some(token), None).await {
-            Ok(_) => stopped.map(|_| true),
+        match self.delete(&format!("/v1/robots/{robot}/lease"), token).await {
+            Ok(()) => Ok(true),
             Err(error) if ended(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    async fn get(&self, path: &str, token: &str) -> Result<Value> {
+    /// `POST path` with `body`.
+    pub(crate) async fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        token: &str,
+        body: &B,
+    ) -> Result<T> {
+        self.call(Method::POST, path, Some(token), Some(body)).await
+    }
+
+    /// `DELETE path`.
+    pub(crate) async fn delete(&self, path: &str, token: &str) -> Result<()> {
+        self.call::<(), Value>(Method::DELETE, path, Some(token), None).await.map(|_| ())
+    }
+
+    /// `GET path`.
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Result<Value> {
         self.call::<(), Value>(Method::GET, path, Some(token), None).await
     }
 

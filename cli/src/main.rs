@@ -1,8 +1,10 @@
 //! `longrein`: the command line of Longrein. See `longrein --help`.
 
 mod api;
+mod driver;
 mod guard;
 mod keys;
+mod ledger;
 mod proxy;
 mod rover;
 

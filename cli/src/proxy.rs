@@ -1,6 +1,8 @@
 //! Passes every request on to the gateway, in the name of the key, and its answer back: streams and websockets too.
 
+use crate::driver;
 use crate::guard;
+use crate::ledger::{self, Full};
 use crate::rover::Rover;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
@@ -23,7 +25,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Header with the mission that the client drives when it drives one.
 const MISSION: HeaderName = HeaderName::from_static("longrein-mission");
 /// Headers that are about one connection (RFC 9110, section 7.6.1), or about the client and this program only.
-const NOT_PASSED: [&str; 14] = [
+const NOT_PASSED: [&str; 16] = [
     "connection",
     "keep-alive",
     "proxy-connection",
@@ -38,6 +40,8 @@ const NOT_PASSED: [&str; 14] = [
     "expect",
     "host",
     "origin",
+    "longrein-lease",
+    "longrein-command",
 ];
 
 /// Everything is passed on.
@@ -108,12 +112,17 @@ async fn read(body: Body) -> Result<Bytes, Response> {
     Ok(kept.into())
 }
 
+/// How often a request is sent again after a lease was opened for it.
+const LEASES_MAX: u32 = 3;
+
 /// A request as it is sent, once or once more.
 struct Outgoing {
     method: Method,
     url: String,
     headers: HeaderMap,
     body: Bytes,
+    /// Both parts of a command, in millionths.
+    command: Option<(i32, i32)>,
 }
 
 impl Outgoing {
@@ -127,6 +136,40 @@ impl Outgoing {
             request = request.body(self.body.clone());
         }
         request.send().await
+    }
+
+    /// Sends it in the driver's name, with a session that is renewed and a lease that is opened when need be. Neither
+    /// has moved anything by the time that the gateway asks for it: it is safe to send the request again.
+    async fn send_as_driver(
+        &mut self,
+        rover: &Rover,
+    ) -> Result<reqwest::Result<reqwest::Response>, Response> {
+        let mut leases = 0;
+        loop {
+            let used = rover.driver.stamp(&mut self.headers, self.command).map_err(|Full| {
+                let words = "the gateway takes no receipts of what you drive; wait, or start again";
+                detail(StatusCode::SERVICE_UNAVAILABLE, words)
+            })?;
+            let token = rover.token();
+            let mut answer = self.send(rover, &token).await;
+            let refused = answer.as_ref().is_ok_and(|a| a.status() == StatusCode::UNAUTHORIZED);
+            if refused && let Some(token) = rover.renewed(&token).await {
+                answer = self.send(rover, &token).await;
+            }
+            let Ok(known) = &answer else { return Ok(answer) };
+            rover.driver.saw(known.headers());
+            if self.command.is_some() && known.status().is_success() {
+                rover.driver.obeyed(used);
+            }
+            match driver::lease_wanted(known.status(), known.headers()) {
+                Some(mission) if leases < LEASES_MAX => {
+                    leases += 1;
+                    let taken = rover.take_lease(used, mission).await;
+                    taken.map_err(|(status, words)| detail(status, &words))?;
+                }
+                Some(_) | None => return Ok(answer),
+            }
+        }
     }
 }
 
@@ -154,9 +197,19 @@ async fn pass(State(rover): State<Arc<Rover>>, mut request: Request) -> Response
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
-    if head.method == Method::POST {
-        rover.drove.store(true, Ordering::Relaxed);
-    }
+    let posted = (head.method == Method::POST).then(|| head.uri.path());
+    let command = match posted {
+        Some("/control" | "/control-legacy") => ledger::parts(&body),
+        Some("/end-mission") => {
+            rover.settle(true).await;
+            None
+        }
+        Some("/start-mission") => {
+            rover.settle(false).await;
+            None
+        }
+        Some(_) | None => None,
+    };
     let mut headers = passed_on(&head.headers);
     headers.remove(header::CONTENT_LENGTH);
     if let Some(mission) = &rover.mission {
@@ -168,15 +221,11 @@ async fn pass(State(rover): State<Arc<Rover>>, mut request: Request) -> Response
     }
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     let url = format!("{}{target}", rover.base());
-    let outgoing = Outgoing { method: head.method, url, headers, body };
-
-    let token = rover.token();
-    let mut answer = outgoing.send(&rover, &token).await;
-    let refused = answer.as_ref().is_ok_and(|a| a.status() == StatusCode::UNAUTHORIZED);
-    // Nothing was done for a request without a valid session: it is safe to send it again.
-    if refused && let Some(token) = rover.renewed(&token).await {
-        answer = outgoing.send(&rover, &token).await;
-    }
+    let mut outgoing = Outgoing { method: head.method, url, headers, body, command };
+    let answer = match outgoing.send_as_driver(&rover).await {
+        Ok(answer) => answer,
+        Err(refusal) => return refusal,
+    };
     match (answer, upgrade) {
         (Ok(answer), Some(upgrade)) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
             switch(answer, upgrade, place)

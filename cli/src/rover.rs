@@ -1,6 +1,7 @@
 //! `longrein earth-rover`: a robot at `http://localhost:8000`, as the Earth Rovers SDK gives its own.
 
 use crate::api::Gateway;
+use crate::driver::Driver;
 use crate::{keys, note, print, proxy};
 use anyhow::{Context, Result};
 use axum::http::HeaderValue;
@@ -76,13 +77,13 @@ pub(crate) struct Rover {
     pub(crate) mission: Option<HeaderValue>,
     /// Room for requests.
     pub(crate) places: Arc<Semaphore>,
-    /// Whether a client has asked for anything that may move the robot.
-    pub(crate) drove: AtomicBool,
     /// No request is passed on any more.
     pub(crate) stopping: AtomicBool,
-    robot: RobotId,
+    /// Lease and receipts.
+    pub(crate) driver: Driver,
+    pub(crate) robot: RobotId,
+    pub(crate) key: PrivateKey,
     base: String,
-    key: PrivateKey,
     session: RwLock<Session>,
     signing_in: Mutex<()>,
 }
@@ -103,8 +104,8 @@ impl Rover {
             local_only,
             mission: mission.map(|m| HeaderValue::from_str(&m.to_string())).transpose()?,
             places: Arc::new(Semaphore::new(PLACES)),
-            drove: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            driver: Driver::default(),
             robot,
             key,
             session: RwLock::new(session),
@@ -158,14 +159,17 @@ impl Rover {
         }
     }
 
-    /// Stops the robot and gives it back, if a client of ours may have taken it.
+    /// Stops the robot, signs what is not signed yet, and gives the robot back, if a client of ours took it.
     pub(crate) async fn let_go(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-        if !self.drove.load(Ordering::Relaxed) {
+        if self.driver.lease().is_none() {
             return;
         }
-        let token = self.token();
-        match tokio::time::timeout(LET_GO, self.gateway.let_go(&self.robot, &token)).await {
+        let given_back = async {
+            self.settle(true).await;
+            self.gateway.let_go(&self.robot, &self.token()).await
+        };
+        match tokio::time::timeout(LET_GO, given_back).await {
             Ok(Ok(true)) => note("robot stopped and given back"),
             Ok(Ok(false)) => note("the robot was free already"),
             Ok(Err(error)) => note(&format!(
@@ -231,6 +235,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     tokio::select! {
         served = futures::future::try_join_all(servers) => drop(served.context("serving broke off")?),
         () = rover.keep_signed_in() => {}
+        () = rover.keep_signing() => {}
         () = told => {}
     }
     Ok(())

@@ -1,9 +1,11 @@
 //! One pass over the recordings of an episode: counts, receipts, and what a summary shows. Sealing states what
 //! this finds; verifying finds it again and compares.
 
+use crate::commands;
 use crate::error::EpisodeError;
 use crate::layout::topic;
 use crate::manifest::ChannelEntry;
+use crate::meta::Document;
 use crate::read::{Message, Reader};
 use crate::receipts::{Checked, ReceiptLog};
 use protocol::lease::Lease;
@@ -60,9 +62,9 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
-    pub(crate) fn new(lease: Lease) -> Self {
+    pub(crate) fn new(lease: Lease, policy: &Document) -> Self {
         Self {
-            receipts: ReceiptLog::new(lease),
+            receipts: ReceiptLog::new(lease, commands::scale_of(policy)),
             odometry: None,
             distance_m: 0.0,
             latencies_ms: Vec::new(),
@@ -110,7 +112,7 @@ impl Contents {
         match message.channel.topic.as_str() {
             topic::COMMAND => {
                 let command: longrein_msgs::DriveCommand = message.decode()?;
-                self.receipts.packet(&command.packet);
+                self.receipts.packet(&command.packet, at / NS_PER_MS);
             }
             topic::RECEIPT => {
                 let event: longrein_msgs::Event = message.decode()?;

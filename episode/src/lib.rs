@@ -6,6 +6,7 @@
 //! **Contract: an episode that verifies holds exactly the bytes that the robot sealed, and says itself what is
 //! missing from it.**
 
+mod commands;
 pub mod contents;
 pub mod digest;
 mod error;

@@ -164,12 +164,20 @@ pub struct ReceiptSummary {
     pub receipts: u64,
     /// Packets whose digest the driver signed.
     pub packets_signed: u64,
+    /// Commands that a driver behind a relay signed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub commands_signed: u64,
     /// Drive packets recorded under the lease's epoch.
     pub packets_recorded: u64,
     /// Recorded packets that a receipt covers.
     pub packets_covered: u64,
     /// SHA-256 of the last receipt's signed bytes.
     pub head_sha256: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Why a manifest was refused.

@@ -28,6 +28,31 @@ pub struct Report {
     pub summary: Option<Summary>,
     /// The driver's receipts, as recomputed.
     pub receipts: Option<ReceiptFacts>,
+    /// What shows who drove; only of an episode that verifies.
+    pub proof: Option<Proof>,
+}
+
+/// What shows who drove.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Proof {
+    /// How much.
+    pub level: ProofLevel,
+    /// The driver that its own signatures prove; none when there are none.
+    pub did: Option<Did>,
+    /// In words.
+    pub words: String,
+}
+
+/// How much the driver's own signatures show, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProofLevel {
+    /// Nothing: the relay says who drove.
+    Relay,
+    /// The driver's key opened the drive.
+    Opening,
+    /// The driver's key signed what moved the robot.
+    Commands,
 }
 
 /// What a verified manifest says.
@@ -83,6 +108,14 @@ pub struct ReceiptFacts {
     pub summary: ReceiptSummary,
     /// Recorded packets after the last that a receipt covers.
     pub uncovered_tail: u64,
+    /// Recorded packets with the deadman held.
+    pub moving_recorded: u64,
+    /// Those of them that a receipt covers.
+    pub moving_covered: u64,
+    /// Those of these whose picture the driver's end had, by its own word. For the others it is the relay's.
+    pub pictures_signed: u64,
+    /// Of a driver behind a relay: how much longer its slowest command took to the robot than its quickest, ms.
+    pub delay_spread_ms: Option<u64>,
 }
 
 /// One check.
@@ -169,6 +202,9 @@ impl fmt::Display for Report {
                 Outcome::NotChecked => "-     ",
             };
             writeln!(f, "  {mark}  {:<16}  {}", check.name, check.detail)?;
+        }
+        if let Some(proof) = &self.proof {
+            writeln!(f, "  driver: {}", proof.words)?;
         }
         match &self.failure {
             None => f.write_str("verified"),

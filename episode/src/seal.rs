@@ -53,7 +53,7 @@ pub fn seal(dir: &Path, ending: Ending, key: &PrivateKey) -> Result<Sealed, Epis
         return Err(EpisodeError::folder(dir, what));
     }
     let lease = meta.lease()?;
-    let mut contents = Contents::new(lease.clone());
+    let mut contents = Contents::new(lease.clone(), &meta.policy);
     let mut files = Vec::new();
     for name in open.files {
         let path = dir.join(&name);

@@ -8,7 +8,9 @@ use crate::digest;
 use crate::error::EpisodeError;
 use crate::layout;
 use crate::manifest::{self, FileEntry, Manifest};
-use crate::report::{Check, EpisodeFacts, Failure, FileFacts, Outcome, ReceiptFacts, Report};
+use crate::report::{
+    Check, EpisodeFacts, Failure, FileFacts, Outcome, Proof, ProofLevel, ReceiptFacts, Report,
+};
 use protocol::api::IngestReceipt;
 use protocol::dsse::{Envelope, payload_type};
 use protocol::keys::Did;
@@ -50,7 +52,9 @@ fn check_all(dir: &Path, options: &Options, report: &mut Report) -> Result<(), F
     check_folder(dir, &names, report)?;
     check_files(dir, &manifest.files, report)?;
     check_contents(dir, &manifest, report)?;
-    check_ingest_receipt(dir, &manifest, &envelope, options, report)
+    check_ingest_receipt(dir, &manifest, &envelope, options, report)?;
+    report.proof = Some(proof(&manifest, report.receipts.as_ref()));
+    Ok(())
 }
 
 fn passed(report: &mut Report, name: &'static str, detail: impl Into<String>) {
@@ -185,6 +189,39 @@ fn check_lease(manifest: &Manifest, options: &Options, report: &mut Report) -> R
     Ok(())
 }
 
+/// Who says who drove.
+fn proof(manifest: &Manifest, receipts: Option<&ReceiptFacts>) -> Proof {
+    let did = manifest.driver.did;
+    let opened = !manifest.opening.driver_signature.is_empty();
+    match receipts {
+        Some(receipts) if receipts.moving_covered > 0 => Proof {
+            level: ProofLevel::Commands,
+            did: Some(did),
+            words: format!(
+                "{did} {}signed what moved the robot: {} of {} drive packets",
+                if opened { "opened the drive and " } else { "" },
+                receipts.moving_covered,
+                receipts.moving_recorded,
+            ),
+        },
+        Some(_) | None if opened => Proof {
+            level: ProofLevel::Opening,
+            did: Some(did),
+            words: format!("{did} opened the drive; no signature of the driver covers a command"),
+        },
+        Some(_) | None => Proof {
+            level: ProofLevel::Relay,
+            did: None,
+            words: match &manifest.driver.relay {
+                Some(relay) => {
+                    format!("nothing but the word of the relay {relay} that it was {did}")
+                }
+                None => format!("nothing shows that it was {did}"),
+            },
+        },
+    }
+}
+
 fn check_folder(dir: &Path, names: &BTreeSet<&str>, report: &mut Report) -> Result<(), Failure> {
     let fail = |detail: String| Failure::new("folder", detail);
     let entries = fs::read_dir(dir).map_err(|error| fail(format!("can't be read: {error}")))?;
@@ -254,7 +291,7 @@ fn check_contents(dir: &Path, manifest: &Manifest, report: &mut Report) -> Resul
     let lease: Lease = manifest
         .lease_unverified()
         .map_err(|error| Failure::new("contents", chain(&error)).in_file(layout::MANIFEST))?;
-    let mut contents = Contents::new(lease);
+    let mut contents = Contents::new(lease, &manifest.policy);
     for file in &manifest.files {
         let fail = |detail: String| Failure::new("contents", detail).in_file(&file.name);
         let mut channels =
@@ -272,21 +309,36 @@ fn check_contents(dir: &Path, manifest: &Manifest, report: &mut Report) -> Resul
     passed(report, "contents", format!("{} messages, as counted", summary.messages));
     report.summary = Some(summary);
     let fail = |detail: String| Failure::new("receipts", detail).in_file(layout::TELEMETRY);
-    report.receipts =
-        Some(ReceiptFacts { summary: receipts.summary.clone(), uncovered_tail: receipts.tail });
+    report.receipts = Some(ReceiptFacts {
+        summary: receipts.summary.clone(),
+        uncovered_tail: receipts.tail,
+        moving_recorded: receipts.moving,
+        moving_covered: receipts.moving_covered,
+        pictures_signed: receipts.pictures_signed,
+        delay_spread_ms: receipts.delay_spread_ms,
+    });
     if let Some(problem) = receipts.problem {
         return Err(fail(problem));
     }
     if receipts.summary != manifest.receipts {
         return Err(fail("the receipts are not those that the manifest counts".into()));
     }
-    let detail = format!(
-        "{} receipts cover {} of {} drive packets, {} after the last",
-        receipts.summary.receipts,
-        receipts.summary.packets_covered,
-        receipts.summary.packets_recorded,
-        receipts.tail,
-    );
+    let summary = &receipts.summary;
+    let detail = if summary.commands_signed > 0 {
+        format!(
+            "{} receipts of {} commands cover {} of {} drive packets that move, {} packets after the last",
+            summary.receipts,
+            summary.commands_signed,
+            receipts.moving_covered,
+            receipts.moving,
+            receipts.tail,
+        )
+    } else {
+        format!(
+            "{} receipts cover {} of {} drive packets, {} after the last",
+            summary.receipts, summary.packets_covered, summary.packets_recorded, receipts.tail,
+        )
+    };
     if receipts.summary.receipts == 0 {
         not_checked(report, "receipts", "the driver signed none");
     } else {

@@ -8,14 +8,18 @@
 //! a wish to move ends with its time to live, a driver that calls nothing for [`DRIVER_GONE_MS`] is released,
 //! and a lease that nobody could renew is dropped when it runs out.
 
+mod numbered;
+mod wish;
+
 use crate::verdict;
 use protocol::drive::{DriveCommand, Seen};
-use protocol::ids::{EpisodeId, LeaseId, RobotId};
+use protocol::ids::{EpisodeId, LeaseId, MissionId, RobotId};
 use protocol::keys::Did;
 use protocol::lease::{DRIVER_GONE_MS, RENEW_EVERY_MS};
 use protocol::state::RobotState;
 use protocol::units::MonoMs;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+pub use wish::{Wish, WishError};
 
 /// While a wish to move lives, its packet is repeated this often: 20 times a second.
 pub const REPEAT_EVERY_MS: u64 = 50;
@@ -36,57 +40,6 @@ pub const TTL_MS_MIN: u64 = 50;
 pub const LINEAR_MPS_MAX: f64 = 3.0;
 /// Highest turn rate that can be wished for, either way.
 pub const ANGULAR_RADPS_MAX: f64 = 4.0;
-
-/// What a program wishes, checked: finite and in range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wish {
-    linear_mmps: i16,
-    angular_mradps: i16,
-    ttl_ms: u64,
-}
-
-/// A value of a drive request that is out of its range.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{field} is {got}; it must be {expected}")]
-pub struct WishError {
-    field: &'static str,
-    got: f64,
-    expected: String,
-}
-
-fn milli(field: &'static str, value: f64, max: f64) -> Result<i16, WishError> {
-    if value.is_finite() && value.abs() <= max {
-        #[expect(clippy::as_conversions, reason = "rounded, and at most 4000: it fits")]
-        return Ok((value * 1000.0).round() as i16);
-    }
-    let expected = format!("a number from -{max} to {max}");
-    Err(WishError { field, got: value, expected })
-}
-
-impl Wish {
-    /// Checks speed (m/s, forward), turn rate (rad/s, to the left) and time to live.
-    pub fn new(linear_mps: f64, angular_radps: f64, ttl_ms: f64) -> Result<Self, WishError> {
-        let linear_mmps = milli("linear_mps", linear_mps, LINEAR_MPS_MAX)?;
-        let angular_mradps = milli("angular_radps", angular_radps, ANGULAR_RADPS_MAX)?;
-        #[expect(clippy::as_conversions, reason = "checked to be from 50 to 1000")]
-        let ttl = ttl_ms as u64;
-        if !ttl_ms.is_finite() || !(TTL_MS_MIN..=TTL_MS_MAX).contains(&ttl) {
-            let expected = format!("from {TTL_MS_MIN} to {TTL_MS_MAX} milliseconds");
-            return Err(WishError { field: "ttl_ms", got: ttl_ms, expected });
-        }
-        Ok(Self { linear_mmps, angular_mradps, ttl_ms: ttl })
-    }
-
-    /// A wish that is repeated for `hold_ms` unless a new one comes, as the robot's owner allows it to clients that
-    /// send one command and wait: at most [`HOLD_MS_MAX`], at least [`TTL_MS_MIN`].
-    pub fn held(linear_mps: f64, angular_radps: f64, hold_ms: u64) -> Result<Self, WishError> {
-        Ok(Self {
-            linear_mmps: milli("linear_mps", linear_mps, LINEAR_MPS_MAX)?,
-            angular_mradps: milli("angular_radps", angular_radps, ANGULAR_RADPS_MAX)?,
-            ttl_ms: hold_ms.clamp(TTL_MS_MIN, HOLD_MS_MAX),
-        })
-    }
-}
 
 /// Why a driver can't do something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -118,6 +71,25 @@ pub enum Refusal {
         /// Stable code.
         why: String,
     },
+    /// The caller's key drives the robot, but it was not this client that opened the lease.
+    #[error(
+        "your key drives {robot} already, from another program; end that one, or wait until it has been silent for 5 s"
+    )]
+    Elsewhere {
+        /// The robot.
+        robot: RobotId,
+    },
+    /// A newer command of the same driver came first.
+    #[error("command {n} was overtaken by command {last}")]
+    Overtaken {
+        /// Its number.
+        n: u32,
+        /// The newest.
+        last: u32,
+    },
+    /// The driver signs its commands, and is too far behind.
+    #[error("{} commands wait for the driver's receipt; send that first", numbered::UNSIGNED_MAX)]
+    Unsigned,
     /// The gateway drives as many robots as it may.
     #[error("this gateway carries {max} drivers already; try again later")]
     Full {
@@ -137,6 +109,8 @@ pub struct Opened {
     pub epoch: u64,
     /// How long a copy of it lasts.
     pub ttl_ms: u32,
+    /// The mission that it is for.
+    pub mission: Option<MissionId>,
 }
 
 /// What the shell has to do.
@@ -172,6 +146,10 @@ struct Open {
     wish_seq: u32,
     /// `seq` of the first packet since the deadman was pressed.
     press_seq: u32,
+    /// Number of the driver's newest command, of a driver that signs them.
+    command_last: u32,
+    /// Numbers of commands with the `seq` of the first packet that carries each out, until the driver's receipt.
+    ties: VecDeque<(u32, u32)>,
     releases_left: u8,
     send_at: MonoMs,
     renew_at: MonoMs,
@@ -262,6 +240,8 @@ impl Drivers {
             wish: None,
             wish_seq: 0,
             press_seq: 0,
+            command_last: 0,
+            ties: VecDeque::new(),
             releases_left: RELEASES,
             send_at: now,
             renew_at: now.plus(u64::from(RENEW_EVERY_MS)),

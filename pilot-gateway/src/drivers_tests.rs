@@ -18,7 +18,7 @@ fn lease() -> LeaseId {
 }
 
 fn opened() -> Opened {
-    Opened { lease_id: lease(), episode: lease().into(), epoch: 7, ttl_ms: 30_000 }
+    Opened { lease_id: lease(), episode: lease().into(), epoch: 7, ttl_ms: 30_000, mission: None }
 }
 
 fn open() -> Drivers {
@@ -230,4 +230,55 @@ fn a_lease_that_the_robot_ended_ends_here() {
         assert_eq!(why, Refusal::Ended { robot: robot(), why: expected.to_owned() });
         assert_eq!(drivers.active(), 0);
     }
+}
+
+#[test]
+fn numbered_commands_are_tied_to_packets_until_their_receipt() {
+    let mut drivers = open();
+    let wish = |mps| Wish::new(mps, 0.0, 1000.0).unwrap();
+    let send = |drivers: &mut Drivers, n: u32, mps| {
+        drivers.number(&robot(), lease(), n)?;
+        let (_, seq) = drivers.drive(NOW, &robot(), &did(1), wish(mps))?;
+        drivers.tie(&robot(), lease(), n, seq);
+        Ok::<_, Refusal>(seq)
+    };
+    let first = send(&mut drivers, 1, 0.1).unwrap();
+    assert_eq!(send(&mut drivers, 2, 0.2), Ok(first), "the packet was not sent yet");
+    drivers.poll(NOW);
+    let third = send(&mut drivers, 3, 0.3).unwrap();
+    assert_eq!(send(&mut drivers, 3, 0.4), Err(Refusal::Overtaken { n: 3, last: 3 }));
+    drivers.poll(NOW);
+    // Command 3 is not in the receipt: its packets are not accounted for.
+    let account = drivers.account(&robot(), lease(), &[1, 2]);
+    assert_eq!(account, Some((vec![first, first], third - 1)));
+    drivers.accounted(&robot(), lease(), 2);
+    assert_eq!(drivers.account(&robot(), lease(), &[3, 4]), Some((vec![third, 0], third)));
+    drivers.accounted(&robot(), lease(), 3);
+    assert_eq!(drivers.account(&robot(), lease(), &[]), Some((vec![], third)));
+    let other = LeaseId::new(uuid::Uuid::from_u128(77));
+    assert_eq!(drivers.account(&robot(), other, &[]), None);
+}
+
+#[test]
+fn a_lease_is_its_openers_and_unsigned_commands_are_bounded() {
+    let mut drivers = open();
+    let elsewhere = Err(Refusal::Elsewhere { robot: robot() });
+    assert_eq!(drivers.touch_own(NOW, &robot(), &did(1), None), elsewhere);
+    assert!(drivers.touch_own(NOW, &robot(), &did(1), Some(lease())).is_ok());
+    let taken = drivers.touch_own(NOW, &robot(), &did(2), Some(lease()));
+    assert_eq!(taken, Err(Refusal::Taken { robot: robot() }));
+    // Whoever is not its opener does not keep it alive.
+    let silent = NOW.plus(u64::from(DRIVER_GONE_MS));
+    assert!(drivers.touch_own(silent, &robot(), &did(1), None).is_err());
+    let release = |(_, task): &(RobotId, Task)| matches!(task, Task::Release(_));
+    assert!(drivers.poll(silent).iter().any(release));
+
+    let mut drivers = open();
+    for n in 1..=10_000 {
+        drivers.number(&robot(), lease(), n).unwrap();
+        drivers.tie(&robot(), lease(), n, n);
+    }
+    assert_eq!(drivers.number(&robot(), lease(), 10_001), Err(Refusal::Unsigned));
+    drivers.accounted(&robot(), lease(), 500);
+    assert_eq!(drivers.number(&robot(), lease(), 10_001), Ok(()));
 }

@@ -192,6 +192,7 @@ pub fn router(app: Shared) -> Router {
             "/v1/robots/{id}/lease",
             post(programs::take_lease).merge(delete(programs::release_lease)),
         )
+        .route("/v1/robots/{id}/lease/receipt", post(programs::receipt))
         .route("/v1/robots/{id}/drive", post(programs::drive))
         .route("/v1/robots/{id}/stop", post(programs::stop))
         .route("/v1/robots/{id}/stop/clear", post(programs::clear_stop))

@@ -25,7 +25,7 @@ use utoipa::{Modify, OpenApi};
         crate::config_page, crate::healthz, crate::readyz, crate::metrics,
         crate::session::open_session,
         crate::look::look, crate::programs::state, crate::programs::take_lease, crate::programs::drive,
-        crate::programs::stop, crate::programs::clear_stop, crate::programs::release_lease,
+        crate::programs::stop, crate::programs::clear_stop, crate::programs::release_lease, crate::programs::receipt,
     ),
     components(schemas(ProblemDocument)),
     modifiers(&SessionScheme),

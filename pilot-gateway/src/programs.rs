@@ -14,9 +14,10 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use protocol::api::LeaseOrder;
-use protocol::dsse::Envelope;
+use protocol::dsse::{Envelope, payload_type};
 use protocol::ids::{LeaseId, MissionId, RobotId};
 use protocol::problem::code;
+use protocol::program::{COMMANDS_MAX, ProgramReceipt, RelayedReceipt};
 use protocol::state::RobotState;
 use serde::Deserialize;
 use serde_json::Value;
@@ -35,10 +36,10 @@ pub const SILENT_MS: u64 = 1_500;
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         let (status, code) = match refusal {
-            Refusal::Taken { .. } => (409, code::ROBOT_TAKEN),
-            Refusal::Busy { .. } => (409, code::CONFLICT),
+            Refusal::Taken { .. } | Refusal::Elsewhere { .. } => (409, code::ROBOT_TAKEN),
+            Refusal::Busy { .. } | Refusal::Overtaken { .. } => (409, code::CONFLICT),
             Refusal::NoLease { .. } | Refusal::Ended { .. } => (409, code::LEASE_ENDED),
-            Refusal::Full { .. } => (429, code::TOO_MANY),
+            Refusal::Full { .. } | Refusal::Unsigned => (429, code::TOO_MANY),
         };
         Self::new(status, code, refusal.to_string())
     }
@@ -460,6 +461,63 @@ pub async fn release_lease(
     let (caller, robot) = enter(&app, &headers, &id)?;
     app.keep_token_of_driver(&robot, &caller);
     release_and_wait(&app, &robot, &caller).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the driver signed of its commands.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignedCommands {
+    /// The receipt in its envelope: `application/vnd.longrein.commands+json`, signed by the lease's holder.
+    #[schema(value_type = Object)]
+    receipt: Envelope,
+}
+
+/// Carries the driver's receipt of its commands to the robot, which keeps it in the episode, with an account of the
+/// packets that carry them out. It is no sign of life of the driver.
+#[utoipa::path(
+    post, path = "/v1/robots/{id}/lease/receipt", tag = "programs", operation_id = "receipt",
+    params(("id" = String, Path, description = "Robot", example = "demo-rover-1")),
+    request_body = SignedCommands,
+    responses(
+        (status = 204, description = "The robot keeps it"), (status = 400, description = "bad-request"),
+        (status = 401, description = "sign-in"), (status = 403, description = "bad-signature"),
+        (status = 409, description = "lease-ended"), (status = 504, description = "robot-offline: send it again"),
+    ),
+    security(("session" = []))
+)]
+pub async fn receipt(
+    State(app): State<Shared>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
+    let (caller, robot) = enter(&app, &headers, &id)?;
+    let signed: SignedCommands = json(body, LEASE_BODY_LEN_MAX).await?;
+    let receipt: ProgramReceipt =
+        signed.receipt.verify(payload_type::COMMANDS, &caller.claims.did).map_err(|error| {
+            let words = format!("the receipt is not signed by {}: {error}", caller.claims.did);
+            ApiError::new(403, code::BAD_SIGNATURE, words)
+        })?;
+    if receipt.commands.len() > COMMANDS_MAX {
+        let words =
+            format!("receipt: it has more than {COMMANDS_MAX} commands; send them in parts");
+        return Err(ApiError::bad_request(words));
+    }
+    let numbers: Vec<u32> = receipt.commands.iter().map(|command| command.n).collect();
+    let account = {
+        let mut drivers = app.drivers();
+        let open = drivers.opened_of(&robot, &caller.claims.did);
+        let open = open.filter(|open| open.lease_id == receipt.lease_id);
+        open.and_then(|open| drivers.account(&robot, open.lease_id, &numbers))
+    };
+    let (first_seqs, through_seq) =
+        account.ok_or_else(|| ApiError::from(Refusal::NoLease { robot: robot.clone() }))?;
+    let relayed = RelayedReceipt { receipt: signed.receipt, first_seqs, through_seq };
+    relay::receipt(&app, &robot, relayed).await?;
+    if let Some(last) = numbers.last() {
+        app.drivers().accounted(&robot, receipt.lease_id, *last);
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -11,6 +11,7 @@ use protocol::ids::{LeaseId, RobotId};
 use protocol::lease::VerifiedLease;
 use protocol::message::{EstopRequest, LeaseRequest, Reply};
 use protocol::problem::code;
+use protocol::program::RelayedReceipt;
 use protocol::rover::{LampRequest, SpeakRequest};
 use protocol::signal::{SignalReply, SignalRequest};
 use protocol::units::MonoMs;
@@ -114,6 +115,15 @@ pub async fn release(app: &App, robot: &RobotId, lease: LeaseId) {
     }
     app.keep_token(robot, None);
     app.drivers().closed(app.clock.now(), robot, lease);
+}
+
+/// Hands the driver's receipt to the robot.
+pub async fn receipt(app: &App, robot: &RobotId, relayed: RelayedReceipt) -> Result<(), ApiError> {
+    match ask_lease(app, robot, &LeaseRequest::Receipt { receipt: relayed }).await {
+        Ok(Reply::Done) => Ok(()),
+        Ok(Reply::Refused { code, detail }) => Err(ApiError::in_words_of_robot(&code, detail)),
+        Err(error) => Err(error.into_problem(robot)),
+    }
 }
 
 async fn ask_lease(app: &App, robot: &RobotId, request: &LeaseRequest) -> Result<Reply, AskError> {
@@ -241,6 +251,7 @@ pub async fn open_as_relay(
         episode: answer.episode,
         epoch: document.epoch,
         ttl_ms: document.ttl_ms,
+        mission: document.mission.as_ref().map(|mission| mission.id),
     };
     app.keep_token(robot, Some(token));
     app.drivers().opened(app.clock.now(), robot, opened);

@@ -86,7 +86,13 @@ pub(crate) mod tests {
     #[test]
     fn only_a_state_that_counted_the_packet_judges_it() {
         let lease = LeaseId::new(uuid::Uuid::from_u128(1));
-        let opened = Opened { lease_id: lease, episode: lease.into(), epoch: 3, ttl_ms: 30_000 };
+        let opened = Opened {
+            lease_id: lease,
+            episode: lease.into(),
+            epoch: 3,
+            ttl_ms: 30_000,
+            mission: None,
+        };
         let cases = [
             (SafetyState::Driving, Reason::None, 5, Verdict::Obeyed),
             (SafetyState::Driving, Reason::ObstacleNear, 6, Verdict::Obeyed),

@@ -15,6 +15,8 @@ pub mod payload_type {
     pub const LEASE: &str = "application/vnd.longrein.lease+json";
     /// [`crate::session::Receipt`].
     pub const RECEIPT: &str = "application/vnd.longrein.receipt+json";
+    /// [`crate::program::ProgramReceipt`].
+    pub const COMMANDS: &str = "application/vnd.longrein.commands+json";
     /// in-toto Statement v1 (an episode's manifest).
     pub const IN_TOTO: &str = "application/vnd.in-toto+json";
     /// [`crate::api::IngestReceipt`].

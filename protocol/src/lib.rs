@@ -7,6 +7,7 @@
 //!
 //! - [`drive`], [`telemetry`], [`estop`]: fixed-size binary packets of the data channels.
 //! - [`session`]: JSON messages of the reliable session channel, and the driver's receipts.
+//! - [`program`]: what a program signs that drives through a relay.
 //! - [`signal`]: how a driver opens a session with a robot.
 //! - [`lease`]: who may drive, signed by the fleet, verified offline by the robot.
 //! - [`state`]: what a robot publishes to the fleet.
@@ -26,6 +27,7 @@ pub mod lease;
 pub mod message;
 pub mod mission;
 pub mod problem;
+pub mod program;
 pub mod rover;
 pub mod safety;
 pub mod session;

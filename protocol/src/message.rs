@@ -4,6 +4,7 @@
 use crate::dsse::Envelope;
 use crate::ids::LeaseId;
 use crate::keys::{Did, PrivateKey, SignatureError};
+use crate::program::RelayedReceipt;
 use crate::units::WallMs;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,11 @@ pub enum LeaseRequest {
     Release {
         /// The lease to end.
         lease_id: LeaseId,
+    },
+    /// What the driver says that it sent through this relay.
+    Receipt {
+        /// The driver's receipt, with the relay's account of packets.
+        receipt: RelayedReceipt,
     },
 }
 

@@ -10,11 +10,13 @@ use protocol::drive::{DriveCommand, Seen};
 use protocol::dsse::{Envelope, payload_type};
 use protocol::estop::{EstopAction, EstopPacket};
 use protocol::keys::PrivateKey;
+use protocol::program::{NO_RECEIPT, ProgramCommand, ProgramReceipt, head_of};
 use protocol::rover::{FrameInfo, open_frame, seal_frame};
 use protocol::safety::{Reason, SafetyState};
 use protocol::session::{Receipt, packet_digest};
 use protocol::signal;
 use protocol::telemetry::{self, Telemetry};
+use protocol::units::WallMs;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -279,6 +281,20 @@ fn signatures() {
         digests: hex::encode(packet_digest(&DriveCommand::default().encode())),
     };
     let body = serde_json::to_vec(&receipt).unwrap();
+    let commands = ProgramReceipt {
+        lease_id,
+        epoch: 7,
+        index: 0,
+        previous: NO_RECEIPT.to_owned(),
+        commands: vec![ProgramCommand {
+            n: 1,
+            at: WallMs(1_790_000_000_000),
+            linear_ppm: -500_000,
+            angular_ppm: 250_000,
+            seen_ms: Some(123_456),
+        }],
+    };
+    let commands = serde_json::to_vec(&commands).unwrap();
     golden(
         "signatures.json",
         &json!({
@@ -307,6 +323,12 @@ fn signatures() {
                 "pre_authentication_encoding":
                     hex::encode(protocol::dsse::pre_authentication_encoding(payload_type::RECEIPT, &body)),
                 "envelope": Envelope::sign_bytes(payload_type::RECEIPT, &body, &key),
+            },
+            "commands": {
+                "payload_type": payload_type::COMMANDS,
+                "body": String::from_utf8(commands.clone()).unwrap(),
+                "head": head_of(&commands),
+                "envelope": Envelope::sign_bytes(payload_type::COMMANDS, &commands, &key),
             },
         }),
     );

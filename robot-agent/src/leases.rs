@@ -18,6 +18,7 @@ use protocol::ids::EpisodeId;
 use protocol::keys::PrivateKey;
 use protocol::message::{LeaseRequest, Reply};
 use protocol::problem::code;
+use protocol::program::RelayedReceipt;
 use protocol::session::{FromRobot, ToRobot};
 use protocol::signal::{SignalReply, SignalRequest, sign_answer};
 use protocol::units::MonoMs;
@@ -345,6 +346,7 @@ impl Leases {
                     self.end("released");
                     Ok(())
                 }
+                LeaseRequest::Receipt { receipt } => self.program_receipt(&receipt),
             }
         })();
         reply(outcome)
@@ -538,6 +540,15 @@ impl Leases {
         let json = serde_json::to_string(receipt).unwrap_or_default();
         let event = event("receipt", "what the driver says that it sent", json);
         self.recorder.put(clock::wall_ns(), Record::Receipt(event));
+        Ok(())
+    }
+
+    fn program_receipt(&self, receipt: &RelayedReceipt) -> Result<(), Refusal> {
+        if lock(&self.book).program_receipt(receipt)? {
+            let json = serde_json::to_string(receipt).unwrap_or_default();
+            let event = event("receipt", "what the driver says that it sent by its relay", json);
+            self.recorder.put(clock::wall_ns(), Record::Receipt(event));
+        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use protocol::keys::Did;
 use protocol::lease::{DRIVER_GONE_MS, DriverKind, Lease, VerifiedLease};
 use protocol::message::EstopRequest;
 use protocol::problem::code;
+use protocol::program::{self, RelayedReceipt};
 use protocol::rover::{LAMP_LEVEL_MAX, LampRequest, SPEAK_CHARS_MAX, SpeakRequest};
 use protocol::session::{RECEIPT_PACKETS_MAX, Receipt};
 use protocol::signal::SignalRequest;
@@ -126,6 +127,7 @@ pub struct Current {
     receipts: u32,
     receipt_head: String,
     receipt_end: u64,
+    program: program::Chain,
     fleet_clock: FleetClock,
 }
 
@@ -195,8 +197,6 @@ pub struct Book {
     stops: Vec<(Did, WallMs)>,
 }
 
-const NO_RECEIPT: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-
 impl Book {
     /// A robot that has seen `epoch_highest` and has no lease open.
     pub const fn new(robot: RobotId, robot_did: Did, fleet: Did, epoch_highest: u64) -> Self {
@@ -247,8 +247,9 @@ impl Book {
         if relayed && lease.relay.is_none() {
             return Err(Refusal::NoOffer);
         }
-        // A program behind a relay may be unable to sign; then the relay alone attests it, and only the relay
-        // can send its packets.
+        // A program behind a relay may be unable to sign; then the relay alone attests it, the episode says so, and
+        // only the relay can send its packets. What is signed must be the holder's: the lease's digest covers the
+        // relay that it names, so nobody's lease is opened through another relay than the holder agreed to.
         let unsigned_program = relayed
             && request.driver_signature.is_empty()
             && lease.driver_kind == DriverKind::Agent;
@@ -281,8 +282,9 @@ impl Book {
             opened: now,
             heard: None,
             receipts: 0,
-            receipt_head: NO_RECEIPT.to_owned(),
+            receipt_head: program::NO_RECEIPT.to_owned(),
             receipt_end: 0,
+            program: program::Chain::default(),
             fleet_clock: FleetClock { showed: issued_at, at: now },
         });
     }
@@ -418,18 +420,15 @@ impl Book {
         if at > after { Ok(()) } else { Err(Refusal::Repeated) }
     }
 
-    /// Takes the driver's receipt: it must be signed by the holder (or its relay) and continue the chain. What
-    /// it covers is checked when the episode is verified.
+    /// Takes the driver's receipt of packets: it must be signed by the holder and continue the chain. What it covers
+    /// is checked when the episode is verified.
     pub fn receipt(&mut self, envelope: &Envelope) -> Result<(), Refusal> {
         let current = self.current.as_mut().ok_or(Refusal::NotCurrent)?;
         let lease = current.lease();
         let refuse = |what: &str| Err(Refusal::Receipt(what.to_owned()));
-        let signers = [Some(lease.holder), lease.relay];
-        let body = signers
-            .iter()
-            .flatten()
-            .find_map(|signer| envelope.verify_bytes(payload_type::RECEIPT, signer).ok());
-        let Some(body) = body else { return refuse("it is not signed by the lease's holder") };
+        let Ok(body) = envelope.verify_bytes(payload_type::RECEIPT, &lease.holder) else {
+            return refuse("it is not signed by the lease's holder");
+        };
         let receipt: Receipt = serde_json::from_slice(&body)
             .map_err(|error| Refusal::Receipt(format!("it cannot be read: {error}")))?;
         if receipt.lease_id != lease.lease_id || receipt.epoch != lease.epoch {
@@ -453,6 +452,14 @@ impl Book {
         current.receipts = current.receipts.saturating_add(1);
         current.receipt_head = hex::encode(Sha256::digest(&body));
         Ok(())
+    }
+
+    /// Takes a program's receipt of commands, with its relay's account of the packets. True when it is new; false when
+    /// it is the last one once more, whose answer got lost.
+    pub fn program_receipt(&mut self, relayed: &RelayedReceipt) -> Result<bool, Refusal> {
+        let current = self.current.as_mut().ok_or(Refusal::NotCurrent)?;
+        let taken = current.program.take(relayed, current.lease.lease());
+        taken.map(|taken| taken.is_some()).map_err(Refusal::Receipt)
     }
 
     /// Takes an emergency stop or its clear over Zenoh: signed by the fleet, the holder or the relay.

@@ -7,10 +7,11 @@ use protocol::drive::{DriveCommand, Seen};
 use protocol::dsse::{Envelope, payload_type};
 use protocol::ids::RobotId;
 use protocol::keys::PrivateKey;
-use protocol::lease::{DriverKind, Lease, LeaseLimits};
+use protocol::lease::{DriverKind, Lease, LeaseLimits, VerifiedLease};
 use protocol::message::{self, LeaseRequest, Reply};
+use protocol::program::{NO_RECEIPT, ProgramCommand, ProgramReceipt, RelayedReceipt};
 use protocol::rover::{FrameInfo, LampRequest, SensorReport, SpeakRequest, open_frame};
-use protocol::signal::{SignalReply, SignalRequest};
+use protocol::signal::{SignalReply, SignalRequest, open_bytes};
 use protocol::units::WallMs;
 use protocol::{api::Enrolled, keyexpr};
 use robot_agent::clock;
@@ -136,17 +137,44 @@ impl Cast {
         reply.result().unwrap().payload().to_bytes().to_vec()
     }
 
-    async fn open(&self) {
+    /// Opens the lease with a signature of `signer`, behind the relay.
+    async fn open(&self, signer: &PrivateKey) -> SignalReply {
+        let lease = Envelope::sign(payload_type::LEASE, &self.lease, &self.fleet).unwrap();
+        let verified = VerifiedLease::verify(lease.clone(), &self.fleet.did()).unwrap();
+        let signature = signer.sign(&open_bytes(verified.digest(), ""));
         let request = SignalRequest {
-            lease: Envelope::sign(payload_type::LEASE, &self.lease, &self.fleet).unwrap(),
+            lease,
             offer_sdp: String::new(),
-            driver_signature: String::new(),
+            driver_signature: hex::encode(signature),
             ice_servers: Vec::new(),
         };
         let key = keyexpr::signal(&self.robot);
         let reply = self.ask(&key, serde_json::to_vec(&request).unwrap(), &self.relay).await;
-        let reply: SignalReply = serde_json::from_slice(&reply).unwrap();
-        assert!(matches!(reply, SignalReply::Opened { .. }), "{reply:?}");
+        serde_json::from_slice(&reply).unwrap()
+    }
+
+    /// A receipt of the one command that all packets from `seq` 3 on carry out, signed by `signer`.
+    async fn receipt(&self, through_seq: u32, signer: &PrivateKey) -> Reply {
+        let command = ProgramCommand {
+            n: 1,
+            at: clock::wall_ms(),
+            // 0.4 m/s of 1.5.
+            linear_ppm: 266_667,
+            angular_ppm: 0,
+            seen_ms: None,
+        };
+        let receipt = ProgramReceipt {
+            lease_id: self.lease.lease_id,
+            epoch: self.lease.epoch,
+            index: 0,
+            previous: NO_RECEIPT.to_owned(),
+            commands: vec![command],
+        };
+        let receipt = Envelope::sign(payload_type::COMMANDS, &receipt, signer).unwrap();
+        let receipt = RelayedReceipt { receipt, first_seqs: vec![3], through_seq };
+        let ask = serde_json::to_vec(&LeaseRequest::Receipt { receipt }).unwrap();
+        let reply = self.ask(&keyexpr::lease(&self.robot), ask, &self.relay).await;
+        serde_json::from_slice(&reply).unwrap()
     }
 
     async fn speak(&self, text: &str, at: WallMs, signer: &PrivateKey) -> Reply {
@@ -332,7 +360,12 @@ async fn a_program_sees_speaks_lights_and_drives_blind() {
     let now = clock::wall_ms;
     let early = cast.speak("hello", now(), &cast.relay).await;
     assert!(matches!(&early, Reply::Refused { code, .. } if code == "lease-ended"), "{early:?}");
-    cast.open().await;
+    let holder = PrivateKey::from_seed(&[2; 32]);
+    let stolen = cast.open(&cast.relay).await;
+    let bad = |reply: &SignalReply| matches!(reply, SignalReply::Refused { code, .. } if code == "bad-signature");
+    assert!(bad(&stolen), "the relay can't open what the holder did not sign: {stolen:?}");
+    let opened = cast.open(&holder).await;
+    assert!(matches!(opened, SignalReply::Opened { .. }), "{opened:?}");
     assert!(matches!(cast.speak("hello", now(), &cast.fleet).await, Reply::Refused { .. }));
     let at = now();
     assert_eq!(cast.speak("hello there", at, &cast.relay).await, Reply::Done);
@@ -378,6 +411,10 @@ async fn a_program_sees_speaks_lights_and_drives_blind() {
     assert!(orders.contains(&Order::Lamp(2)), "the lamp was told");
     assert!(!orders.contains(&Order::Lamp(9)));
 
+    let forged = cast.receipt(seq, &cast.relay).await;
+    assert!(matches!(&forged, Reply::Refused { code, .. } if code == "bad-request"), "{forged:?}");
+    assert_eq!(cast.receipt(seq, &holder).await, Reply::Done);
+
     let release = LeaseRequest::Release { lease_id: cast.lease.lease_id };
     let key = keyexpr::lease(&cast.robot);
     let reply = cast.ask(&key, serde_json::to_vec(&release).unwrap(), &cast.relay).await;
@@ -394,6 +431,11 @@ async fn a_program_sees_speaks_lights_and_drives_blind() {
     for code in ["speech", "lamp", "blind-driving", "blind-driving-ended"] {
         assert_eq!(codes.iter().filter(|c| *c == code).count(), 1, "{code} in {codes:?}");
     }
+    let report = episode::verify(&episode, &episode::Options::default());
+    assert!(report.verified, "{report}");
+    let proof = report.proof.unwrap();
+    assert_eq!(proof.did, Some(holder.did()), "{}", proof.words);
+    assert_eq!(proof.level, episode::report::ProofLevel::Commands, "{}", proof.words);
     let replayed = robot_agent::replay::replay(&episode).unwrap();
     assert_eq!(replayed.difference, None);
 }

@@ -113,6 +113,21 @@ fn a_rover_with_a_mission_of_its_own_asks_for_its_start() {
     })
     .unwrap();
     walk(&["--url", &format!("http://127.0.0.1:{port}"), "--needs-mission"]);
+
+    // Whoever calls this port has no key: the episode says that its driver is the gateway's word.
+    let episode = rig.accepted_episode().unwrap();
+    let path = rig.data().join("fleet/episodes").join(episode["id"].as_str().unwrap());
+    let info = info(&rig, &path);
+    assert_eq!(info["episode"]["driver_signed"], false, "{info}");
+    assert_eq!((&info["proof"]["level"], &info["proof"]["did"]), (&json!("relay"), &Value::Null));
+}
+
+/// What `episode info` says of an episode that verifies.
+fn info(rig: &Rig, path: &Path) -> Value {
+    let out = Command::new(rig.program("episode")).args(["info", "--json"]).arg(path).output();
+    let out = out.unwrap();
+    assert!(out.status.success(), "{}", words(&out));
+    serde_json::from_slice(&out.stdout).unwrap()
 }
 
 #[test]
@@ -161,9 +176,31 @@ fn a_mission_is_driven_to_its_end_verifies_and_pays() {
     }
     assert_eq!(summary["robot"]["collisions"], 0, "{summary}");
     let path = summary["episode"]["path"].as_str().unwrap();
-    let out = Command::new(rig.program("episode")).args(["info", "--json", path]).output().unwrap();
-    let info: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let info = info(&rig, Path::new(path));
     assert_eq!(info["episode"]["driver"]["kind"], "agent", "{info}");
+    // Who drove is proven by the program's own signatures, not by the gateway's word.
+    let shown = Command::new(rig.program("longrein"))
+        .args(["key", "show", rover.key.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let did = words(&shown).trim().to_owned();
+    assert!(did.starts_with("did:key:z6Mk"), "{did}");
+    assert_eq!(info["episode"]["driver"]["did"], json!(did), "{info}");
+    assert_eq!(info["episode"]["driver_signed"], true, "{info}");
+    assert_eq!((&info["proof"]["level"], &info["proof"]["did"]), (&json!("commands"), &json!(did)));
+    let receipts = &info["receipts"];
+    let count = |name: &str| receipts[name].as_u64().unwrap();
+    assert!(count("receipts") > 3 && count("commands_signed") > 50, "{receipts}");
+    // The end of a mission stops first and signs then: nothing that moved is left out.
+    assert_eq!(count("moving_covered"), count("moving_recorded"), "{receipts}");
+    assert_eq!(count("pictures_signed"), count("moving_covered"), "{receipts}");
+    xtask::result(&format!("who drove the mission: {}, {receipts}", info["proof"]["words"]));
+    let out = Command::new(rig.program("episode")).args(["verify", path]).output().unwrap();
+    assert!(
+        words(&out).contains(&format!("driver: {did} opened the drive and signed")),
+        "{}",
+        words(&out)
+    );
 }
 
 #[test]

@@ -24,6 +24,9 @@ fn render(out: &mut String, report: &Report) -> std::fmt::Result {
     };
     let word = if facts.driver_signed { "signed by the driver" } else { "attested by the relay" };
     line("driver", format!("{}  ({kind}, {word})", facts.driver.did))?;
+    if let Some(proof) = &report.proof {
+        line("proof", proof.words.clone())?;
+    }
     match &facts.mission {
         Some(mission) => line("mission", format!("{}  {}", mission.name, mission.id))?,
         None => line("mission", "none".into())?,
@@ -42,10 +45,12 @@ fn render(out: &mut String, report: &Report) -> std::fmt::Result {
         line(
             "receipts",
             format!(
-                "{} cover {} of {} drive packets",
+                "{} cover {} of {} drive packets, {} of {} that move",
                 receipts.summary.receipts,
                 receipts.summary.packets_covered,
-                receipts.summary.packets_recorded
+                receipts.summary.packets_recorded,
+                receipts.moving_covered,
+                receipts.moving_recorded,
             ),
         )?;
     }

@@ -4,11 +4,13 @@ use super::refused::Refused;
 use super::source::{Frame, View};
 use super::{Memory, Rover};
 use crate::app::{Caller, Shared, robot_id};
+use crate::drivers::{Opened, Refusal};
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, RawPathParams};
-use axum::http::HeaderName;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
 use bytes::Bytes;
+use protocol::ids::LeaseId;
 use protocol::rover::Terms;
 use protocol::units::MonoMs;
 use std::sync::Arc;
@@ -20,6 +22,10 @@ use super::source::Sensed;
 /// Header by which a client under the base path says which mission it rides (id or slug), as `MISSION_SLUG` of the
 /// original: then it must start the mission before anything else.
 pub const MISSION: HeaderName = HeaderName::from_static("longrein-mission");
+/// Header of a client that opens its leases with a key of its own: the id of the one that it has, or `none`.
+pub const LEASE: HeaderName = HeaderName::from_static("longrein-lease");
+/// Header of the same client: the number of its command under that lease, from 1.
+pub const COMMAND: HeaderName = HeaderName::from_static("longrein-command");
 /// A report older than this is no longer the robot's present.
 pub const DATA_MS_MAX: u64 = 2_000;
 /// How long a first answer waits for the robot's first report or picture.
@@ -38,15 +44,61 @@ pub struct Client {
     pub caller: Caller,
     /// The mission that it must start first, when one is configured.
     pub mission: Option<String>,
+    /// Of a client that signs for itself: what it says of this request.
+    pub signs: Option<Signs>,
+}
+
+/// What a client says that opens its leases and signs its commands with a key of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signs {
+    /// The lease that it opened.
+    pub lease: Option<LeaseId>,
+    /// Number of the command.
+    pub command: Option<u32>,
+}
+
+impl Signs {
+    fn of(headers: &HeaderMap) -> Result<Option<Self>, Refused> {
+        let bad = |name: &HeaderName| Refused::bad(format!("the header {name} can't be read"));
+        let Some(lease) = headers.get(&LEASE) else { return Ok(None) };
+        let lease = match lease.to_str().map_err(|_bytes| bad(&LEASE))? {
+            "none" => None,
+            id => Some(id.parse().map_err(|_no_id| bad(&LEASE))?),
+        };
+        let command = match headers.get(&COMMAND) {
+            None => None,
+            Some(text) => {
+                let n = text.to_str().ok().and_then(|text| text.parse().ok()).filter(|n| *n > 0);
+                Some(n.ok_or_else(|| bad(&COMMAND))?)
+            }
+        };
+        Ok(Some(Self { lease, command }))
+    }
+}
+
+fn touch(
+    app: &Shared,
+    now: MonoMs,
+    rover: &Rover,
+    signs: Option<Signs>,
+) -> Result<Opened, Refusal> {
+    let (robot, holder) = (rover.robot(), &rover.holder);
+    match signs {
+        Some(signs) => app.drivers().touch_own(now, robot, holder, signs.lease),
+        None => app.drivers().touch(now, robot, holder),
+    }
 }
 
 impl FromRequestParts<Shared> for Client {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Refused> {
-        let (robot, caller, mission) = match parts.extensions.get::<Arc<Port>>().cloned() {
-            Some(port) => (port.robot.clone(), port.caller(app)?, port.mission.clone()),
-            None => of_base_path(parts, app).await?,
+        let (robot, caller, mission, signs) = match parts.extensions.get::<Arc<Port>>().cloned() {
+            Some(port) => (port.robot.clone(), port.caller(app)?, port.mission.clone(), None),
+            None => {
+                let (robot, caller, mission) = of_base_path(parts, app).await?;
+                (robot, caller, mission, Signs::of(&parts.headers)?)
+            }
         };
         let now = app.clock.now();
         let rover = app.rovers.of(now, &robot, caller.claims.did);
@@ -56,11 +108,11 @@ impl FromRequestParts<Shared> for Client {
             rover.admit(now)?;
         }
         // Every call is a sign of life; whether the client has a lease shows where it matters.
-        if app.drivers().touch(now, &robot, &caller.claims.did).is_ok() {
+        if touch(app, now, &rover, signs).is_ok() {
             app.keep_token(&robot, Some(&caller.token));
         }
         learn_key(app, &rover, &caller).await?;
-        Ok(Self { app: Arc::clone(app), rover, caller, mission })
+        Ok(Self { app: Arc::clone(app), rover, caller, mission, signs })
     }
 }
 
@@ -121,6 +173,11 @@ impl Client {
         self.app.clock.now()
     }
 
+    /// The client is there. Gives its lease, if it has one.
+    pub fn touch(&self) -> Result<Opened, Refusal> {
+        touch(&self.app, self.now(), &self.rover, self.signs)
+    }
+
     /// What is remembered of this client. Never held across a wait.
     pub fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
         self.rover.memory()
@@ -138,8 +195,7 @@ impl Client {
     pub fn riding(&self) -> bool {
         let lease = self.memory().ride.as_ref().map(|ride| ride.lease);
         let Some(lease) = lease else { return false };
-        let open = self.app.drivers().touch(self.now(), self.rover.robot(), &self.rover.holder);
-        let riding = open.is_ok_and(|open| open.lease_id == lease);
+        let riding = self.touch().is_ok_and(|open| open.lease_id == lease);
         if !riding {
             self.memory().ride = None;
         }
@@ -204,7 +260,15 @@ impl Client {
     pub fn looked(&self, view: View, frame: &Frame, terms: Option<&Terms>) {
         let seen = (camera_number(view, terms), frame.info.capture());
         self.memory().seen = Some(seen);
-        self.app.drivers().saw(self.rover.robot(), &self.rover.holder, seen.0, seen.1);
+        let (robot, holder) = (self.rover.robot(), &self.rover.holder);
+        let mut drivers = self.app.drivers();
+        // A lease that another program of the same key opened is not stamped with this one's pictures.
+        let other =
+            |open: Opened| self.signs.is_some_and(|signs| signs.lease != Some(open.lease_id));
+        if !drivers.opened_of(robot, holder).is_some_and(other) {
+            drivers.saw(robot, holder, seen.0, seen.1);
+        }
+        drop(drivers);
         self.app.metrics.looks.add();
     }
 

@@ -48,8 +48,10 @@ fn failed(words: impl std::fmt::Display) -> Refused {
 /// The refusal of the driver's table in the words of this API.
 pub fn refusal(refusal: &Refusal) -> Refused {
     let status = match refusal {
-        Refusal::Full { .. } => 429,
+        Refusal::Full { .. } | Refusal::Unsigned => 429,
         Refusal::Taken { .. }
+        | Refusal::Elsewhere { .. }
+        | Refusal::Overtaken { .. }
         | Refusal::Busy { .. }
         | Refusal::NoLease { .. }
         | Refusal::Ended { .. } => 409,
@@ -94,10 +96,11 @@ async fn obey(client: &Client, body: Body) -> Result<(), Refused> {
     let terms = &sensed.report.terms;
     let opened = lease(client, None).await?;
     let lamp = body::lamp_change(&mut client.memory().lamp, command.lamp);
+    let n = number(client)?;
     if command.is_stop() {
-        halt(client);
+        stop(client, &opened, n)?;
     } else {
-        drive(client, &command, terms).await?;
+        drive(client, &command, terms, n).await?;
     }
     match lamp {
         Some(level) => set_lamp(client, &opened, level).await,
@@ -110,6 +113,39 @@ fn halt(client: &Client) {
     // Without a lease nothing of this client moves.
     client.app.drivers().stop(now, client.rover.robot(), &client.rover.holder).ok();
     client.app.wake.notify_one();
+}
+
+/// The command's number, of a client that signs its commands.
+fn number(client: &Client) -> Result<Option<u32>, Refused> {
+    match client.signs {
+        Some(signs) if signs.command.is_none() => {
+            let words =
+                "the header longrein-command is missing: a client that signs numbers its commands";
+            Err(Refused::bad(words))
+        }
+        Some(signs) => Ok(signs.command),
+        None => Ok(None),
+    }
+}
+
+/// A command of zeros. It is obeyed whatever its number.
+fn stop(client: &Client, opened: &Opened, n: Option<u32>) -> Result<(), Refused> {
+    let (app, robot) = (&client.app, client.rover.robot());
+    let outcome = {
+        let mut drivers = app.drivers();
+        let numbered = n.map(|n| drivers.number(robot, opened.lease_id, n));
+        let stopped = drivers.stop(client.now(), robot, &client.rover.holder);
+        if let (Some(n), Some(Ok(())), Ok((_, seq))) = (n, &numbered, &stopped) {
+            drivers.tie(robot, opened.lease_id, n, *seq);
+        }
+        stopped
+    };
+    app.wake.notify_one();
+    // A lease that has just ended moves nothing either.
+    match outcome {
+        Err(taken @ Refusal::Taken { .. }) => Err(refusal(&taken)),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// The command in the robot's own measures.
@@ -141,14 +177,27 @@ fn judge(
     }
 }
 
-async fn drive(client: &Client, command: &Command, terms: &Terms) -> Result<(), Refused> {
+async fn drive(
+    client: &Client,
+    command: &Command,
+    terms: &Terms,
+    n: Option<u32>,
+) -> Result<(), Refused> {
     let (app, robot, holder) = (&client.app, client.rover.robot(), &client.rover.holder);
     let wish = wish(command, terms)?;
     let mut heard = app.states_heard.subscribe();
     let (opened, seq, press_seq) = {
         let mut drivers = app.drivers();
+        let open = drivers.opened_of(robot, holder);
+        if let (Some(n), Some(open)) = (n, open) {
+            let numbered = drivers.number(robot, open.lease_id, n);
+            numbered.map_err(|error| refusal(&error))?;
+        }
         let driven = drivers.drive(client.now(), robot, holder, wish);
         let (opened, seq) = driven.map_err(|error| refusal(&error))?;
+        if let Some(n) = n {
+            drivers.tie(robot, opened.lease_id, n, seq);
+        }
         (opened, seq, drivers.press_of(robot, holder).unwrap_or(seq))
     };
     app.wake.notify_one();
@@ -188,11 +237,23 @@ async fn drive(client: &Client, command: &Command, terms: &Terms) -> Result<(), 
 /// The client's open lease, or a new one: for `mission`, or for a free drive.
 pub async fn lease(client: &Client, mission: Option<MissionId>) -> Result<Opened, Refused> {
     let (app, robot, holder) = (&client.app, client.rover.robot(), &client.rover.holder);
-    let open = || app.drivers().touch(client.now(), robot, holder);
+    let open = || client.touch();
     match open() {
-        Ok(opened) => return Ok(opened),
-        Err(taken @ Refusal::Taken { .. }) => return Err(refusal(&taken)),
+        Ok(opened) => {
+            if client.signs.is_some() {
+                begin(client, &opened);
+            }
+            return Ok(opened);
+        }
+        Err(taken @ (Refusal::Taken { .. } | Refusal::Elsewhere { .. })) => {
+            return Err(refusal(&taken));
+        }
         Err(_none) => {}
+    }
+    if client.signs.is_some() {
+        // The key that opens it is not here.
+        await_not_busy(client).await;
+        return Err(Refused::lease_wanted(mission));
     }
     let _one_at_a_time = client.rover.opening.lock().await;
     // Another call of this client may have opened it while this one waited.
@@ -224,6 +285,22 @@ pub async fn lease(client: &Client, mission: Option<MissionId>) -> Result<Opened
             client.memory().refused_until = Some((until, refused.clone()));
             Err(refused)
         }
+    }
+}
+
+/// The first call under a lease that the client opened itself: what it was given before counts.
+fn begin(client: &Client, opened: &Opened) {
+    let seen = {
+        let mut memory = client.memory();
+        if memory.lease.replace(opened.lease_id) == Some(opened.lease_id) {
+            return;
+        }
+        memory.obeyed_at = None;
+        memory.seen
+    };
+    if let Some((camera, capture)) = seen {
+        let (robot, holder) = (client.rover.robot(), &client.rover.holder);
+        client.app.drivers().saw(robot, holder, camera, capture);
     }
 }
 

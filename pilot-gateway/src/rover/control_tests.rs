@@ -19,7 +19,7 @@ fn terms() -> Terms {
 
 fn opened() -> Opened {
     let lease = LeaseId::new(uuid::Uuid::from_u128(1));
-    Opened { lease_id: lease, episode: lease.into(), epoch: 3, ttl_ms: 30_000 }
+    Opened { lease_id: lease, episode: lease.into(), epoch: 3, ttl_ms: 30_000, mission: None }
 }
 
 #[test]

@@ -180,26 +180,51 @@ fn checkpoints_json(checkpoints: &[Checkpoint], claimed: usize) -> Value {
     })
 }
 
+fn ride_of(mission: Mission, slug: String, opened: &Opened) -> Ride {
+    Ride {
+        mission: mission.id,
+        slug,
+        name: mission.name,
+        lease: opened.lease_id,
+        episode: opened.episode,
+        claimed: 0,
+        checkpoints: mission.checkpoints,
+    }
+}
+
+/// A client that signs opens the lease for its mission itself, after it was told so: then its ride begins here.
+async fn adopted(client: &Client) -> Result<bool, Refused> {
+    let opened = client.touch().ok().filter(|_| client.signs.is_some());
+    let Some((opened, id)) = opened.and_then(|open| open.mission.map(|id| (open, id))) else {
+        return Ok(false);
+    };
+    let mission = one(client, id).await?;
+    let mut known = of_robot(client, "open,offered").await?;
+    known.push(mission.clone());
+    let slug = slug_among(&known, &mission);
+    let wanted = client.mission.as_deref();
+    let other = wanted.is_some_and(|wanted| {
+        mission.id.to_string() != wanted && self::slug(&mission.name) != wanted && slug != wanted
+    });
+    if other {
+        return Ok(false);
+    }
+    client.memory().ride = Some(ride_of(mission, slug, &opened));
+    Ok(true)
+}
+
 /// `POST /start-mission`: takes the lease for it. Asking again while it is under way gives its checkpoints again.
 pub async fn start(client: Client) -> Result<Json<Value>, Refused> {
-    if !client.riding() {
+    if !client.riding() && !adopted(&client).await? {
         let (mission, slug) = chosen(&client).await?;
         // A lease for a free drive is not one for a mission: it ends, with its episode.
         let (robot, caller) = (client.rover.robot(), &client.caller);
-        if client.app.drivers().touch(client.now(), robot, &client.rover.holder).is_ok() {
+        if client.touch().is_ok() {
             let released = programs::release_and_wait(&client.app, robot, caller).await;
             released.map_err(|error| refusal(&error))?;
         }
         let opened = control::lease(&client, Some(mission.id)).await?;
-        client.memory().ride = Some(Ride {
-            mission: mission.id,
-            slug,
-            name: mission.name,
-            lease: opened.lease_id,
-            episode: opened.episode,
-            claimed: 0,
-            checkpoints: mission.checkpoints,
-        });
+        client.memory().ride = Some(ride_of(mission, slug, &opened));
     }
     let ride = ride(&client)?;
     Ok(Json(json!({
@@ -219,8 +244,7 @@ fn ride(client: &Client) -> Result<Ride, Refused> {
 /// `POST /end-mission`: stops, ends the lease, and answers when the robot itself says that it stands.
 pub async fn end(client: Client) -> Result<Json<Value>, Refused> {
     let (app, robot) = (&client.app, client.rover.robot());
-    let opened = app.drivers().touch(client.now(), robot, &client.rover.holder);
-    match opened {
+    match client.touch() {
         Ok(opened) => {
             let released = programs::release_and_wait(app, robot, &client.caller).await;
             client.memory().ride = None;
@@ -229,7 +253,9 @@ pub async fn end(client: Client) -> Result<Json<Value>, Refused> {
         }
         // Free drives end here as well; a drive that is over already is ended.
         Err(Refusal::Ended { .. }) => client.memory().ride = None,
-        Err(other @ Refusal::Taken { .. }) => return Err(refusal(&other)),
+        Err(other @ (Refusal::Taken { .. } | Refusal::Elsewhere { .. })) => {
+            return Err(refusal(&other));
+        }
         Err(_no_lease) => {
             return Err(Refused::bad("Call /start-mission endpoint to start a mission"));
         }

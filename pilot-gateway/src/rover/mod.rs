@@ -119,6 +119,8 @@ pub struct Memory {
     pub ride: Option<Ride>,
     /// When the safety core last obeyed this client.
     pub obeyed_at: Option<MonoMs>,
+    /// The lease under which the client drove last, of one that opens its leases itself.
+    pub lease: Option<LeaseId>,
     /// A lease was refused: until then nobody is asked again.
     pub refused_until: Option<(MonoMs, Refused)>,
     /// Counters of `/status`.

@@ -74,6 +74,16 @@ async fn next(client: &Client, view: View, terms: &Terms) -> Result<Arc<Frame>, 
     Ok(frame)
 }
 
+/// The newest picture's capture time on the robot's clock, as `/v1/robots/{id}/look` says it: what a driver signs that
+/// it saw.
+const CAPTURE: &str = "x-capture-robot-ms";
+
+fn picture_text(text: String, capture_ms: u64) -> Response {
+    let mut response = json_text(text);
+    response.headers_mut().insert(CAPTURE, capture_ms.into());
+    response
+}
+
 fn json_text(text: String) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (headers, text).into_response()
@@ -85,7 +95,8 @@ async fn one(client: Client, view: View) -> Result<Response, Refused> {
     let frame = next(&client, view, &sensed.report.terms).await?;
     // By hand: base64 needs no escaping, and a picture is long.
     let (name, text, at) = (view.name(), frame.base64(), frame.captured_s());
-    Ok(json_text(format!(r#"{{"{name}_frame":"{text}","timestamp":{at}}}"#)))
+    let json = format!(r#"{{"{name}_frame":"{text}","timestamp":{at}}}"#);
+    Ok(picture_text(json, frame.info.capture_ms))
 }
 
 /// `GET /v2/front`: a picture that this client was not given yet, with its capture time.
@@ -110,18 +121,19 @@ pub async fn both(client: Client) -> Result<Response, Refused> {
     };
     let (rear, front) = futures::join!(get(View::Rear), get(View::Front));
     let mut members = Vec::new();
-    let mut newest_ms = 0;
+    let (mut newest_ms, mut capture_ms) = (0, 0);
     for (view, frame) in [(View::Front, front), (View::Rear, rear)] {
         let Some(frame) = frame else { continue };
         let (name, text, at) = (view.name(), frame.base64(), frame.captured_s());
         members.push(format!(r#""{name}_frame":"{text}","{name}_timestamp":{at}"#));
         newest_ms = newest_ms.max(frame.info.wall_ms);
+        capture_ms = capture_ms.max(frame.info.capture_ms);
     }
     if members.is_empty() {
         return Err(Refused::new(404, "Frames not available"));
     }
     let at = seconds(newest_ms);
-    Ok(json_text(format!(r#"{{{},"timestamp":{at}}}"#, members.join(","))))
+    Ok(picture_text(format!(r#"{{{},"timestamp":{at}}}"#, members.join(",")), capture_ms))
 }
 
 /// Which views a screenshot has.

@@ -1,11 +1,15 @@
 //! Refusals in the shape of the Earth Rovers API: `{"detail": …}`.
 
 use crate::problem::ApiError;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use protocol::ids::MissionId;
 use protocol::problem::code;
 use protocol::safety::Reason;
 use serde_json::{Value, json};
+
+/// Header of a 428: the client has to open a lease for this mission, or a `free` one, and to send its request again.
+pub const LEASE_FOR: HeaderName = HeaderName::from_static("longrein-lease-for");
 
 /// A refusal: a status, what is wrong in words, and the safety core's reason when it is one.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,12 +17,13 @@ pub struct Refused {
     status: u16,
     detail: Value,
     reason: Option<&'static str>,
+    lease_for: Option<String>,
 }
 
 impl Refused {
     /// `status` with `detail` in words.
     pub fn new(status: u16, detail: impl Into<Value>) -> Self {
-        Self { status, detail: detail.into(), reason: None }
+        Self { status, detail: detail.into(), reason: None, lease_for: None }
     }
 
     /// 400: the request is not what the endpoint takes.
@@ -31,7 +36,14 @@ impl Refused {
         let next = what_a_program_does(reason);
         let words = reason.words();
         let detail = if next.is_empty() { words.to_owned() } else { format!("{words}: {next}") };
-        Self { status: 409, detail: detail.into(), reason: Some(reason.code()) }
+        Self { reason: Some(reason.code()), ..Self::new(409, detail) }
+    }
+
+    /// 428: a client that signs for itself has to open a lease first, for `mission` or for a free drive.
+    pub fn lease_wanted(mission: Option<MissionId>) -> Self {
+        let words = "open a lease first: POST /v1/leases, then POST /v1/robots/{id}/lease with your signature";
+        let wanted = mission.map_or_else(|| "free".to_owned(), |mission| mission.to_string());
+        Self { lease_for: Some(wanted), ..Self::new(428, words) }
     }
 
     /// HTTP status.
@@ -82,6 +94,9 @@ impl IntoResponse for Refused {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(wanted) = self.lease_for.and_then(|text| HeaderValue::from_str(&text).ok()) {
+            headers.insert(LEASE_FOR, wanted);
+        }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

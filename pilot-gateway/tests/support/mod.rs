@@ -24,6 +24,7 @@ use protocol::keys::{Did, PrivateKey};
 use protocol::lease::{DriverKind, Lease, LeaseLimits, VerifiedLease};
 use protocol::message::{EstopRequest, LeaseRequest, Reply};
 use protocol::problem::Problem;
+use protocol::program::RelayedReceipt;
 use protocol::rover::{FrameInfo, seal_frame};
 use protocol::safety::{Reason, SafetyState};
 use protocol::signal::{SignalReply, SignalRequest, sign_answer};
@@ -83,6 +84,7 @@ pub struct Seen {
     pub estops: Vec<bool>,
     pub fleet_estops: u32,
     pub signals: Vec<SignalRequest>,
+    pub receipts: Vec<RelayedReceipt>,
 }
 
 /// How the robot behaves.
@@ -421,6 +423,9 @@ async fn run_robot(session: &Session, inner: Arc<Inner>) {
                 let held = world.lease.lock().unwrap().take();
                 assert_eq!(held.map(|(lease, _)| lease), Some(lease_id));
                 world.seen.send_modify(|seen| seen.robot_released = true);
+            }
+            LeaseRequest::Receipt { receipt } => {
+                world.seen.send_modify(|seen| seen.receipts.push(receipt));
             }
         }
         (serde_json::to_vec(&Reply::Done).unwrap(), None)

@@ -2,6 +2,7 @@ use super::*;
 use protocol::dsse::Envelope;
 use protocol::keys::PrivateKey;
 use protocol::lease::LeaseLimits;
+use protocol::program::{NO_RECEIPT, ProgramCommand, ProgramReceipt};
 use protocol::signal::open_bytes;
 use protocol::{keyexpr, message};
 
@@ -354,6 +355,60 @@ fn a_text_and_a_lamp_are_for_the_relay_of_the_open_lease() {
     assert_eq!(lamp("not JSON").unwrap_err().code(), "bad-request");
     let idle = cast.book(7).check_speak(&key, b"{}", &[0; 64], WALL, none);
     assert_eq!(idle, Err(Refusal::NotCurrent));
+}
+
+#[test]
+fn an_opening_behind_a_relay_that_is_signed_must_be_signed_by_the_holder() {
+    let cast = Cast::new();
+    let relay = cast.relay.did();
+    let lease = Lease { relay: Some(relay), driver_kind: DriverKind::Agent, ..cast.lease(1) };
+    let good = cast.request(&lease, "");
+    assert!(cast.book(0).check_open(&good, WALL).unwrap().relayed);
+    let verified = VerifiedLease::verify(good.lease.clone(), &cast.fleet.did()).unwrap();
+    let bytes = open_bytes(verified.digest(), "");
+    let other_relay = Lease { relay: Some(cast.robot_did), ..lease.clone() };
+    for signature in [
+        hex::encode(cast.relay.sign(&bytes)),
+        hex::encode(cast.fleet.sign(&bytes)),
+        // The holder agreed to another relay, or to an opening with an offer.
+        cast.request(&other_relay, "").driver_signature,
+        cast.request(&lease, "v=0").driver_signature,
+        "00".repeat(64),
+        "not hexadecimal".to_owned(),
+    ] {
+        let request = SignalRequest { driver_signature: signature, ..good.clone() };
+        let refused = cast.book(0).check_open(&request, WALL).unwrap_err();
+        assert_eq!(refused, Refusal::DriverSignature);
+        assert_eq!(refused.code(), "bad-signature");
+    }
+}
+
+#[test]
+fn a_programs_receipts_are_its_own_and_recorded_once() {
+    let cast = Cast::new();
+    let lease =
+        Lease { relay: Some(cast.relay.did()), driver_kind: DriverKind::Agent, ..cast.lease(7) };
+    let mut book = cast.opened(&lease);
+    let command =
+        ProgramCommand { n: 1, at: WALL, linear_ppm: 1_000_000, angular_ppm: 0, seen_ms: None };
+    let receipt = ProgramReceipt {
+        lease_id: lease.lease_id,
+        epoch: 7,
+        index: 0,
+        previous: NO_RECEIPT.to_owned(),
+        commands: vec![command],
+    };
+    let signed = |key: &PrivateKey| RelayedReceipt {
+        receipt: Envelope::sign(payload_type::COMMANDS, &receipt, key).unwrap(),
+        first_seqs: vec![1],
+        through_seq: 4,
+    };
+    let refused = book.program_receipt(&signed(&cast.relay)).unwrap_err();
+    assert!(refused.to_string().contains("not signed by the lease's holder"), "{refused}");
+    assert_eq!(book.program_receipt(&signed(&cast.driver)), Ok(true));
+    assert_eq!(book.program_receipt(&signed(&cast.driver)), Ok(false), "its answer got lost");
+    book.end("released");
+    assert_eq!(book.program_receipt(&signed(&cast.driver)), Err(Refusal::NotCurrent));
 }
 
 #[test]

@@ -7,6 +7,8 @@ use crate::shared::Shared;
 use protocol::units::MonoNs;
 use ros_bridge::TopicHealth;
 use ros_bridge::agent::Base;
+use ros_msgs::RosMessage;
+use ros_msgs::sensor_msgs::MagneticField;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,6 +31,8 @@ fn trouble(topic: &TopicHealth, now: MonoNs, domain_id: u16) -> Option<String> {
         None if topic.malformed > 0 => Some(format!(
             "{name} is published, but not as {message}: check the driver's message type"
         )),
+        // Few robots have one, and nothing that drives depends on it.
+        None if topic.publishers == 0 && message == MagneticField::NAME => None,
         None if topic.publishers == 0 => Some(format!(
             "nobody publishes {name} ({message}) in ROS domain {domain_id}: start the driver, or set \
              ros_domain_id (ROS_DOMAIN_ID) to the robot's"
@@ -123,5 +127,21 @@ mod tests {
         assert!(trouble(&topic, now, 7).unwrap().contains("silent for 10 s"));
         topic.newest = Some(MonoNs(59_000_000_000));
         assert_eq!(trouble(&topic, now, 7), None);
+    }
+
+    #[test]
+    fn a_robot_without_a_magnetometer_lacks_nothing() {
+        let topic = TopicHealth {
+            topic: "/imu/mag".to_owned(),
+            message: MagneticField::NAME,
+            received: 0,
+            malformed: 0,
+            newest: None,
+            publishers: 0,
+        };
+        let now = MonoNs(60_000_000_000);
+        assert_eq!(trouble(&topic, now, 7), None);
+        let broken = TopicHealth { newest: Some(MonoNs(50_000_000_000)), ..topic };
+        assert!(trouble(&broken, now, 7).is_some(), "one that was there and fell silent");
     }
 }

@@ -33,7 +33,7 @@ const DWELL_TICK_MS: u64 = 200;
 
 /// What the gateway reads of a mission.
 #[derive(Debug, Clone, Deserialize)]
-struct Mission {
+pub(super) struct Mission {
     id: MissionId,
     name: String,
     robot: RobotId,
@@ -44,9 +44,10 @@ struct Mission {
     episode: Option<EpisodeId>,
 }
 
+/// A page of the fleet.
 #[derive(Debug, Deserialize)]
-struct Page<T> {
-    items: Vec<T>,
+pub(super) struct Page<T> {
+    pub(super) items: Vec<T>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,6 +86,21 @@ fn slug_among(all: &[Mission], mission: &Mission) -> String {
     if shared || own.is_empty() { mission.id.to_string() } else { own }
 }
 
+/// The slug of the mission `id`, which may be older than those of `all`; then it is made of its `name`.
+pub(super) fn slug_of(all: &[Mission], id: MissionId, name: Option<&str>) -> String {
+    match all.iter().find(|mission| mission.id == id) {
+        Some(mission) => slug_among(all, mission),
+        None => name.map(slug).filter(|slug| !slug.is_empty()).unwrap_or_else(|| id.to_string()),
+    }
+}
+
+/// The fleet's newest missions.
+pub(super) async fn all(client: &Client) -> Result<Vec<Mission>, Refused> {
+    let path = format!("/v1/missions?limit={PAGE}");
+    let page: Page<Mission> = client.app.fleet.get(&path, &client.caller.token).await?;
+    Ok(page.items)
+}
+
 async fn of_robot(client: &Client, states: &str) -> Result<Vec<Mission>, Refused> {
     let path = format!("/v1/missions?state={states}&limit={PAGE}");
     let page: Page<Mission> = client.app.fleet.get(&path, &client.caller.token).await?;
@@ -114,12 +130,11 @@ pub async fn history(client: Client) -> Result<Json<Value>, Refused> {
     let (robot, token) = (client.rover.robot(), &client.caller.token);
     let path = format!("/v1/episodes?robot={robot}&limit={PAGE}");
     let episodes: Page<Episode> = client.app.fleet.get(&path, token).await?;
-    let path = format!("/v1/missions?limit={PAGE}");
-    let missions: Page<Mission> = client.app.fleet.get(&path, token).await?;
+    let missions = all(&client).await?;
     let holder = client.rover.holder;
     let rides = episodes.items.iter().filter(|e| e.driver.did == holder && e.mission.is_some());
     let shown = rides.map(|episode| {
-        let mission = missions.items.iter().find(|mission| Some(mission.id) == episode.mission);
+        let mission = missions.iter().find(|mission| Some(mission.id) == episode.mission);
         // What is reached counts for the newest ride of a mission: each begins at its first checkpoint.
         let newest = mission.filter(|mission| mission.episode == Some(episode.id));
         let reached = newest.map_or(0, |mission| mission.reached.len());
@@ -128,7 +143,7 @@ pub async fn history(client: Client) -> Result<Json<Value>, Refused> {
         });
         json!({
             "id": episode.id,
-            "mission_slug": mission.map(|mission| slug_among(&missions.items, mission)),
+            "mission_slug": mission.map(|mission| slug_among(&missions, mission)),
             "success": success,
             "latest_scanned_checkpoint": reached,
             "status": episode.state,
@@ -362,6 +377,10 @@ mod tests {
         let slugs: Vec<_> = all.iter().map(|one| slug_among(&all, one)).collect();
         let ids = all.each_ref().map(|one| one.id.to_string());
         assert_eq!(slugs, [&ids[0], &ids[1], "mail", &ids[3]]);
+        let id = |n| MissionId::new(uuid::Uuid::from_u128(n));
+        assert_eq!(slug_of(&all, id(3), None), "mail");
+        assert_eq!(slug_of(&all, id(9), Some("Old one")), "old-one", "no longer listed");
+        assert_eq!(slug_of(&all, id(9), None), id(9).to_string());
     }
 
     #[test]

@@ -28,7 +28,6 @@ use crate::app::Shared;
 use crate::rates::{Rate, Rates};
 use axum::Router;
 use axum::routing::{any, get, post};
-use interventions::Interventions;
 use protocol::ids::{EpisodeId, LeaseId, MissionId, RobotId};
 use protocol::keys::Did;
 use protocol::rover::FrameInfo;
@@ -123,8 +122,6 @@ pub struct Memory {
     pub refused_until: Option<(MonoMs, Refused)>,
     /// Counters of `/status`.
     pub sent: control::Counters,
-    /// Interventions.
-    pub interventions: Interventions,
 }
 
 /// One client on one robot.

@@ -256,6 +256,8 @@ fn report(fabric: &Fabric) -> Option<SensorReport> {
         heading_deg: sensors.heading_deg(now.ms()),
         position: sensors.position(now.ms()),
         battery: sensors.battery(now.ms()),
+        battery_awaited: sensors.battery(now.ms()).is_none()
+            && !shared.battery_settled.load(Ordering::Relaxed),
         vibration_mps2,
         accels,
         gyros,

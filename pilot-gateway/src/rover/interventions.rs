@@ -6,6 +6,7 @@
 use super::client::Client;
 use super::control;
 use super::missions::{self, slug_of};
+use super::openapi::ErrorDocument;
 use super::refused::Refused;
 use crate::clock::{self, rfc3339};
 use crate::drivers::Opened;
@@ -71,6 +72,11 @@ async fn end_at_fleet(client: &Client, id: InterventionId) -> Result<(), ApiErro
 }
 
 /// `POST /interventions/start`: takes the lease for it, for an intervention is a part of a drive.
+#[utoipa::path(post, path = "/interventions/start", tag = "earth-rover",
+    request_body(content = Option<Object>, description = "None, or `{cause}`: 1 to 200 characters for fleet and episode"),
+    responses((status = 200, description = "`{message, intervention_id}`", body = Object),
+    (status = 400, description = "The cause is no text", body = ErrorDocument),
+    (status = 409, description = "Somebody else drives", body = ErrorDocument)))]
 pub async fn start(client: Client, body: Body) -> Result<Json<Value>, Refused> {
     client.gate()?;
     let cause = super::body::cause(&Client::body(body).await?)?;
@@ -91,6 +97,9 @@ pub async fn start(client: Client, body: Body) -> Result<Json<Value>, Refused> {
 }
 
 /// `POST /interventions/end`.
+#[utoipa::path(post, path = "/interventions/end", tag = "earth-rover",
+    responses((status = 200, description = "`{message}`", body = Object),
+    (status = 400, description = "No active intervention found", body = ErrorDocument)))]
 pub async fn end(client: Client) -> Result<Json<Value>, Refused> {
     let (app, robot) = (&client.app, client.rover.robot());
     let opened = app.drivers().touch(client.now(), robot, &client.rover.holder);
@@ -122,6 +131,8 @@ fn shown(one: &Intervention, slug: Option<String>) -> Value {
 }
 
 /// `GET /interventions/history`: this client's on this robot, newest first, in all its rides.
+#[utoipa::path(get, path = "/interventions/history", tag = "earth-rover",
+    responses((status = 200, description = "`{interventions: [{ride_id, start_time, end_time, mission_name, mission_slug, bot_name, bot_slug}]}`", body = Object)))]
 pub async fn history(client: Client) -> Result<Json<Value>, Refused> {
     let (robot, driver) = (client.rover.robot(), client.rover.holder);
     let path = format!("/v1/interventions?robot={robot}&driver={driver}&limit={SHOWN_MAX}");

@@ -4,6 +4,7 @@
 
 use super::client::Client;
 use super::control::{self, refusal};
+use super::openapi::ErrorDocument;
 use super::refused::Refused;
 use super::{Ride, source};
 use crate::clock::rfc3339;
@@ -113,6 +114,8 @@ async fn one(client: &Client, id: MissionId) -> Result<Mission, Refused> {
 }
 
 /// `GET /missions`: those of this robot that are open.
+#[utoipa::path(get, path = "/missions", tag = "earth-rover",
+    responses((status = 200, description = "`{missions: [{slug, distance_in_m, checkpoints_count}]}`", body = Object)))]
 pub async fn list(client: Client) -> Result<Json<Value>, Refused> {
     let missions = of_robot(&client, "open,offered").await?;
     let shown = missions.iter().map(|mission| {
@@ -126,6 +129,8 @@ pub async fn list(client: Client) -> Result<Json<Value>, Refused> {
 }
 
 /// `GET /missions-history`: the rides of this client on this robot, newest first.
+#[utoipa::path(get, path = "/missions-history", tag = "earth-rover",
+    responses((status = 200, description = "`{mission_rides: [{id, mission_slug, success, latest_scanned_checkpoint, status, start_time, end_time}]}`", body = Object)))]
 pub async fn history(client: Client) -> Result<Json<Value>, Refused> {
     let (robot, token) = (client.rover.robot(), &client.caller.token);
     let path = format!("/v1/episodes?robot={robot}&limit={PAGE}");
@@ -196,6 +201,10 @@ fn checkpoints_json(checkpoints: &[Checkpoint], claimed: usize) -> Value {
 }
 
 /// `POST /start-mission`: takes the lease for it. Asking again while it is under way gives its checkpoints again.
+#[utoipa::path(post, path = "/start-mission", tag = "earth-rover",
+    responses((status = 200, description = "`{message, checkpoints_list}`", body = Object),
+    (status = 404, description = "No such mission is open", body = ErrorDocument),
+    (status = 409, description = "Somebody else drives", body = ErrorDocument)))]
 pub async fn start(client: Client) -> Result<Json<Value>, Refused> {
     if !client.riding() {
         let (mission, slug) = chosen(&client).await?;
@@ -232,6 +241,10 @@ fn ride(client: &Client) -> Result<Ride, Refused> {
 }
 
 /// `POST /end-mission`: stops, ends the lease, and answers when the robot itself says that it stands.
+#[utoipa::path(post, path = "/end-mission", tag = "earth-rover",
+    responses((status = 200, description = "`{message}`", body = Object),
+    (status = 400, description = "Call /start-mission endpoint to start a mission", body = ErrorDocument),
+    (status = 503, description = "The stop is not confirmed", body = ErrorDocument)))]
 pub async fn end(client: Client) -> Result<Json<Value>, Refused> {
     let (app, robot) = (&client.app, client.rover.robot());
     let opened = app.drivers().touch(client.now(), robot, &client.rover.holder);
@@ -274,6 +287,9 @@ async fn await_rest(client: &Client, opened: &Opened) -> Result<(), Refused> {
 }
 
 /// `GET` or `POST /checkpoints-list`.
+#[utoipa::path(method(get, post), path = "/checkpoints-list", tag = "earth-rover",
+    responses((status = 200, description = "`{checkpoints_list: [{id, sequence, latitude, longitude}], latest_scanned_checkpoint}`", body = Object),
+    (status = 400, description = "Call /start-mission endpoint to start a mission", body = ErrorDocument)))]
 pub async fn checkpoints(client: Client) -> Result<Json<Value>, Refused> {
     let ride = ride(&client)?;
     Ok(Json(checkpoints_json(&ride.checkpoints, ride.claimed)))
@@ -304,6 +320,9 @@ fn not_there(distance_m: f64, checkpoint: &Checkpoint) -> Refused {
 
 /// `POST /checkpoint-reached`: asks the fleet whether the next checkpoint is reached. Within its radius the answer
 /// waits for the stay that the mission wants there.
+#[utoipa::path(post, path = "/checkpoint-reached", tag = "earth-rover",
+    responses((status = 200, description = "`{message, next_checkpoint_sequence, mission_completed}`", body = Object),
+    (status = 400, description = "`detail` is `{error, proximate_distance_to_checkpoint}`, or words", body = ErrorDocument)))]
 pub async fn reached(client: Client) -> Result<Json<Value>, Refused> {
     let ride = ride(&client)?;
     let Some(checkpoint) = ride.checkpoints.get(ride.claimed) else {

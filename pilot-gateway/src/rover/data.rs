@@ -213,7 +213,8 @@ async fn stream(client: Client, mut socket: WebSocket) {
             changed = tokio::time::timeout(Duration::from_secs(1), reports.changed()) => match changed {
                 Ok(Ok(())) => {
                     let newest = reports.borrow_and_update().clone();
-                    newest.map(|newest| message(&client, "telemetry", Some(&newest)))
+                    let whole = newest.filter(|newest| !newest.report.battery_awaited);
+                    whole.map(|newest| message(&client, "telemetry", Some(&newest)))
                 }
                 Ok(Err(_gone)) => return,
                 Err(_silence) => {

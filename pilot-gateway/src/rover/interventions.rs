@@ -73,7 +73,7 @@ async fn end_at_fleet(client: &Client, id: InterventionId) -> Result<(), ApiErro
 
 /// `POST /interventions/start`: takes the lease for it, for an intervention is a part of a drive.
 #[utoipa::path(post, path = "/interventions/start", tag = "earth-rover",
-    request_body(content = Option<Object>, description = "None, or `{cause}`: 1 to 200 characters for fleet and episode"),
+    request_body(content = Option<Value>, description = "None, or `{cause}`: 1 to 200 characters for fleet and episode"),
     responses((status = 200, description = "`{message, intervention_id}`", body = Object),
     (status = 400, description = "The cause is no text", body = ErrorDocument),
     (status = 409, description = "Somebody else drives", body = ErrorDocument)))]
@@ -138,10 +138,8 @@ pub async fn history(client: Client) -> Result<Json<Value>, Refused> {
     let path = format!("/v1/interventions?robot={robot}&driver={driver}&limit={SHOWN_MAX}");
     let page: missions::Page<Intervention> =
         client.app.fleet.get(&path, &client.caller.token).await?;
-    let all = match page.items.iter().any(|one| one.mission.is_some()) {
-        true => missions::all(&client).await?,
-        false => Vec::new(),
-    };
+    let on_missions = page.items.iter().any(|one| one.mission.is_some());
+    let all = if on_missions { missions::all(&client).await? } else { Vec::new() };
     let shown = page.items.iter().map(|one| {
         let slug = one.mission.map(|id| slug_of(&all, id, one.mission_name.as_deref()));
         shown(one, slug)

@@ -1,5 +1,7 @@
 //! The gateway as the one address: web files, the proxy to the fleet, the API's description.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside of their functions")]
+
 mod support;
 
 use futures::StreamExt;

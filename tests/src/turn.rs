@@ -46,7 +46,7 @@ impl Turn {
     }
 
     /// Every change of the safety core's state is recorded, so no stop is too short to be seen.
-    fn read(&mut self, mut telemetry: Reader) -> Result<()> {
+    fn read(&mut self, mut telemetry: Reader<std::fs::File>) -> Result<()> {
         let mut before: Option<(u64, SafetyState)> = None;
         while let Some(message) = telemetry.next()? {
             if message.channel.topic != topic::SAFETY {

@@ -152,6 +152,7 @@ impl FleetClock {
             *self = Self { showed, at };
         }
     }
+}
 
 impl Current {
     /// The newest copy of the lease.

@@ -8,6 +8,9 @@ use crate::manifest::ChannelEntry;
 use crate::meta::Document;
 use crate::read::{Message, Reader};
 use crate::receipts::{Checked, ReceiptLog};
+use protocol::ids::InterventionId;
+use protocol::intervention::{Act, EVENT_CODE, Note, PER_LEASE_MAX};
+use protocol::keys::Did;
 use protocol::lease::Lease;
 use protocol::units::WallMs;
 use ros_msgs::{longrein_msgs, nav_msgs};
@@ -38,6 +41,25 @@ pub struct Summary {
     pub messages: u64,
     /// Messages that could not be recorded.
     pub dropped: u64,
+    /// Whiles in which a person took over, oldest first, at most [`PER_LEASE_MAX`].
+    pub interventions: Vec<Intervention>,
+}
+
+/// A while of the drive in which a person took over, as the robot recorded it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Intervention {
+    /// The fleet's name for it.
+    pub id: InterventionId,
+    /// By whom.
+    pub by: Did,
+    /// Why.
+    pub cause: String,
+    /// When it began, by the robot's clock.
+    pub started_at: WallMs,
+    /// When it was over; none when the recording ends before.
+    pub ended_at: Option<WallMs>,
+    /// What its end was: the driver's word, or why the lease ended.
+    pub ended_why: Option<String>,
 }
 
 #[derive(Default)]
@@ -59,6 +81,7 @@ pub(crate) struct Contents {
     first_ns: Option<u64>,
     last_ns: Option<u64>,
     messages: u64,
+    interventions: Vec<Intervention>,
 }
 
 impl Contents {
@@ -71,6 +94,7 @@ impl Contents {
             first_ns: None,
             last_ns: None,
             messages: 0,
+            interventions: Vec::new(),
         }
     }
 
@@ -118,6 +142,12 @@ impl Contents {
                 let event: longrein_msgs::Event = message.decode()?;
                 self.receipts.receipt(&event.json);
             }
+            topic::EVENT => {
+                let event: longrein_msgs::Event = message.decode()?;
+                if event.code == EVENT_CODE {
+                    self.intervention(&event.json, WallMs(at / NS_PER_MS));
+                }
+            }
             topic::ODOM => {
                 let odometry: nav_msgs::Odometry = message.decode()?;
                 self.moved_to(odometry.pose.pose.position.x, odometry.pose.pose.position.y);
@@ -131,6 +161,32 @@ impl Contents {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What is no note of an intervention is none: the recording is as it is.
+    fn intervention(&mut self, json: &str, at: WallMs) {
+        let Ok(note) = serde_json::from_str::<Note>(json) else { return };
+        match note.act {
+            Act::Start
+                if self.interventions.len() < usize::try_from(PER_LEASE_MAX).unwrap_or(0) =>
+            {
+                self.interventions.push(Intervention {
+                    id: note.id,
+                    by: note.by,
+                    cause: note.cause,
+                    started_at: at,
+                    ended_at: None,
+                    ended_why: None,
+                });
+            }
+            Act::Start => {}
+            Act::End => {
+                let last = self.interventions.last_mut();
+                if let Some(open) = last.filter(|o| o.id == note.id && o.ended_at.is_none()) {
+                    (open.ended_at, open.ended_why) = (Some(at), Some(note.cause));
+                }
+            }
+        }
     }
 
     fn moved_to(&mut self, x_m: f64, y_m: f64) {
@@ -158,6 +214,7 @@ impl Contents {
             last_ns: self.last_ns,
             messages: self.messages,
             dropped: channels.map(|channel| channel.dropped).sum(),
+            interventions: self.interventions,
         };
         (summary, self.receipts.check())
     }

@@ -48,6 +48,8 @@ pub mod topic {
     pub const ODOM: &str = "/odom";
     /// `sensor_msgs/msg/Imu`.
     pub const IMU: &str = "/imu";
+    /// `sensor_msgs/msg/MagneticField`; empty on a robot without a magnetometer.
+    pub const FIELD: &str = "/imu/mag";
     /// `sensor_msgs/msg/NavSatFix`.
     pub const FIX: &str = "/fix";
     /// `sensor_msgs/msg/BatteryState`.

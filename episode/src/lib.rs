@@ -21,7 +21,7 @@ pub mod report;
 mod seal;
 mod verify;
 
-pub use contents::Summary;
+pub use contents::{Intervention, Summary};
 pub use error::EpisodeError;
 pub use manifest::Manifest;
 pub use meta::{Document, EpisodeMeta, FileLoss, Loss, OpenEpisode, Opening};

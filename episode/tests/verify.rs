@@ -7,6 +7,8 @@ use common::{World, copy_dir, noise_frames};
 use episode::report::Outcome;
 use episode::{Options, Report, layout, verify};
 use protocol::keys::PrivateKey;
+use ros_msgs::builtin_interfaces::Time;
+use ros_msgs::longrein_msgs::Event;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -73,6 +75,52 @@ fn a_whole_episode_verifies_and_is_summarised() {
     let without = verify(&sample.dir(), &Options::default());
     assert!(without.verified);
     assert_eq!(without.episode.unwrap().robot_did_from, "manifest");
+}
+
+#[test]
+fn interventions_are_found_as_the_robot_recorded_them() {
+    let world = World::new(1);
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("episode");
+    let mut recorder = world.record(&dir, 2, &[]);
+    let events = recorder.telemetry::<Event>(layout::topic::EVENT).unwrap();
+    let id = |n: u32| format!("itv_{n:032x}");
+    let mut tell = |n: u64, code: &str, json: String| {
+        let at_ns = common::START_NS + 2_000_000_000 + n * 1_000_000;
+        let stamp = Time::from_ns(at_ns);
+        let (code, detail) = (code.to_owned(), String::new());
+        recorder.write(events, at_ns, &Event { stamp, code, detail, json }).unwrap();
+    };
+    let note = |n, act: &str, cause: &str, by: &PrivateKey| {
+        format!(r#"{{"id":"{}","act":"{act}","cause":"{cause}","by":"{}"}}"#, id(n), by.did())
+    };
+    tell(0, "speech", note(9, "start", "not one", &world.driver));
+    tell(1, "intervention", note(1, "start", "lost", &world.driver));
+    tell(2, "intervention", note(7, "end", "of another", &world.driver));
+    tell(3, "intervention", "{".to_owned());
+    tell(4, "intervention", note(1, "end", "found", &world.driver));
+    tell(5, "intervention", note(2, "start", "again", &world.driver));
+    tell(6, "intervention", note(2, "end", "driver-gone", &world.robot));
+    tell(7, "intervention", note(3, "start", "cut", &world.driver));
+    let ending = world.ending(recorder.finish().unwrap());
+    episode::seal(&dir, ending, &world.robot).unwrap();
+    let report = verify(&dir, &Options::default());
+    assert!(report.verified, "{report}");
+    let found = report.summary.unwrap().interventions;
+    let seen: Vec<_> = found
+        .iter()
+        .map(|one| (one.id.to_string(), one.cause.as_str(), one.ended_why.as_deref()))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (id(1), "lost", Some("found")),
+            (id(2), "again", Some("driver-gone")),
+            (id(3), "cut", None),
+        ]
+    );
+    assert_eq!(found[0].by, world.driver.did());
+    assert_eq!(found[0].ended_at.unwrap().0 - found[0].started_at.0, 3);
 }
 
 #[test]

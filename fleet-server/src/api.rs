@@ -3,6 +3,7 @@
 mod episodes;
 mod events;
 mod extract;
+mod interventions;
 mod missions;
 mod money;
 mod openapi;
@@ -57,6 +58,9 @@ pub(crate) fn router(fleet: Arc<Fleet>) -> Router {
         .route("/v1/leases", post(robots::take_lease))
         .route("/v1/leases/{id}", get(robots::lease).delete(robots::end_lease))
         .route("/v1/leases/{id}/renew", post(robots::renew_lease))
+        .route("/v1/leases/{id}/interventions", post(interventions::start))
+        .route("/v1/interventions", get(interventions::list))
+        .route("/v1/interventions/{id}/end", post(interventions::end))
         .route("/v1/missions", get(missions::list).post(missions::create))
         .route("/v1/missions/{id}", get(missions::one))
         .route("/v1/missions/{id}/fund", post(missions::fund))

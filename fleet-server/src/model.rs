@@ -3,7 +3,7 @@
 use fleet_core::lease::Page;
 use protocol::api::{OwnerShare, Role};
 use protocol::dsse::Envelope;
-use protocol::ids::{EpisodeId, LeaseId, MissionId, OwnerId, RobotId, TransferId};
+use protocol::ids::{EpisodeId, InterventionId, LeaseId, MissionId, OwnerId, RobotId, TransferId};
 use protocol::keys::Did;
 use protocol::lease::Lease;
 use protocol::mission::{Checkpoint, MissionState};
@@ -39,6 +39,7 @@ docs! {
     LeasePage = "lease-page", robot;
     LeaseDoc = "lease", id;
     Mission = "mission", id;
+    Intervention = "intervention", id;
     Deadline = "deadline", key;
     Episode = "episode", id;
     ChainLink = "chain", key;
@@ -119,6 +120,12 @@ pub(crate) struct LeaseDoc {
     /// Whether the robot has reported it.
     pub(crate) on_robot: bool,
     pub(crate) ended: Option<Ended>,
+    /// The intervention that is under way. Documents from before there were any lack it.
+    #[serde(default)]
+    pub(crate) intervention: Option<InterventionId>,
+    /// How many there were.
+    #[serde(default)]
+    pub(crate) interventions: u32,
 }
 
 /// How a lease ended.
@@ -126,6 +133,20 @@ pub(crate) struct LeaseDoc {
 pub(crate) struct Ended {
     pub(crate) why: String,
     pub(crate) at: WallMs,
+}
+
+/// A while of a drive in which a person took over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Intervention {
+    pub(crate) id: InterventionId,
+    pub(crate) lease: LeaseId,
+    pub(crate) robot: RobotId,
+    pub(crate) mission: Option<MissionId>,
+    pub(crate) mission_name: Option<String>,
+    pub(crate) driver: DriverRef,
+    pub(crate) cause: String,
+    pub(crate) started_at: WallMs,
+    pub(crate) ended: Option<Ended>,
 }
 
 /// A mission.

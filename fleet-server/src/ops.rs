@@ -2,6 +2,7 @@
 //! clock call these; no rule lives in any of them.
 
 pub(crate) mod episodes;
+pub(crate) mod interventions;
 pub(crate) mod leases;
 pub(crate) mod missions;
 pub(crate) mod people;

@@ -2,12 +2,12 @@
 
 use crate::fleet::Fleet;
 use crate::model::{
-    DriverRef, Episode, EpisodeState, LeaseDoc, Mission, Owner, OwnerPart, Reached, RefusedReason,
-    Robot, Settlement,
+    DriverRef, Episode, EpisodeState, Intervention, LeaseDoc, Mission, Owner, OwnerPart, Reached,
+    RefusedReason, Robot, Settlement,
 };
 use crate::problems::{Refused, Result};
 use protocol::dsse::Envelope;
-use protocol::ids::{EpisodeId, LeaseId, MissionId, OwnerId, RobotId};
+use protocol::ids::{EpisodeId, InterventionId, LeaseId, MissionId, OwnerId, RobotId};
 use protocol::keys::Did;
 use protocol::lease::DriverKind;
 use protocol::mission::{Checkpoint, MissionState};
@@ -111,12 +111,51 @@ pub(crate) struct LeaseView {
     pub(crate) why: Option<String>,
     /// Whether the robot has reported it.
     pub(crate) on_robot: bool,
+    /// The intervention that is under way.
+    #[schema(value_type = Option<String>)]
+    pub(crate) intervention: Option<InterventionId>,
     /// When the newest copy was signed.
     #[schema(value_type = u64)]
     pub(crate) issued_at: WallMs,
     /// When it stops blocking the robot unless it is renewed.
     #[schema(value_type = u64)]
     pub(crate) expires_at: WallMs,
+}
+
+/// A while of a drive in which a person took over.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct InterventionView {
+    /// `itv_…`
+    #[schema(value_type = String)]
+    pub(crate) id: InterventionId,
+    /// In which episode.
+    #[schema(value_type = String)]
+    pub(crate) episode: EpisodeId,
+    /// Under which lease.
+    #[schema(value_type = String)]
+    pub(crate) lease: LeaseId,
+    /// The robot.
+    #[schema(value_type = String)]
+    pub(crate) robot: RobotId,
+    /// Its name.
+    pub(crate) robot_name: String,
+    /// The mission that was driven.
+    #[schema(value_type = Option<String>)]
+    pub(crate) mission: Option<MissionId>,
+    /// Its name.
+    pub(crate) mission_name: Option<String>,
+    /// By whom.
+    pub(crate) driver: DriverRef,
+    /// Why, in words.
+    pub(crate) cause: String,
+    /// When it began.
+    #[schema(value_type = u64)]
+    pub(crate) started_at: WallMs,
+    /// When it was over; null while it is under way.
+    #[schema(value_type = Option<u64>)]
+    pub(crate) ended_at: Option<WallMs>,
+    /// What ended it: `driver`, or the reason that the lease ended for.
+    pub(crate) ended_why: Option<String>,
 }
 
 /// A mission.
@@ -255,6 +294,7 @@ pub(crate) fn lease(doc: &LeaseDoc) -> LeaseView {
         state: if doc.ended.is_some() { "ended" } else { "live" },
         why: doc.ended.as_ref().map(|ended| ended.why.clone()),
         on_robot: doc.on_robot,
+        intervention: doc.intervention,
         issued_at: lease.issued_at,
         expires_at: doc.until,
     }
@@ -295,6 +335,25 @@ pub(crate) async fn robot_of(fleet: &Fleet, robot: Robot) -> Result<RobotView> {
     }
     let Robot { id, name, did, enrolled_at, .. } = robot;
     Ok(RobotView { id, name, did, online, state, age_ms, lease, owners, enrolled_at })
+}
+
+/// An intervention as clients see it.
+pub(crate) async fn intervention_of(fleet: &Fleet, one: Intervention) -> Result<InterventionView> {
+    let robot = fleet.read::<Robot>(one.robot.as_str()).await?;
+    Ok(InterventionView {
+        id: one.id,
+        episode: one.lease.into(),
+        lease: one.lease,
+        robot_name: robot.map_or_else(|| one.robot.to_string(), |robot| robot.name),
+        robot: one.robot,
+        mission: one.mission,
+        mission_name: one.mission_name,
+        driver: one.driver,
+        cause: one.cause,
+        started_at: one.started_at,
+        ended_at: one.ended.as_ref().map(|ended| ended.at),
+        ended_why: one.ended.map(|ended| ended.why),
+    })
 }
 
 /// The mission with this id.

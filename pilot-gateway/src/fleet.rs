@@ -118,6 +118,16 @@ impl Fleet {
         Ok(())
     }
 
+    /// Any order without a document of its own in [`protocol::api`].
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        token: &str,
+        body: &Value,
+    ) -> Result<T, ApiError> {
+        self.call(Method::POST, path, Some(token), Some(body)).await
+    }
+
     /// Asks the fleet to stop a robot by its own path.
     pub async fn estop(&self, robot: &RobotId, reason: &str, token: &str) -> Result<(), ApiError> {
         let path = format!("/v1/robots/{robot}/estop");

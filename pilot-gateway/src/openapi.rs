@@ -97,8 +97,14 @@ fn merge(own: &mut Value, theirs: &Value) {
     }
 }
 
+fn own() -> serde_json::Result<Value> {
+    let mut own = serde_json::to_value(Own::openapi())?;
+    merge(&mut own, &crate::rover::openapi::document()?);
+    Ok(own)
+}
+
 async fn document(app: &Shared) -> Result<Value, ApiError> {
-    let mut own = serde_json::to_value(Own::openapi()).map_err(|error| {
+    let mut own = own().map_err(|error| {
         tracing::error!(%error, "the API's description has no JSON form");
         ApiError::new(500, protocol::problem::code::INTERNAL, "the description cannot be made")
     })?;
@@ -212,7 +218,7 @@ mod tests {
 
     #[test]
     fn own_and_fleet_in_one_document_and_own_wins() {
-        let mut own = serde_json::to_value(Own::openapi()).unwrap();
+        let mut own = own().unwrap();
         let theirs = json!({
             "paths": {
                 "/v1/robots": {"get": {"summary": "List <robots>", "tags": ["fleet"]}},
@@ -231,6 +237,8 @@ mod tests {
         assert_eq!(own["components"]["schemas"]["Problem"]["type"], "object");
         assert_eq!(own["components"]["schemas"]["Robot"]["type"], "object");
         assert!(own["components"]["securitySchemes"]["session"].is_object());
+        let control = &own["paths"]["/v1/robots/{id}/earth-rover/control"]["post"];
+        assert_eq!(control["tags"][0], "earth-rover");
         let page = page(&own);
         assert!(page.contains("/v1/robots/{id}/drive") && page.contains("body.ttl_ms"), "{page}");
         assert!(page.contains("List &lt;robots&gt;") && !page.contains("<script"));
@@ -248,7 +256,7 @@ mod tests {
                 _ => {}
             }
         }
-        let own = serde_json::to_value(Own::openapi()).unwrap();
+        let own = own().unwrap();
         let mut found = Vec::new();
         references(&own, &mut found);
         assert!(!found.is_empty());

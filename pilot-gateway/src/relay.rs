@@ -8,6 +8,7 @@ use crate::fabric::{self, AskError};
 use crate::problem::ApiError;
 use protocol::dsse::Envelope;
 use protocol::ids::{LeaseId, RobotId};
+use protocol::intervention::InterventionRequest;
 use protocol::lease::VerifiedLease;
 use protocol::message::{EstopRequest, LeaseRequest, Reply};
 use protocol::problem::code;
@@ -173,6 +174,15 @@ pub async fn ask_speak(app: &App, robot: &RobotId, request: &SpeakRequest) -> Re
 /// Sets the robot's lamp, signed as the relay of the lease.
 pub async fn ask_lamp(app: &App, robot: &RobotId, request: &LampRequest) -> Result<(), ApiError> {
     ask_signed(app, robot, &keyexpr::lamp(robot), request).await
+}
+
+/// Has the robot record an intervention's start or end, signed as the relay of the lease.
+pub async fn ask_intervention(
+    app: &App,
+    robot: &RobotId,
+    request: &InterventionRequest,
+) -> Result<(), ApiError> {
+    ask_signed(app, robot, &keyexpr::intervention(robot), request).await
 }
 
 async fn ask_signed(

@@ -1,11 +1,14 @@
 //! The gateway as the one address: web files, the proxy to the fleet, the API's description.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside of their functions")]
+
 mod support;
 
 use futures::StreamExt;
 use serde_json::{Value, json};
 use std::time::Duration;
 use support::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_of_the_fleet_pass_through_unbuffered() {
@@ -57,6 +60,60 @@ async fn requests_pass_whole_and_headers_of_the_connection_do_not() {
         futures::stream::iter((0..11).map(|_| Ok::<_, std::io::Error>(vec![7_u8; 10_000])));
     let endless = world.http.post(world.url("/v1/echo")).body(reqwest::Body::wrap_stream(chunks));
     assert_eq!(endless.send().await.unwrap().status(), 413);
+}
+
+/// Sends `head` and then `parts` slowly, as a client behind a thin link, and only then reads.
+async fn answer_to_a_slow_sender(world: &World, head: &str, parts: &[Vec<u8>]) -> String {
+    let mut stream = tokio::net::TcpStream::connect(world.gateway.address()).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for part in parts {
+        stream.write_all(part).await.expect("a client may send its body to the end");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut answer = Vec::new();
+    let mut piece = [0; 4096];
+    while !answer.windows(2).any(|two| two == b"}\n" || two == b"\"}") {
+        let count = stream.read(&mut piece).await.expect("the answer survives");
+        assert!(count > 0, "closed after {:?}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&piece[..count]);
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_reaches_a_client_that_is_still_sending() {
+    let world = World::ready().await;
+    let pieces = vec![vec![7; 10_000]; 30];
+    let head = "POST /v1/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 300000\r\n\r\n";
+    let answer = answer_to_a_slow_sender(&world, head, &pieces).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+
+    let chunk = [b"2710\r\n".as_slice(), &[7; 10_000], b"\r\n"].concat();
+    let mut chunks = vec![chunk; 30];
+    chunks.push(b"0\r\n\r\n".to_vec());
+    let head = "POST /v1/echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    let answer = answer_to_a_slow_sender(&world, head, &chunks).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+
+    // Nobody's body is wanted whom the gateway does not know.
+    let control = path("earth-rover/control");
+    let head = format!("POST {control} HTTP/1.1\r\nhost: x\r\ncontent-length: 300000\r\n\r\n");
+    let answer = answer_to_a_slow_sender(&world, &head, &pieces).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_without_an_end_holds_nobody_up() {
+    let world = World::ready().await;
+    let endless = futures::stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Some((Ok::<_, std::io::Error>(vec![7_u8; 10_000]), ()))
+    });
+    let begun = std::time::Instant::now();
+    let body = reqwest::Body::wrap_stream(endless);
+    // The answer, or a reset: nothing else can be said to somebody who never stops.
+    drop(world.http.post(world.url("/v1/echo")).body(body).send().await);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -225,3 +225,34 @@ async fn a_lease_without_a_signature_of_its_own_stays_the_relays_word() {
     assert_eq!(call(&world, 0, "/control", command(0.5)).await.0, 200);
     assert_eq!(world.seen().signals[0].driver_signature, "");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_intervention_is_told_to_fleet_and_robot_or_to_neither() {
+    use protocol::intervention::Act;
+    let world = ports(&[20]).await;
+    let start = "/interventions/start";
+    let (status, started) = call(&world, 0, start, Some(json!({"cause": "lost"}))).await;
+    assert_eq!(status, 200, "{started}");
+    assert_eq!(started["intervention_id"], "itv_00000000000000000000000000000001");
+    let (status, _) = call(&world, 0, "/interventions/end", Some(json!({}))).await;
+    assert_eq!(status, 200);
+    let seen = world.wait("both were told", |seen| seen.interventions.len() == 2).await;
+    assert_eq!(seen.interventions, ["start: lost", "end"]);
+    let recorded: Vec<_> = seen.recorded.iter().map(|one| (one.act, one.cause.as_str())).collect();
+    assert_eq!(recorded, [(Act::Start, "lost"), (Act::End, "the person is done")]);
+    let (status, refused) = call(&world, 0, "/interventions/end", Some(json!({}))).await;
+    assert_eq!((status, &refused["detail"]), (400, &json!("No active intervention found")));
+
+    // The robot does not take it: then the fleet is told to end it, and the client hears why.
+    world.mood(|mood| mood.refuse_record = Some("too-many"));
+    let (status, refused) = call(&world, 0, start, Some(json!({}))).await;
+    assert_eq!((status, &refused["detail"]), (429, &json!("not now")));
+    let seen = world.wait("it was taken back", |seen| seen.interventions.len() == 4).await;
+    assert_eq!(seen.interventions[2..], ["start: a person takes over", "end"]);
+    // The robot's lease has just ended, and with it every intervention.
+    world.mood(|mood| mood.refuse_record = None);
+    call(&world, 0, start, Some(json!({}))).await;
+    world.mood(|mood| mood.refuse_record = Some("lease-ended"));
+    let (status, refused) = call(&world, 0, "/interventions/end", Some(json!({}))).await;
+    assert_eq!((status, &refused["detail"]), (400, &json!("No active intervention found")));
+}

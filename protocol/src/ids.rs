@@ -136,6 +136,8 @@ uuid_ids! {
     LeaseId = "lse";
     /// An episode: the recording of one lease. It carries the UUID of its lease.
     EpisodeId = "eps";
+    /// An intervention: a while of a drive in which a person took over.
+    InterventionId = "itv";
     /// A transfer in the ledger, made by whoever asks for it, so that asking twice pays once.
     TransferId = "txn";
 }

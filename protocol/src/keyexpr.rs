@@ -57,6 +57,11 @@ pub fn speak(robot: &RobotId) -> String {
 pub fn lamp(robot: &RobotId) -> String {
     key(robot, "lamp")
 }
+/// Queryable of the robot: records the start or the end of an intervention, signed
+/// ([`crate::intervention::InterventionRequest`]).
+pub fn intervention(robot: &RobotId) -> String {
+    key(robot, "intervention")
+}
 
 /// The robot that a key under `longrein/v1/robots/` belongs to.
 pub fn robot_of(key: &str) -> Option<RobotId> {

@@ -21,6 +21,7 @@ pub mod drive;
 pub mod dsse;
 pub mod estop;
 pub mod ids;
+pub mod intervention;
 pub mod keyexpr;
 pub mod keys;
 pub mod lease;

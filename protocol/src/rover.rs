@@ -42,6 +42,9 @@ pub struct SensorReport {
     pub position: Option<RobotPosition>,
     /// Battery, 0 to 1.
     pub battery: Option<f64>,
+    /// There is a battery that has not said its charge yet: `battery` will come.
+    #[serde(default)]
+    pub battery_awaited: bool,
     /// Root mean square of the acceleration about its mean of the last second (gravity and steady motion), m/s².
     pub vibration_mps2: f64,
     /// Acceleration with gravity in the robot's frame, m/s², since the last report: newest last, at most
@@ -289,6 +292,7 @@ mod tests {
             heading_deg: None,
             position: None,
             battery: Some(0.8),
+            battery_awaited: false,
             vibration_mps2: 0.1,
             accels: vec![Sample3 { v: [0.0, 0.1, 9.8], at_ms: 2 }],
             gyros: Vec::new(),

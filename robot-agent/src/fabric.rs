@@ -115,6 +115,14 @@ impl Fabric {
             },
         )
         .await?;
+        self.queryable(
+            session,
+            keyexpr::intervention(&self.robot),
+            |fabric, key, payload, signature| async move {
+                serde_json::to_vec(&fabric.requests.intervention(&key, &payload, &signature))
+            },
+        )
+        .await?;
         let key = keyexpr::command(&self.robot);
         let leases = Arc::clone(&self.leases);
         session

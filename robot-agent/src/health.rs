@@ -7,6 +7,8 @@ use crate::shared::Shared;
 use protocol::units::MonoNs;
 use ros_bridge::TopicHealth;
 use ros_bridge::agent::Base;
+use ros_msgs::RosMessage;
+use ros_msgs::sensor_msgs::{BatteryState, MagneticField};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,12 +31,20 @@ fn trouble(topic: &TopicHealth, now: MonoNs, domain_id: u16) -> Option<String> {
         None if topic.malformed > 0 => Some(format!(
             "{name} is published, but not as {message}: check the driver's message type"
         )),
+        // Few robots have one, and nothing that drives depends on it.
+        None if topic.publishers == 0 && message == MagneticField::NAME => None,
         None if topic.publishers == 0 => Some(format!(
             "nobody publishes {name} ({message}) in ROS domain {domain_id}: start the driver, or set \
              ros_domain_id (ROS_DOMAIN_ID) to the robot's"
         )),
         None => Some(format!("{name} has a publisher, but nothing arrives: check its network")),
     }
+}
+
+/// Whether a battery is there that has said nothing yet. Just after the start its driver may still be found.
+fn battery_awaited(topics: &[TopicHealth], young: bool) -> bool {
+    let battery = topics.iter().find(|topic| topic.message == BatteryState::NAME);
+    battery.is_some_and(|topic| topic.received == 0 && (young || topic.publishers > 0))
 }
 
 /// Watches, for ever.
@@ -58,7 +68,9 @@ pub(crate) async fn watch(
         let Ok((topics, subscribers, lamps)) = looked else { continue };
         shared.has_lamp.store(lamps > 0, Ordering::Relaxed);
         let now = clock::mono_ns();
-        if now.since(begun) >= GRACE_NS {
+        let young = now.since(begun) < GRACE_NS;
+        shared.battery_settled.store(!battery_awaited(&topics, young), Ordering::Relaxed);
+        if !young {
             for topic in &topics {
                 tell(&mut told, &topic.topic, trouble(topic, now, domain_id));
             }
@@ -123,5 +135,40 @@ mod tests {
         assert!(trouble(&topic, now, 7).unwrap().contains("silent for 10 s"));
         topic.newest = Some(MonoNs(59_000_000_000));
         assert_eq!(trouble(&topic, now, 7), None);
+    }
+
+    #[test]
+    fn a_battery_is_awaited_while_it_may_still_speak() {
+        let battery = |received, publishers| TopicHealth {
+            topic: "/power".to_owned(),
+            message: BatteryState::NAME,
+            received,
+            malformed: 0,
+            newest: None,
+            publishers,
+        };
+        assert!(battery_awaited(&[battery(0, 0)], true), "its driver may still be found");
+        assert!(!battery_awaited(&[battery(0, 0)], false), "there is none");
+        assert!(battery_awaited(&[battery(0, 1)], false), "there is one, and it is slow");
+        assert!(
+            !battery_awaited(&[battery(1, 1)], true),
+            "it spoke, though it may not know its charge"
+        );
+    }
+
+    #[test]
+    fn a_robot_without_a_magnetometer_lacks_nothing() {
+        let topic = TopicHealth {
+            topic: "/imu/mag".to_owned(),
+            message: MagneticField::NAME,
+            received: 0,
+            malformed: 0,
+            newest: None,
+            publishers: 0,
+        };
+        let now = MonoNs(60_000_000_000);
+        assert_eq!(trouble(&topic, now, 7), None);
+        let broken = TopicHealth { newest: Some(MonoNs(50_000_000_000)), ..topic };
+        assert!(trouble(&broken, now, 7).is_some(), "one that was there and fell silent");
     }
 }

@@ -1,6 +1,8 @@
 //! Carries out what [`crate::session::Book`] decides: opens and closes links, begins and ends episodes, and
 //! hands leases to the drive loop.
 
+mod intervene;
+
 use crate::clock;
 use crate::drive;
 use crate::home::Home;
@@ -302,10 +304,14 @@ impl Leases {
 
     /// Ends the open lease: wheels to zero, a last word, the episode.
     fn end(self: &Arc<Self>, why: &str) -> Option<EpisodeId> {
-        let ended = lock(&self.book).end(why)?;
+        let (cut_short, ended) = {
+            let mut book = lock(&self.book);
+            (book.cut_short(why), book.end(why)?)
+        };
         let before = lock(&self.shared.lease).take();
         self.drive.try_send(drive::Message::Wake).unwrap_or_default();
         tracing::info!(lease = %ended.lease, why, "the lease has ended");
+        cut_short.iter().for_each(|note| self.tell_intervention(note));
         self.tell_episode("lease-ended", why, String::new());
         if let Some(link) = before.and_then(|lease| lease.link) {
             send(&link, &FromRobot::Ended { why: why.to_owned() });

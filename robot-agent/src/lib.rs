@@ -11,6 +11,7 @@ mod episodes;
 mod fabric;
 mod health;
 pub mod home;
+pub mod interventions;
 mod leases;
 pub mod link;
 mod live;

@@ -243,7 +243,7 @@ fn report(fabric: &Fabric) -> Option<SensorReport> {
     let sensors = shared.sensors();
     let now = clock::mono_ns();
     let odometry = sensors.odometry.filter(|o| now.ms().since(o.arrived) <= SPEED_AGE_MS_MAX)?;
-    let Batch { accels, gyros, wheels, vibration_mps2 } =
+    let Batch { accels, gyros, mags, wheels, vibration_mps2 } =
         lock(&shared.senses).drain(now, |at| clock::wall_ns_at(at) / 1_000_000);
     let mut terms = fabric.terms.clone();
     terms.speaks = fabric.requests.speaks();
@@ -256,11 +256,12 @@ fn report(fabric: &Fabric) -> Option<SensorReport> {
         heading_deg: sensors.heading_deg(now.ms()),
         position: sensors.position(now.ms()),
         battery: sensors.battery(now.ms()),
+        battery_awaited: sensors.battery(now.ms()).is_none()
+            && !shared.battery_settled.load(Ordering::Relaxed),
         vibration_mps2,
         accels,
         gyros,
-        // No topic of the base carries a magnetometer.
-        mags: Vec::new(),
+        mags,
         wheels,
         lamp: shared.lamp.load(Ordering::Relaxed),
         terms,

@@ -15,7 +15,7 @@ use ros_msgs::foxglove_msgs::CompressedVideo;
 use ros_msgs::geometry_msgs::TwistStamped;
 use ros_msgs::longrein_msgs::{DriveCommand, Event, LinkStats, SafetyState, SafetyStep};
 use ros_msgs::nav_msgs::Odometry;
-use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix};
+use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -51,7 +51,7 @@ pub(crate) enum Record {
 }
 
 /// Slots of the drop counters: the topics, then the cameras.
-const TOPICS: [&str; 14] = [
+const TOPICS: [&str; 15] = [
     topic::ODOM,
     topic::IMU,
     topic::FIX,
@@ -66,6 +66,7 @@ const TOPICS: [&str; 14] = [
     topic::LINK,
     topic::RECEIPT,
     topic::EVENT,
+    topic::FIELD,
 ];
 const CAMERAS_MAX: usize = 8;
 const SLOTS: usize = TOPICS.len() + CAMERAS_MAX;
@@ -87,6 +88,7 @@ impl Record {
             Self::Link(_) => 11,
             Self::Receipt(_) => 12,
             Self::Event(_) => 13,
+            Self::Sensor(Inbound::Field(_)) => 14,
             Self::Frame(frame) => TOPICS.len() + usize::from(frame.camera).min(CAMERAS_MAX - 1),
         }
     }
@@ -282,6 +284,7 @@ fn next(receiver: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
 struct Channels {
     odometry: Channel<Odometry>,
     imu: Channel<Imu>,
+    field: Channel<MagneticField>,
     fix: Channel<NavSatFix>,
     battery: Channel<BatteryState>,
     scan: Channel<LaserScan>,
@@ -471,6 +474,7 @@ fn channels(recorder: &mut Recorder, cameras: &[&str]) -> Result<Channels, episo
     Ok(Channels {
         odometry: recorder.telemetry(topic::ODOM)?,
         imu: recorder.telemetry(topic::IMU)?,
+        field: recorder.telemetry(topic::FIELD)?,
         fix: recorder.telemetry(topic::FIX)?,
         battery: recorder.telemetry(topic::BATTERY)?,
         scan: recorder.telemetry(topic::SCAN)?,
@@ -507,6 +511,7 @@ fn note_dropped(open: &mut Open, slot: usize, count: u32) {
         11 => recorder.note_dropped(channels.link, count),
         12 => recorder.note_dropped(channels.receipt, count),
         13 => recorder.note_dropped(channels.event, count),
+        14 => recorder.note_dropped(channels.field, count),
         camera => {
             if let Some(channel) = channels.cameras.get(camera - TOPICS.len()) {
                 recorder.note_dropped(*channel, count);
@@ -525,6 +530,7 @@ fn write(open: &mut Open, at_ns: u64, record: Record) -> Result<u64, episode::Ep
     match record {
         Record::Sensor(Inbound::Odometry(m)) => recorder.write(channels.odometry, at_ns, &*m)?,
         Record::Sensor(Inbound::Imu(m)) => recorder.write(channels.imu, at_ns, &*m)?,
+        Record::Sensor(Inbound::Field(m)) => recorder.write(channels.field, at_ns, &*m)?,
         Record::Sensor(Inbound::Fix(m)) => recorder.write(channels.fix, at_ns, &*m)?,
         Record::Sensor(Inbound::Battery(m)) => recorder.write(channels.battery, at_ns, &*m)?,
         Record::Sensor(Inbound::Scan(m)) => recorder.write(channels.scan, at_ns, &*m)?,

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 struct Newest {
     speak: WallMs,
     lamp: WallMs,
+    intervention: WallMs,
 }
 
 /// Carries requests out.
@@ -85,6 +86,13 @@ impl Requests {
             Err(error @ VoiceError::Busy) => refused(code::TOO_MANY, error.to_string()),
             Err(error @ VoiceError::Mute(_)) => refused(code::UNAVAILABLE, error.to_string()),
         }
+    }
+
+    /// Has the episode say that an intervention begins or is over.
+    pub(crate) fn intervention(&self, key: &str, payload: &[u8], signature: &[u8]) -> Reply {
+        let mut newest = lock(&self.newest);
+        let taken = self.leases.intervene(key, payload, signature, newest.intervention);
+        leases::reply(taken.map(|at| newest.intervention = at))
     }
 
     /// Sets the lamp.

@@ -11,6 +11,8 @@ use std::collections::VecDeque;
 const WINDOW_NS: u64 = 1_000_000_000;
 /// Readings in the window at most: a second of the fastest inertial sensor that we know.
 const WINDOW_MAX: usize = 500;
+/// Tesla, as ROS has it, to microtesla.
+const UT_PER_T: f64 = 1e6;
 const RPM_PER_RADPS: f64 = 60.0 / std::f64::consts::TAU;
 
 type Reading<T> = (MonoNs, T);
@@ -20,6 +22,7 @@ type Reading<T> = (MonoNs, T);
 pub(crate) struct Senses {
     accels: VecDeque<Reading<[f64; 3]>>,
     gyros: VecDeque<Reading<[f64; 3]>>,
+    fields_ut: VecDeque<Reading<[f64; 3]>>,
     wheels: VecDeque<Reading<[f64; 4]>>,
     window: VecDeque<Reading<[f64; 3]>>,
 }
@@ -29,6 +32,8 @@ pub(crate) struct Senses {
 pub(crate) struct Batch {
     pub(crate) accels: Vec<Sample3>,
     pub(crate) gyros: Vec<Sample3>,
+    /// µT.
+    pub(crate) mags: Vec<Sample3>,
     pub(crate) wheels: Vec<WheelSample>,
     pub(crate) vibration_mps2: f64,
 }
@@ -59,6 +64,13 @@ impl Senses {
                     keep(&mut self.gyros, (arrived, gyro), SAMPLES_MAX);
                 }
             }
+            Inbound::Field(field) => {
+                // A device that lacks an axis says NaN there: without all three there is no direction.
+                if let Some(tesla) = finite(&field.magnetic_field) {
+                    let ut = tesla.map(|axis| axis * UT_PER_T);
+                    keep(&mut self.fields_ut, (arrived, ut), SAMPLES_MAX);
+                }
+            }
             Inbound::WheelSpeeds(joints) => {
                 if let Some(rpm) = four_wheels(joints) {
                     keep(&mut self.wheels, (arrived, rpm), SAMPLES_MAX);
@@ -77,6 +89,7 @@ impl Senses {
         Batch {
             accels: self.accels.drain(..).map(sample).collect(),
             gyros: self.gyros.drain(..).map(sample).collect(),
+            mags: self.fields_ut.drain(..).map(sample).collect(),
             wheels: self
                 .wheels
                 .drain(..)
@@ -167,6 +180,22 @@ mod tests {
         assert_eq!(batch.accels[9], Sample3 { v: [0.0, 0.0, 24.0], at_ms: 1_024 });
         assert_eq!(batch.accels[0].at_ms, 1_015);
         assert!(senses.drain(MonoNs(26_000_000), |at| at.0).accels.is_empty());
+    }
+
+    #[test]
+    fn the_magnetic_field_is_told_in_microtesla_and_only_when_whole() {
+        use ros_msgs::sensor_msgs::MagneticField;
+        let field = |y| {
+            let magnetic_field = Vector3 { x: 2e-5, y, z: -4.5e-5 };
+            Inbound::Field(Box::new(MagneticField { magnetic_field, ..MagneticField::default() }))
+        };
+        let mut senses = Senses::default();
+        assert!(senses.drain(MonoNs(1), |at| at.0).mags.is_empty(), "no magnetometer");
+        senses.take(&field(f64::NAN), MonoNs(1));
+        senses.take(&field(-1e-6), MonoNs(2_000_000));
+        let mags = senses.drain(MonoNs(3_000_000), |at| 1_000 + at.ms().0).mags;
+        assert_eq!(mags.len(), 1);
+        assert_eq!((mags[0].at_ms, mags[0].v.map(f64::round)), (1_002, [20.0, -1.0, -45.0]));
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Sensors {
                 self.battery = known.then_some((arrived, charge)).or(self.battery);
             }
             Inbound::Scan(message) => self.take_scan(arrived, message, guard),
-            Inbound::WheelSpeeds(_) => {}
+            Inbound::WheelSpeeds(_) | Inbound::Field(_) => {}
         }
     }
 

@@ -4,8 +4,10 @@
 //! holder, messages over Zenoh by the relay that the lease names. The caller makes a new epoch durable between
 //! [`Book::check_open`] and [`Book::open`], so that no crash brings an older lease back.
 
+use crate::interventions::Interventions;
 use protocol::dsse::{Envelope, payload_type};
 use protocol::ids::{EpisodeId, LeaseId, RobotId};
+use protocol::intervention::{CAUSE_CHARS_MAX, InterventionRequest, Note, is_cause};
 use protocol::keys::Did;
 use protocol::lease::{DRIVER_GONE_MS, DriverKind, Lease, VerifiedLease};
 use protocol::message::EstopRequest;
@@ -129,6 +131,7 @@ pub struct Current {
     receipt_end: u64,
     program: program::Chain,
     fleet_clock: FleetClock,
+    interventions: Interventions,
 }
 
 /// The fleet's clock as its documents told it: what it showed at least, and when by the robot's monotonic clock. So
@@ -286,6 +289,7 @@ impl Book {
             receipt_end: 0,
             program: program::Chain::default(),
             fleet_clock: FleetClock { showed: issued_at, at: now },
+            interventions: Interventions::default(),
         });
     }
 
@@ -392,6 +396,36 @@ impl Book {
             return Ok(request);
         }
         Err(Refusal::Request(format!("the lamp's levels are 0 to {LAMP_LEVEL_MAX}")))
+    }
+
+    /// Takes an intervention's start or end, checked as [`Book::check_speak`] does. Gives the request's time and what
+    /// the episode is to be told.
+    pub fn intervene(
+        &mut self,
+        key: &str,
+        payload: &[u8],
+        signature: &[u8],
+        wall: WallMs,
+        after: WallMs,
+    ) -> Result<(WallMs, Vec<Note>), Refusal> {
+        let request: InterventionRequest = self.read_request(key, payload, signature)?;
+        self.check_request(request.lease_id, request.at, wall, after)?;
+        if !is_cause(&request.cause) {
+            return Err(Refusal::Request(format!("a cause has 1 to {CAUSE_CHARS_MAX} characters")));
+        }
+        let current = self.current.as_mut().ok_or(Refusal::NotCurrent)?;
+        let told = current.interventions.take(request.id, request.act);
+        let told = told.map_err(|slip| Refusal::Request(slip.to_string()))?;
+        let by = current.lease().holder;
+        let note = |(id, act)| Note { id, act, cause: request.cause.clone(), by };
+        Ok((request.at, told.into_iter().map(note).collect()))
+    }
+
+    /// What the episode is told of an intervention that is open when the lease ends.
+    pub fn cut_short(&self, why: &str) -> Option<Note> {
+        let id = self.current.as_ref()?.interventions.open()?;
+        let act = protocol::intervention::Act::End;
+        Some(Note { id, act, cause: why.to_owned(), by: self.robot_did })
     }
 
     fn read_request<T: serde::de::DeserializeOwned>(

@@ -86,6 +86,8 @@ pub(crate) struct Shared {
     pub(crate) lamp: AtomicU8,
     /// Something listens on the lamp's topic.
     pub(crate) has_lamp: AtomicBool,
+    /// Nothing more is to be expected of a battery: it spoke, or there is none.
+    pub(crate) battery_settled: AtomicBool,
     /// The program ends: wheels to zero, then out.
     pub(crate) stopping: AtomicBool,
 }

@@ -6,6 +6,7 @@
 use protocol::drive::{DriveCommand, Seen};
 use protocol::dsse::{Envelope, payload_type};
 use protocol::ids::RobotId;
+use protocol::intervention::{Act, InterventionRequest};
 use protocol::keys::PrivateKey;
 use protocol::lease::{DriverKind, Lease, LeaseLimits, VerifiedLease};
 use protocol::message::{self, LeaseRequest, Reply};
@@ -20,7 +21,7 @@ use ros_bridge::Config;
 use ros_bridge::base::{Order, RobotSide};
 use ros_msgs::geometry_msgs::{Quaternion, Twist, Vector3};
 use ros_msgs::nav_msgs::Odometry;
-use ros_msgs::sensor_msgs::{Imu, JointState, LaserScan};
+use ros_msgs::sensor_msgs::{Imu, JointState, LaserScan, MagneticField};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,6 +84,9 @@ impl World {
                     ..JointState::default()
                 };
                 base.publish_odometry(odometry).ok();
+                let magnetic_field = Vector3 { x: 2e-5, y: 0.0, z: -4.5e-5 };
+                let field = MagneticField { magnetic_field, ..MagneticField::default() };
+                base.publish_field(field).ok();
                 base.publish_imu(imu).ok();
                 base.publish_wheels(wheels).ok();
                 if n % 5 == 0 {
@@ -189,6 +193,19 @@ impl Cast {
         let request = LampRequest { lease_id, level, at: clock::wall_ms() };
         let key = keyexpr::lamp(&self.robot);
         let reply = self.ask(&key, serde_json::to_vec(&request).unwrap(), &self.relay).await;
+        serde_json::from_slice(&reply).unwrap()
+    }
+
+    async fn intervene(&self, act: Act, signer: &PrivateKey) -> Reply {
+        let request = InterventionRequest {
+            lease_id: self.lease.lease_id,
+            id: "itv_00000000000000000000000000000001".parse().unwrap(),
+            act,
+            cause: "lost".to_owned(),
+            at: clock::wall_ms(),
+        };
+        let key = keyexpr::intervention(&self.robot);
+        let reply = self.ask(&key, serde_json::to_vec(&request).unwrap(), signer).await;
         serde_json::from_slice(&reply).unwrap()
     }
 
@@ -332,6 +349,7 @@ async fn a_program_sees_speaks_lights_and_drives_blind() {
     assert!((report.speed_mps - 0.25).abs() < 1e-9);
     assert!(report.accels.len() >= 3 && !report.wheels.is_empty(), "{report:?}");
     assert!((report.wheels[0].rpm[3] - 23.873).abs() < 0.01, "{report:?}");
+    assert!(!report.mags.is_empty() && (report.mags[0].v[2] + 45.0).abs() < 1e-6, "{report:?}");
     assert!((report.vibration_mps2 - 0.3).abs() < 0.05, "{}", report.vibration_mps2);
     let terms = &report.terms;
     assert_eq!((terms.hold_ms, terms.blind_permitted, terms.speaks), (1_500, true, true));
@@ -373,6 +391,9 @@ async fn a_program_sees_speaks_lights_and_drives_blind() {
     assert!(matches!(&copy, Reply::Refused { code, .. } if code == "conflict"), "{copy:?}");
     assert_eq!(cast.lamp(2).await, Reply::Done);
     assert!(matches!(cast.lamp(9).await, Reply::Refused { .. }));
+    assert!(matches!(cast.intervene(Act::Start, &cast.fleet).await, Reply::Refused { .. }));
+    assert!(matches!(cast.intervene(Act::End, &cast.relay).await, Reply::Refused { .. }));
+    assert_eq!(cast.intervene(Act::Start, &cast.relay).await, Reply::Done);
 
     // Blind, and then with sight.
     let mut seq = 0;
@@ -436,6 +457,8 @@ async fn a_program_sees_speaks_lights_and_drives_blind() {
     let proof = report.proof.unwrap();
     assert_eq!(proof.did, Some(holder.did()), "{}", proof.words);
     assert_eq!(proof.level, episode::report::ProofLevel::Commands, "{}", proof.words);
+    // Begun by the driver, ended with the lease.
+    assert_eq!(codes.iter().filter(|c| *c == "intervention").count(), 2, "{codes:?}");
     let replayed = robot_agent::replay::replay(&episode).unwrap();
     assert_eq!(replayed.difference, None);
 }

@@ -7,7 +7,7 @@
 
 use ros_bridge::{Config, agent::Base, base::RobotSide};
 use ros_msgs::nav_msgs::Odometry;
-use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix};
+use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix};
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +30,7 @@ fn publish(robot: &RobotSide, step: u64) -> Result<(), Box<dyn Error>> {
     if step.is_multiple_of(ODOMETRY_STEPS) {
         robot.publish_odometry(Odometry::default())?;
         robot.publish_wheels(JointState::default())?;
+        robot.publish_field(MagneticField::default())?;
     }
     if step.is_multiple_of(FIX_STEPS) {
         robot.publish_fix(NavSatFix::default())?;

@@ -8,7 +8,7 @@ use crate::outlet::{Outlet, PublishError, Sent, Tally, reconnecting};
 use protocol::units::MonoNs;
 use ros_msgs::geometry_msgs::Twist;
 use ros_msgs::nav_msgs::Odometry;
-use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix};
+use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix};
 use ros_msgs::std_msgs::UInt8;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub enum Inbound {
     Odometry(Box<Odometry>),
     /// Inertial measurement.
     Imu(Box<Imu>),
+    /// Magnetic field. Few robots have it; nothing that drives depends on it.
+    Field(Box<MagneticField>),
     /// Position by satellites.
     Fix(Box<NavSatFix>),
     /// Battery.
@@ -56,6 +58,7 @@ impl Link {
         // Depths: what may come while the thread is held up for 80 ms; older readings are worth nothing.
         sources.add(&mut ros, &topics.odometry, 4, |m| Inbound::Odometry(Box::new(m)))?;
         sources.add(&mut ros, &topics.imu, 8, |m| Inbound::Imu(Box::new(m)))?;
+        sources.add(&mut ros, &topics.field, 8, |m| Inbound::Field(Box::new(m)))?;
         sources.add(&mut ros, &topics.fix, 2, |m| Inbound::Fix(Box::new(m)))?;
         sources.add(&mut ros, &topics.battery, 1, |m| Inbound::Battery(Box::new(m)))?;
         sources.add(&mut ros, &topics.scan, 2, |m| Inbound::Scan(Box::new(m)))?;

@@ -9,7 +9,7 @@ use protocol::units::MonoNs;
 use ros_msgs::RosMessage;
 use ros_msgs::geometry_msgs::Twist;
 use ros_msgs::nav_msgs::Odometry;
-use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix};
+use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix};
 use ros_msgs::std_msgs::UInt8;
 use ros2_client::Publisher;
 use std::time::Duration;
@@ -28,6 +28,7 @@ struct Link {
     _intake: Intake,
     odometry: Publisher<Odometry>,
     imu: Publisher<Imu>,
+    field: Publisher<MagneticField>,
     fix: Publisher<NavSatFix>,
     battery: Publisher<BatteryState>,
     scan: Publisher<LaserScan>,
@@ -51,6 +52,7 @@ impl Link {
         Ok(Self {
             odometry: ros.publish_best_effort(&topics.odometry, 4)?,
             imu: ros.publish_best_effort(&topics.imu, 8)?,
+            field: ros.publish_best_effort(&topics.field, 8)?,
             fix: ros.publish_best_effort(&topics.fix, 2)?,
             battery: ros.publish_best_effort(&topics.battery, 1)?,
             scan: ros.publish_best_effort(&topics.scan, 2)?,
@@ -101,6 +103,11 @@ impl RobotSide {
     /// Publishes an inertial measurement.
     pub fn publish_imu(&self, message: Imu) -> Result<(), PublishError> {
         self.publish(|link| &link.imu, &self.topics.imu, message)
+    }
+
+    /// Publishes the magnetic field.
+    pub fn publish_field(&self, message: MagneticField) -> Result<(), PublishError> {
+        self.publish(|link| &link.field, &self.topics.field, message)
     }
 
     /// Publishes a position.

@@ -35,6 +35,8 @@ pub struct Topics {
     pub odometry: String,
     /// `sensor_msgs/msg/Imu`.
     pub imu: String,
+    /// `sensor_msgs/msg/MagneticField`. A robot may be without.
+    pub field: String,
     /// `sensor_msgs/msg/NavSatFix`.
     pub fix: String,
     /// `sensor_msgs/msg/BatteryState`.
@@ -53,6 +55,7 @@ impl Default for Topics {
             cmd_vel: "/cmd_vel".to_owned(),
             odometry: "/odom".to_owned(),
             imu: "/imu".to_owned(),
+            field: "/imu/mag".to_owned(),
             fix: "/fix".to_owned(),
             battery: "/battery_state".to_owned(),
             scan: "/scan".to_owned(),

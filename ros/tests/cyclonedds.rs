@@ -9,7 +9,7 @@ mod support;
 use ros_bridge::agent::{Base, Inbound};
 use ros_bridge::base::RobotSide;
 use ros_bridge::{Config, Sent};
-use ros_msgs::geometry_msgs::{Point, Quaternion, Twist};
+use ros_msgs::geometry_msgs::{Point, Quaternion, Twist, Vector3};
 use ros_msgs::sensor_msgs::NavSatStatus;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
@@ -119,6 +119,12 @@ fn check_sensor(message: &Inbound) -> usize {
             assert_eq!((fix.position_covariance[8], fix.position_covariance_type), (2.0, 2));
             2
         }
+        Inbound::Field(field) => {
+            assert_eq!(field.magnetic_field, Vector3 { x: 1.5e-5, y: -2.5e-5, z: -4.5e-5 });
+            assert_eq!(field.header.frame_id, "imu_link");
+            assert_eq!(field.magnetic_field_covariance[8], 2.0);
+            3
+        }
         other => panic!("the peer does not send {other:?}"),
     }
 }
@@ -131,8 +137,8 @@ fn crosses_both_ways(arguments: &[&str]) {
         to_test.try_send(message).ok(); // The test may have ended.
     })
     .unwrap();
-    let mut counts = [0; 3];
-    until("odometry, imu and fix from CycloneDDS", || {
+    let mut counts = [0; 4];
+    until("odometry, imu, fix and magnetic field from CycloneDDS", || {
         let Ok(message) = sensors.recv_timeout(TICK) else { return false };
         counts[check_sensor(&message)] += 1;
         counts.iter().all(|count| *count >= 3)

@@ -84,6 +84,13 @@ class Imu(IdlStruct, typename="sensor_msgs.msg.dds_.Imu_"):
 
 
 @dataclass
+class MagneticField(IdlStruct, typename="sensor_msgs.msg.dds_.MagneticField_"):
+    header: Header
+    magnetic_field: Vector3
+    magnetic_field_covariance: array[float64, 9]
+
+
+@dataclass
 class NavSatStatus(IdlStruct, typename="sensor_msgs.msg.dds_.NavSatStatus_"):
     status: int8
     service: uint16

@@ -1,4 +1,4 @@
-"""A robot base on CycloneDDS, independent of our own DDS: publishes /odom, /fix and /imu, reads /cmd_vel.
+"""A robot base on CycloneDDS, independent of our own DDS: publishes /odom, /fix, /imu and /imu/mag, reads /cmd_vel.
 
     python cyclonedds_peer.py --domain N [--best-effort]
 
@@ -22,6 +22,7 @@ from cyclonedds.util import duration
 from cyclonedds_messages import (
     Header,
     Imu,
+    MagneticField,
     NavSatFix,
     NavSatStatus,
     Odometry,
@@ -63,6 +64,10 @@ def imu():
     )
 
 
+def field():
+    return MagneticField(header("imu_link"), Vector3(1.5e-5, -2.5e-5, -4.5e-5), ramp(9))
+
+
 def fix():
     return NavSatFix(header("gps_link"), NavSatStatus(2, 9), 52.5, 13.25, 34.5, ramp(9), 2)
 
@@ -85,6 +90,7 @@ def main():
     # As drivers do: odometry reliably, sensors best-effort.
     odom = DataWriter(participant, Topic(participant, "rt/odom", Odometry), qos=reliable)
     imus = DataWriter(participant, Topic(participant, "rt/imu", Imu), qos=best_effort)
+    fields = DataWriter(participant, Topic(participant, "rt/imu/mag", MagneticField), qos=best_effort)
     fixes = DataWriter(participant, Topic(participant, "rt/fix", NavSatFix), qos=best_effort)
     say(event="ready")
 
@@ -94,6 +100,7 @@ def main():
             if isinstance(sample, Twist):
                 say(event="cmd_vel", linear=sample.linear.x, angular=sample.angular.z, at_ns=time.monotonic_ns())
         imus.write(imu())
+        fields.write(field())
         if number % 2 == 0:
             odom.write(odometry(number // 2))
         if number % 20 == 0:

@@ -7,9 +7,9 @@ mod support;
 use ros_bridge::agent::{Base, Inbound};
 use ros_bridge::base::{Order, RobotSide};
 use ros_bridge::{Config, ConnectError};
-use ros_msgs::geometry_msgs::Twist;
+use ros_msgs::geometry_msgs::{Twist, Vector3};
 use ros_msgs::nav_msgs::Odometry;
-use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix};
+use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix};
 use std::collections::BTreeMap;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -22,6 +22,8 @@ fn sensors() -> Vec<Inbound> {
     odometry.pose.covariance[35] = 0.5;
     odometry.twist.twist = Twist::planar(1.25, -0.5);
     let imu = Imu { angular_velocity_covariance: [0.25; 9], ..Imu::default() };
+    let magnetic_field = Vector3 { x: 1.5e-5, y: -2.5e-5, z: -4.5e-5 };
+    let field = MagneticField { magnetic_field, ..MagneticField::default() };
     let fix = NavSatFix { latitude: 52.5, longitude: 13.25, ..NavSatFix::default() };
     let battery = BatteryState { percentage: 0.75, present: true, ..BatteryState::default() };
     // Longer than one Ethernet frame: DDS sends it in fragments.
@@ -34,6 +36,7 @@ fn sensors() -> Vec<Inbound> {
     vec![
         Inbound::Odometry(Box::new(odometry)),
         Inbound::Imu(Box::new(imu)),
+        Inbound::Field(Box::new(field)),
         Inbound::Fix(Box::new(fix)),
         Inbound::Battery(Box::new(battery)),
         Inbound::Scan(Box::new(scan)),
@@ -45,6 +48,7 @@ fn publish(robot: &RobotSide, message: &Inbound) {
     match message.clone() {
         Inbound::Odometry(message) => robot.publish_odometry(*message),
         Inbound::Imu(message) => robot.publish_imu(*message),
+        Inbound::Field(message) => robot.publish_field(*message),
         Inbound::Fix(message) => robot.publish_fix(*message),
         Inbound::Battery(message) => robot.publish_battery(*message),
         Inbound::Scan(message) => robot.publish_scan(*message),

@@ -8,7 +8,9 @@ use ros_msgs::builtin_interfaces::Time;
 use ros_msgs::geometry_msgs::{Point, Pose, PoseWithCovariance, Quaternion, Twist};
 use ros_msgs::geometry_msgs::{TwistWithCovariance, Vector3};
 use ros_msgs::nav_msgs::Odometry;
-use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix, NavSatStatus};
+use ros_msgs::sensor_msgs::{
+    BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix, NavSatStatus,
+};
 use ros_msgs::std_msgs::Header;
 use std::f64::consts::{PI, TAU};
 
@@ -28,6 +30,18 @@ pub const SCAN_RANGE_M: f64 = 12.0;
 pub const SCAN_NEAREST_M: f64 = 0.05;
 /// Deviation of a range, in metres.
 pub const SCAN_SIGMA_M: f64 = 0.01;
+/// The Earth's field in Berlin: its strength, in tesla.
+pub const FIELD_T: f64 = 49.8e-6;
+/// How far it points below the horizon, in degrees.
+pub const FIELD_INCLINATION_DEG: f64 = 68.0;
+/// How far east of true north it points, in degrees.
+pub const FIELD_DECLINATION_DEG: f64 = 4.5;
+/// Deviation of each axis from one reading to the next, in tesla.
+pub const FIELD_SIGMA_T: f64 = 0.4e-6;
+/// Deviation of what stays of the robot's own iron after calibration, in tesla and for each axis.
+pub const FIELD_BIAS_SIGMA_T: f64 = 0.6e-6;
+/// The magnetometer has noise of its own, so that the other sensors' readings of a seed stay what they were.
+const FIELD_STREAM: u64 = 25;
 /// Chosen so that the first seed, which newcomers see, has an error of ordinary size.
 const FIX_STREAM: u64 = 24;
 const GRAVITY_MPS2: f64 = 9.81;
@@ -42,9 +56,11 @@ pub struct Sensors {
     rng: Rng,
     /// Satellites err by themselves, whatever else is read.
     fix_rng: Rng,
+    field_rng: Rng,
     /// Pose by the wheels, from where the robot started, x ahead.
     odometry: [f64; 3],
     fix_error_m: [f64; 3],
+    field_bias_t: [f64; 3],
     gyro_bias_radps: f64,
     acceleration_bias_mps2: [f64; 2],
     yaw_bias_rad: f64,
@@ -68,7 +84,10 @@ impl Sensors {
         let mut rng = Rng::new(seed, 4);
         let mut fix_rng = Rng::new(seed, FIX_STREAM);
         let fix_error_m = [FIX_SIGMA_M, FIX_SIGMA_M, FIX_SIGMA_UP_M].map(|s| s * fix_rng.normal());
+        let mut field_rng = Rng::new(seed, FIELD_STREAM);
         Self {
+            field_bias_t: [(); 3].map(|()| FIELD_BIAS_SIGMA_T * field_rng.normal()),
+            field_rng,
             fix_rng,
             odometry: [0.0; 3],
             fix_error_m,
@@ -134,6 +153,29 @@ impl Sensors {
             angular_velocity_covariance: diagonal(&[1.3e-5; 3]),
             linear_acceleration: acceleration,
             linear_acceleration_covariance: diagonal(&[0.1, 0.1, 0.4]),
+        }
+    }
+
+    /// The Earth's magnetic field in the robot's frame, which stands level.
+    pub fn field(&mut self, world: &World, stamp_ns: u64) -> MagneticField {
+        let (down, level) = FIELD_INCLINATION_DEG.to_radians().sin_cos();
+        // Declination counts clockwise from north, headings counter-clockwise from east.
+        let towards = PI / 2.0 - FIELD_DECLINATION_DEG.to_radians() - world.pose.heading_rad;
+        let (left, ahead) = towards.sin_cos();
+        let [bias_x, bias_y, bias_z] = self.field_bias_t;
+        let mut axis = |field: f64, bias: f64| {
+            FIELD_T * field + bias + FIELD_SIGMA_T * self.field_rng.normal()
+        };
+        let magnetic_field = Vector3 {
+            x: axis(level * ahead, bias_x),
+            y: axis(level * left, bias_y),
+            z: axis(-down, bias_z),
+        };
+        let variance = FIELD_SIGMA_T.powi(2) + FIELD_BIAS_SIGMA_T.powi(2);
+        MagneticField {
+            header: header(stamp_ns, "imu_link"),
+            magnetic_field,
+            magnetic_field_covariance: diagonal(&[variance; 3]),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the sensors promise.
 
-use sim::sensors::{FIX_SIGMA_M, Sensors};
+use sim::sensors::{FIELD_DECLINATION_DEG, FIELD_T, FIX_SIGMA_M, Sensors};
 use sim::world::{STEP_S, enu};
 use sim::{Command, Pose, World};
 
@@ -125,4 +125,50 @@ fn the_battery_drains_and_gravity_points_down() {
     let up: f64 =
         (0..200).map(|_| sensors.imu(&world, 0).linear_acceleration.z).sum::<f64>() / 200.0;
     assert!((up - 9.81).abs() < 0.1, "{up}");
+}
+
+/// The mean of many readings: what is left is the seed's bias.
+fn mean_field_t(sensors: &mut Sensors, world: &World) -> [f64; 3] {
+    let mut sum = [0.0; 3];
+    for _ in 0..400 {
+        let field = sensors.field(world, 0).magnetic_field;
+        for (sum, axis) in sum.iter_mut().zip([field.x, field.y, field.z]) {
+            *sum += axis / 400.0;
+        }
+    }
+    sum
+}
+
+#[test]
+fn the_magnetic_field_points_north_and_down_wherever_the_robot_looks() {
+    let mut world = standing();
+    for seed in 0..5 {
+        let mut sensors = Sensors::new(seed);
+        for heading_deg in [0.0_f64, 45.0, 90.0, 170.0, 260.0] {
+            world.pose.heading_rad = heading_deg.to_radians();
+            let [x, y, z] = mean_field_t(&mut sensors, &world);
+            let strength = x.hypot(y).hypot(z);
+            assert!((strength / FIELD_T - 1.0).abs() < 0.05, "{strength} T");
+            assert!(z < -0.8 * FIELD_T, "down: {z} T");
+            // A compass: from the field in the robot's frame to the robot's heading.
+            let north_deg = 90.0 - FIELD_DECLINATION_DEG;
+            let heading = north_deg - y.atan2(x).to_degrees();
+            let off = (heading - heading_deg + 540.0).rem_euclid(360.0) - 180.0;
+            assert!(off.abs() < 6.0, "seed {seed}: {off} degrees off at {heading_deg}");
+        }
+    }
+}
+
+#[test]
+fn the_magnetometers_noise_is_that_of_its_seed_and_no_other_sensors() {
+    let world = standing();
+    let fields = |seed: u64| {
+        let mut sensors = Sensors::new(seed);
+        [(); 3].map(|()| sensors.field(&world, 0).magnetic_field)
+    };
+    assert_eq!(fields(7), fields(7));
+    assert_ne!(fields(7), fields(8));
+    let (mut with, mut without) = (Sensors::new(7), Sensors::new(7));
+    with.field(&world, 0);
+    assert_eq!(with.imu(&world, 0), without.imu(&world, 0));
 }

@@ -93,9 +93,9 @@ def decode(text, what, walk):
 
 
 def data(walk):
-    # A robot that was just started may not know its battery yet.
+    # A robot that was just started may not know its battery yet, and says so instead of an empty one.
     until = time.monotonic() + 15
-    while walk.call("GET", "/data").json().get("battery", 0) == 0 and time.monotonic() < until:
+    while walk.call("GET", "/data").status_code == 503 and time.monotonic() < until:
         time.sleep(0.2)
     body = walk.answer("/data", "GET", "/data")
     for key in NINE:
@@ -111,6 +111,14 @@ def data(walk):
         walk.check(f"/data: {key} are rows of {columns}", well, rows)
         if rows and well:
             walk.check(f"/data: {key} are of now", abs(rows[-1][-1] - time.time()) < 3, rows[-1])
+    # Samples are told once: of a robot with a magnetometer they come with one of the next answers.
+    fields, until = body.get("mags"), time.monotonic() + 3
+    while not fields and time.monotonic() < until:
+        time.sleep(0.02)
+        fields = walk.call("GET", "/data").json().get("mags")
+    walk.check("/data: mags are there", bool(fields), fields)
+    strength = sum(v * v for v in fields[-1][:3]) ** 0.5 if fields else 0
+    walk.check("/data: mags have the strength of the Earth's field in µT", 20 < strength < 70, fields)
     walk.check("/data: accels are there", bool(body.get("accels")), body.get("accels"))
     return body
 
@@ -284,6 +292,12 @@ def missions(walk):
     interventions(walk)
     ended = walk.answer("/end-mission", "POST", "/end-mission")
     walk.check("/end-mission: words", ended == {"message": "Mission ended successfully"}, ended)
+    walk.refusal("/interventions/end after the drive", "POST", "/interventions/end", 400, "No active intervention found")
+    past, until = [{}], time.monotonic() + 10
+    while not past[0].get("end_time") and time.monotonic() < until:
+        past = walk.answer("/interventions/history", "GET", "/interventions/history").get("interventions", [{}])
+        time.sleep(0.2)
+    walk.check("/interventions/history: the drive's end ends it", bool(past[0].get("end_time")), past[:1])
     rides, until = [], time.monotonic() + 30
     while not rides and time.monotonic() < until:
         # The robot tells of a ride when it has sealed its record.
@@ -311,7 +325,16 @@ def interventions(walk):
     walk.check("/interventions/start: id", bool(started.get("intervention_id")), started)
     ended = walk.answer("/interventions/end", "POST", "/interventions/end")
     walk.check("/interventions/end: words", ended.get("message") == "Intervention ended successfully", ended)
+    for name, body in {"a number": {"cause": 7}, "nothing": {"cause": ""}}.items():
+        walk.refusal(f"/interventions/start because of {name}", "POST", "/interventions/start", 400, json=body)
+    # One that is under way when the mission ends.
+    first = walk.answer("/interventions/start with a cause", "POST", "/interventions/start", json={"cause": "lost"})
+    again = walk.answer("/interventions/start again", "POST", "/interventions/start")
+    walk.check("/interventions/start again: the same", first == again, (first, again))
     past = walk.answer("/interventions/history", "GET", "/interventions/history").get("interventions", [])
+    walk.check("/interventions/history: the newest goes on", past[:1] and past[0].get("end_time") is None, past[:1])
+    walk.check("/interventions/history: the one before is over", past[1:] and past[1].get("end_time"), past[:2])
+    walk.check("/interventions/history: in a ride", all(i.get("ride_id") and i.get("mission_slug") for i in past[:2]), past[:2])
     walk.check("/interventions/history: it is there", len(past) > 0, past)
     for key in ("ride_id", "start_time", "end_time", "mission_name", "mission_slug", "bot_name", "bot_slug"):
         walk.check(f"/interventions/history: {key}", all(key in i for i in past), past[:1])

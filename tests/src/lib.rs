@@ -1,8 +1,10 @@
 //! What the system tests share: a running stack, and the simulator's account of what the robot did.
 
 mod driver;
+mod turn;
 
 pub use driver::Driver;
+pub use turn::Turn;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;

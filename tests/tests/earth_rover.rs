@@ -4,8 +4,8 @@
 
 use serde_json::{Value, json};
 use std::path::Path;
-use std::process::{Command, Output};
-use system_tests::{Rig, mono_ms, note_stop};
+use std::process::{Child, Command, Output};
+use system_tests::{Rig, Turn, mono_ms, note_stop};
 use xtask::process::{Process, wait_for};
 use xtask::robots::{self, Cameras, Robot, Rover};
 use xtask::stack::ROBOT;
@@ -203,34 +203,83 @@ fn a_mission_is_driven_to_its_end_verifies_and_pays() {
     );
 }
 
+/// Thirty viewers of a robot's front camera.
+struct Viewers(Vec<Child>);
+
+impl Viewers {
+    fn start(rover: &Rover) -> Self {
+        let viewer = |_| {
+            Command::new("curl")
+                .args(["-s", "-N", "--max-time", "120", "-o", "/dev/null"])
+                .arg(format!("{}/feed?view=front&fps=10", rover.url))
+                .spawn()
+                .unwrap()
+        };
+        Self((0..30).map(viewer).collect())
+    }
+
+    /// How many still watch.
+    fn watching(&mut self) -> usize {
+        self.0
+            .iter_mut()
+            .filter_map(|viewer| viewer.try_wait().unwrap().is_none().then_some(()))
+            .count()
+    }
+}
+
+impl Drop for Viewers {
+    fn drop(&mut self) {
+        for viewer in &mut self.0 {
+            // It may have ended already.
+            drop(viewer.kill());
+            drop(viewer.wait());
+        }
+    }
+}
+
+const WATCHED: Cameras = Cameras { size: (320, 180), fps: 10 };
+
 #[test]
-fn thirty_viewers_of_one_robot_do_not_disturb_the_driver_of_another() {
+fn thirty_viewers_of_one_robot_do_not_disturb_the_program_on_another() {
     let rig = Rig::start_with("viewers", &["--no-people"]).unwrap();
-    let other = Robot::start(&rig.stack, 1, Cameras { size: (320, 180), fps: 10 }).unwrap();
+    let other = Robot::start(&rig.stack, 1, WATCHED).unwrap();
     let (mine, theirs) = (
         Rover::start(&rig.stack, "driver").unwrap(),
         Rover::start_for(&rig.stack, "watched", &other.name, &[]).unwrap(),
     );
-    let viewers: Vec<_> = (0..30)
-        .map(|_| {
-            Command::new("curl")
-                .args(["-s", "-N", "--max-time", "40", "-o", "/dev/null"])
-                .arg(format!("{}/feed?view=front&fps=10", theirs.url))
-                .spawn()
-                .unwrap()
-        })
-        .collect();
+    let mut viewers = Viewers::start(&theirs);
     let out = python("tests/peers/lerobot_replica.py", &["--url", &mine.url, "--seconds", "20"]);
-    let watching = viewers.into_iter().map(|mut viewer| {
-        let watches = viewer.try_wait().unwrap().is_none();
-        drop(viewer.kill());
-        drop(viewer.wait());
-        watches
-    });
-    assert_eq!(watching.filter(|watches| *watches).count(), 30, "viewers were sent away");
+    assert_eq!(viewers.watching(), 30, "viewers were sent away");
     let seen = last_json(&out);
     assert_eq!(seen["failures"], 0, "{}", words(&out));
     assert_eq!(seen["missed"], 0, "{seen}");
+}
+
+#[test]
+fn thirty_viewers_of_one_robot_do_not_disturb_a_pilot_in_the_cockpit_of_another() {
+    const SECONDS: u32 = 15;
+    let rig = Rig::start_with("viewers-cockpit", &["--no-people"]).unwrap();
+    let other = Robot::start(&rig.stack, 1, WATCHED).unwrap();
+    let theirs = Rover::start_for(&rig.stack, "watched", &other.name, &[]).unwrap();
+    let alone = Turn::drive(&rig, SECONDS).unwrap();
+    let mut viewers = Viewers::start(&theirs);
+    let watched = Turn::drive(&rig, SECONDS).unwrap();
+    assert_eq!(viewers.watching(), 30, "viewers were sent away");
+    xtask::result(&format!(
+        "a pilot without viewers: {alone:?}\na pilot beside 30 viewers: {watched:?}"
+    ));
+    // Compared with itself: how fast the machine is does not matter, what the viewers take from the pilot does.
+    assert!(watched.loop_ms_p50 <= 1.5 * alone.loop_ms_p50 + 20.0, "{alone:?} {watched:?}");
+    assert!(watched.loop_ms_p99 <= 2.0 * alone.loop_ms_p99 + 50.0, "{alone:?} {watched:?}");
+    assert!(watched.stop_count() <= alone.stop_count(), "{alone:?} {watched:?}");
+    assert!(
+        watched.driven.as_secs_f64() >= 0.9 * alone.driven.as_secs_f64(),
+        "{alone:?} {watched:?}"
+    );
+    assert!(
+        alone.driven.as_secs() >= u64::from(SECONDS) / 2,
+        "the robot was hardly driven: {alone:?}"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What `episode info` prints.
 
-use episode::Report;
+use episode::{Intervention, Report};
+use protocol::units::WallMs;
 use std::fmt::Write;
 
 /// An episode on one screen.
@@ -39,6 +40,7 @@ fn render(out: &mut String, report: &Report) -> std::fmt::Result {
         line("duration", format!("{minutes:.0} min {seconds:.1} s"))?;
         line("distance", format!("{:.1} m", summary.distance_m))?;
         line("latency", latency(summary.loop_latency_ms_p50, summary.loop_latency_ms_p99))?;
+        interventions(&mut line, &summary.interventions)?;
         line("messages", format!("{}, {} dropped", summary.messages, summary.dropped))?;
     }
     if let Some(receipts) = &report.receipts {
@@ -66,6 +68,21 @@ fn render(out: &mut String, report: &Report) -> std::fmt::Result {
         channels(out, file, report)?;
     }
     writeln!(out, "\n{report}")
+}
+
+fn interventions(
+    line: &mut impl FnMut(&str, String) -> std::fmt::Result,
+    all: &[Intervention],
+) -> std::fmt::Result {
+    for (n, one) in all.iter().enumerate() {
+        let name = if n == 0 { "person" } else { "" };
+        let end = match (one.ended_at, &one.ended_why) {
+            (Some(at), Some(why)) => format!("to {} ({why})", utc(at)),
+            _ => "to the end of the recording".to_owned(),
+        };
+        line(name, format!("from {} {end}: {}, by {}", utc(one.started_at), one.cause, one.by))?;
+    }
+    Ok(())
 }
 
 fn latency(p50: Option<f64>, p99: Option<f64>) -> String {
@@ -98,7 +115,11 @@ fn channels(
 
 /// When the drive was, in UTC.
 fn recorded(facts: &episode::report::EpisodeFacts) -> String {
-    let seconds = facts.started_at.0 / 1000;
+    utc(facts.started_at)
+}
+
+fn utc(at: WallMs) -> String {
+    let seconds = at.0 / 1000;
     let (year, month, day) = civil(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")

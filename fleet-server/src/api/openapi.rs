@@ -1,6 +1,6 @@
 //! OpenAPI 3.1, generated from the handlers.
 
-use super::{episodes, events, missions, money, people, public, robots};
+use super::{episodes, events, interventions, missions, money, people, public, robots};
 use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -17,6 +17,7 @@ use utoipa::{Modify, OpenApi};
         missions::create, missions::list, missions::one, missions::fund, missions::open, missions::cancel,
         robots::list, robots::one, robots::estop, robots::take_lease, robots::renew_lease,
         robots::lease, robots::end_lease,
+        interventions::start, interventions::end, interventions::list,
         episodes::begin, episodes::upload, episodes::append, episodes::complete,
         episodes::list, episodes::one, episodes::file, events::stream,
     )

@@ -7,6 +7,7 @@ use crate::model::{
     DriverRef, Ended, Episode, EpisodeState, LeaseDoc, LeasePage, Mission, Principal, Reached,
     Robot,
 };
+use crate::ops::interventions;
 use crate::ops::missions::{advance, save};
 use crate::problems::{Refused, Result};
 use crate::txn::Txn;
@@ -79,7 +80,16 @@ pub(crate) async fn grant(
     };
     let until = page.page.live.map_or(tx.now, |live| live.until);
     let holder_name = caller.name.clone();
-    let doc = LeaseDoc { id, lease, holder_name, until, on_robot: false, ended: None };
+    let doc = LeaseDoc {
+        id,
+        lease,
+        holder_name,
+        until,
+        on_robot: false,
+        ended: None,
+        intervention: None,
+        interventions: 0,
+    };
     tx.put(&page)?;
     store(tx, &doc)?;
     tx.changed(Changed::Robot(robot.id));
@@ -194,6 +204,7 @@ async fn end_doc(tx: &mut Txn<'_>, id: LeaseId, why: &str) -> Result<()> {
         return Ok(());
     }
     doc.ended = Some(Ended { why: why.to_owned(), at: tx.now });
+    interventions::end_with_lease(tx, &mut doc, why).await?;
     let robot = doc.lease.robot.clone();
     if let Some(mission) = &doc.lease.mission
         && let Some(mut mission) = tx.get::<Mission>(mission.id).await?

@@ -176,3 +176,51 @@ async fn events_tell_what_changed() {
     assert!(text.starts_with("event: hello"), "{text}");
     assert!(text.contains("event: mission\n") && text.contains(&mission), "{text}");
 }
+
+#[tokio::test]
+async fn interventions_are_kept_and_end_with_the_drive_at_the_latest() {
+    let world = World::new().await;
+    let (ada, bob) = (world.person("agent", 1, "Ada").await, world.person("agent", 2, "Bob").await);
+    let mut rover = world.rover("rover-1", 3).await;
+    let mission = world.open_mission("rover-1", 100).await;
+    let (_, lease) = world.take_lease(&ada, json!({"mission": mission})).await;
+    let path = format!("/v1/leases/{}/interventions", lease.lease_id);
+    let cause = json!({"cause": "a person takes over"});
+    world.refused(("POST", &path, &bob.token), cause.clone(), 403, "forbidden").await;
+    for wrong in [json!({}), json!({"cause": " "}), json!({"cause": "x".repeat(201)})] {
+        world.refused(("POST", &path, &ada.token), wrong, 400, "bad-request").await;
+    }
+    let first = world.ok("POST", &path, &ada.token, cause.clone()).await;
+    let again = world.ok("POST", &path, &ada.token, json!({"cause": "another"})).await;
+    assert_eq!(first, again, "one at a time");
+    assert_eq!(first["mission_name"], "Two corners");
+    assert_eq!(
+        (first["driver"]["name"].as_str(), first["cause"].as_str(), &first["ended_at"]),
+        (Some("Ada"), Some("a person takes over"), &Value::Null)
+    );
+    let end = format!("/v1/interventions/{}/end", first["id"].as_str().unwrap());
+    world.refused(("POST", &end, &bob.token), Value::Null, 403, "forbidden").await;
+    let ended = world.ok("POST", &end, &ada.token, Value::Null).await;
+    assert_eq!(ended["ended_why"], "driver");
+    assert_eq!(world.ok("POST", &end, &ada.token, Value::Null).await, ended, "twice is no mistake");
+
+    // The second is under way when the driver vanishes, and a restart forgets nothing.
+    let second = world.ok("POST", &path, &ada.token, cause.clone()).await;
+    let world = world.restarted().await;
+    let lease_path = format!("/v1/leases/{}", lease.lease_id);
+    assert_eq!(world.get(&lease_path).await["intervention"], second["id"]);
+    rover.lease = Some(lease.lease_id);
+    rover.report(&world).await;
+    rover.end(&world, "driver-gone").await;
+    let episode = first["episode"].as_str().unwrap();
+    let kept = world.get(&format!("/v1/interventions?robot=rover-1&episode={episode}")).await;
+    let kept = kept["items"].as_array().unwrap();
+    assert_eq!(kept.len(), 2);
+    assert_eq!((&kept[0]["id"], &kept[0]["ended_why"]), (&second["id"], &json!("driver-gone")));
+    assert_eq!(kept[1], ended);
+    assert_eq!(world.get(&lease_path).await["intervention"], Value::Null);
+    world.refused(("POST", &path, &ada.token), cause, 409, "lease-ended").await;
+    let did = bob.key.did();
+    let none = world.get(&format!("/v1/interventions?driver={did}")).await;
+    assert_eq!((&none["items"], &none["next"]), (&json!([]), &Value::Null));
+}

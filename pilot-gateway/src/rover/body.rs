@@ -1,6 +1,7 @@
 //! What clients send, read strictly: a body that is not understood moves nothing. Pure.
 
 use super::refused::Refused;
+use protocol::intervention::{CAUSE_CHARS_MAX, is_cause};
 use protocol::rover::{LAMP_LEVEL_MAX, SPEAK_CHARS_MAX};
 use serde_json::Value;
 
@@ -110,6 +111,23 @@ pub fn speech(bytes: &[u8]) -> Result<String, Refused> {
     Ok(text)
 }
 
+/// The body of `/interventions/start`: none, or `{"cause": "the robot was lost"}`, which the original does not have.
+pub fn cause(bytes: &[u8]) -> Result<Option<String>, Refused> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    match document(bytes)?.get("cause") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if is_cause(text) => Ok(Some(text.trim().to_owned())),
+        Some(other) => {
+            let got = shown(other);
+            let words =
+                format!("cause is {got}; it must be a string of 1 to {CAUSE_CHARS_MAX} characters");
+            Err(Refused::bad(words))
+        }
+    }
+}
+
 /// What a client's lamp value asks for, given the last that it sent: nothing, unless it changes it. Many clients
 /// send 0 with each command and mean nothing by it.
 pub fn lamp_change(last: &mut Option<u8>, sent: Option<u8>) -> Option<u8> {
@@ -179,5 +197,17 @@ mod tests {
         let changes = sent.map(|sent| lamp_change(&mut last, sent));
         assert_eq!(changes, [None, None, None, Some(2), None, None, Some(0)]);
         assert_eq!(lamp_change(&mut None, Some(1)), Some(1));
+    }
+
+    #[test]
+    fn a_cause_may_be_left_out_and_must_be_words() {
+        for none in ["", " ", "{}", "[]", "null", r#"{"cause":null}"#] {
+            assert_eq!(cause(none.as_bytes()), Ok(None), "{none}");
+        }
+        assert_eq!(cause(br#"{"cause":" lost "}"#), Ok(Some("lost".to_owned())));
+        let long = format!(r#"{{"cause":"{}"}}"#, "x".repeat(201));
+        for wrong in ["{", r#"{"cause":" "}"#, r#"{"cause":7}"#, &long] {
+            assert_eq!(cause(wrong.as_bytes()).unwrap_err().status(), 400, "{wrong}");
+        }
     }
 }

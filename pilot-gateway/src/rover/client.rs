@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use protocol::ids::LeaseId;
-use protocol::rover::Terms;
+use protocol::rover::{SensorReport, Terms};
 use protocol::units::MonoMs;
 use std::sync::Arc;
 
@@ -204,6 +204,18 @@ impl Client {
 
     /// The robot's newest report, waiting for the first one. 503 when it says nothing.
     pub async fn sensed(&self) -> Result<Arc<Sensed>, Refused> {
+        self.sensed_when(|_any| true).await
+    }
+
+    /// The same, once the robot's battery has said its charge, if there is one that will.
+    pub async fn sensed_whole(&self) -> Result<Arc<Sensed>, Refused> {
+        self.sensed_when(|report| !report.battery_awaited).await
+    }
+
+    async fn sensed_when(
+        &self,
+        whole: impl Fn(&SensorReport) -> bool,
+    ) -> Result<Arc<Sensed>, Refused> {
         let source = &self.rover.source;
         let mut reports = source.sensors.subscribe();
         let until = self.now().plus(FIRST_MS);
@@ -211,16 +223,15 @@ impl Client {
             source.want_sensors(&self.app);
             let newest = reports.borrow_and_update().clone();
             let now = self.now();
-            if let Some(newest) = newest
-                && now.since(newest.arrived) <= DATA_MS_MAX
-            {
-                return Ok(newest);
-            }
+            let newest = newest.filter(|newest| now.since(newest.arrived) <= DATA_MS_MAX);
+            let lacks = match newest {
+                Some(newest) if whole(&newest.report) => return Ok(newest),
+                Some(_) => "has not heard from its battery yet; try again in a moment",
+                None => "says nothing; check that it runs",
+            };
             if now >= until {
                 let robot = self.rover.robot();
-                let words =
-                    format!("Telemetry not available: {robot} says nothing; check that it runs");
-                return Err(Refused::new(503, words));
+                return Err(Refused::new(503, format!("Telemetry not available: {robot} {lacks}")));
             }
             let next = self.app.clock.instant(now.plus(ASK_EVERY_MS).min(until));
             tokio::time::timeout_at(next.into(), reports.changed()).await.ok();

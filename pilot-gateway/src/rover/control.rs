@@ -2,6 +2,7 @@
 
 use super::body::{self, Command};
 use super::client::Client;
+use super::openapi::ErrorDocument;
 use super::refused::Refused;
 use crate::clock;
 use crate::drivers::{Opened, Refusal, Wish};
@@ -60,6 +61,12 @@ pub fn refusal(refusal: &Refusal) -> Refused {
 }
 
 /// `POST /control`: drives until the next command, at most for the hold time that the robot's owner set.
+#[utoipa::path(post, path = "/control", tag = "earth-rover",
+    request_body(content = Object, description = "`{command: {linear, angular, lamp}}`, -1 to 1; lamp 0 to 3 or left out"),
+    responses((status = 200, description = "`{message}`: the robot obeys", body = Object),
+    (status = 400, description = "Command not provided, or not understood: then the motion ends", body = ErrorDocument),
+    (status = 409, description = "The robot does not obey; `reason` is the safety core's", body = ErrorDocument),
+    (status = 500, description = "Failed to send control command", body = ErrorDocument)))]
 pub async fn control(client: Client, body: Body) -> Result<Json<Value>, Refused> {
     client.gate()?;
     client.memory().sent.dispatched += 1;
@@ -76,6 +83,13 @@ pub async fn control(client: Client, body: Body) -> Result<Json<Value>, Refused>
         }
     }
     outcome.map(|()| Json(json!({ "message": "Command sent successfully" })))
+}
+
+/// `POST /control-legacy`: the same, as the original has it.
+#[utoipa::path(post, path = "/control-legacy", tag = "earth-rover", request_body = Object,
+    responses((status = 200, description = "As `/control`", body = Object)))]
+pub async fn control_legacy(client: Client, body: Body) -> Result<Json<Value>, Refused> {
+    control(client, body).await
 }
 
 async fn obey(client: &Client, body: Body) -> Result<(), Refused> {
@@ -326,6 +340,11 @@ async fn set_lamp(client: &Client, opened: &Opened, level: u8) -> Result<(), Ref
 }
 
 /// `POST /speak`: the robot says a text.
+#[utoipa::path(post, path = "/speak", tag = "earth-rover",
+    request_body(content = Object, description = "`{text}`, 1 to 500 characters"),
+    responses((status = 200, description = "`{message}`: the text is queued", body = Object),
+    (status = 400, description = "Text not provided", body = ErrorDocument),
+    (status = 500, description = "TTS failed", body = ErrorDocument)))]
 pub async fn speak(client: Client, body: Body) -> Result<Json<Value>, Refused> {
     client.gate()?;
     let text = body::speech(&Client::body(body).await?)?;

@@ -2,6 +2,7 @@
 
 use super::client::{Client, DATA_MS_MAX};
 use super::control::age_s;
+use super::openapi::ErrorDocument;
 use super::refused::Refused;
 use super::source::{Frame, Newest, Sensed, View, seconds};
 use axum::Json;
@@ -17,6 +18,8 @@ use std::time::Duration;
 const G_MPS2: f64 = 9.806_65;
 /// Latitude and longitude of a robot that does not know where it is: no place on Earth, so that nobody drives there.
 const NOWHERE: f64 = 1_000.0;
+/// Battery and orientation that the robot does not know: no charge and no direction, so that nobody takes them for one.
+const UNKNOWN: f64 = -1.0;
 /// Silence after which a WebSocket is told how things stand.
 const STATUS_EVERY: Duration = Duration::from_secs(5);
 /// A WebSocket that takes nothing for this long is closed.
@@ -70,7 +73,7 @@ fn wheels(samples: &[WheelSample]) -> Vec<[f64; 5]> {
 
 /// The document of `/data`. Its nine numbers are never null.
 ///
-/// Units: battery in percent (0 when the robot does not know it), orientation in degrees clockwise from north,
+/// Units: battery in percent, orientation in degrees clockwise from north, both −1 when the robot does not know them;
 /// speed in m/s, accelerations and vibration in g, turn rates in degrees a second, magnetic field in µT, wheels in
 /// turns a minute, times in seconds since 1970 on the robot's clock.
 pub fn document(report: &SensorReport, age_ms: u64) -> Value {
@@ -78,9 +81,9 @@ pub fn document(report: &SensorReport, age_ms: u64) -> Value {
     let (latitude, longitude) =
         place.map_or((NOWHERE, NOWHERE), |p| (p.point.lat_deg, p.point.lon_deg));
     json!({
-        "battery": rounded(report.battery.unwrap_or(0.0) * 100.0, 1),
+        "battery": report.battery.map_or(UNKNOWN, |charge| rounded(charge * 100.0, 1)),
         "signal_level": signal_level(age_ms),
-        "orientation": rounded(report.heading_deg.unwrap_or(0.0).rem_euclid(360.0), 1),
+        "orientation": report.heading_deg.map_or(UNKNOWN, |deg| rounded(deg.rem_euclid(360.0), 1)),
         "lamp": report.lamp,
         "speed": rounded(report.speed_mps, 3),
         "gps_signal": gps_signal(report),
@@ -96,9 +99,12 @@ pub fn document(report: &SensorReport, age_ms: u64) -> Value {
 }
 
 /// `GET /data`.
+#[utoipa::path(get, path = "/data", tag = "earth-rover",
+    responses((status = 200, description = "Telemetry: `{battery, signal_level, orientation, lamp, speed, gps_signal, latitude, longitude, vibration, timestamp, accels, gyros, mags, rpms}`", body = Object),
+    (status = 503, description = "The robot says nothing, or has not heard from its battery yet", body = ErrorDocument)))]
 pub async fn data(client: Client) -> Result<Json<Value>, Refused> {
     client.gate()?;
-    let sensed = client.sensed().await?;
+    let sensed = client.sensed_whole().await?;
     Ok(Json(document(&sensed.report, client.now().since(sensed.arrived))))
 }
 
@@ -122,6 +128,8 @@ fn link(client: &Client, newest: Option<&Sensed>) -> (bool, Option<f64>) {
 }
 
 /// `GET /status`. Answers without a ride: it says why there is none.
+#[utoipa::path(get, path = "/status", tag = "earth-rover",
+    responses((status = 200, description = "`{browser_ready, browser_error, mission_started, rtm, video, ingest_connected, ingest_connections, telemetry_age_s}`", body = Object)))]
 pub async fn status(client: Client) -> Json<Value> {
     let source = &client.rover.source;
     source.want_sensors(&client.app);
@@ -175,6 +183,8 @@ impl Drop for Socket {
 /// `WS /ws/data`: a snapshot, then each report as it comes, and the state of the link after 5 s of silence.
 ///
 /// An open socket is no sign of life of a driver: it keeps no lease.
+#[utoipa::path(get, path = "/ws/data", tag = "earth-rover",
+    responses((status = 101, description = "A WebSocket: `{type: snapshot|telemetry|status, data}`")))]
 pub async fn ws(client: Client, upgrade: WebSocketUpgrade) -> Result<Response, Refused> {
     client.gate()?;
     let Some(place) = Socket::take() else {
@@ -203,7 +213,8 @@ async fn stream(client: Client, mut socket: WebSocket) {
             changed = tokio::time::timeout(Duration::from_secs(1), reports.changed()) => match changed {
                 Ok(Ok(())) => {
                     let newest = reports.borrow_and_update().clone();
-                    newest.map(|newest| message(&client, "telemetry", Some(&newest)))
+                    let whole = newest.filter(|newest| !newest.report.battery_awaited);
+                    whole.map(|newest| message(&client, "telemetry", Some(&newest)))
                 }
                 Ok(Err(_gone)) => return,
                 Err(_silence) => {
@@ -232,7 +243,7 @@ fn millis(duration: Duration) -> u64 {
 fn message(client: &Client, kind: &str, newest: Option<&Sensed>) -> Value {
     let (connected, telemetry_age_s) = link(client, newest);
     let data = newest
-        .filter(|_| connected)
+        .filter(|sensed| connected && !sensed.report.battery_awaited)
         .map(|sensed| document(&sensed.report, client.now().since(sensed.arrived)));
     match kind {
         "telemetry" => json!({ "type": kind, "data": data }),
@@ -279,10 +290,11 @@ pub(super) mod tests {
                 age_ms: 100,
             }),
             battery: Some(0.876),
+            battery_awaited: false,
             vibration_mps2: 0.980_665,
             accels: vec![Sample3 { v: [0.0, 0.0, G_MPS2], at_ms: 1_000 }],
             gyros: vec![Sample3 { v: [0.0, 0.0, 1.0], at_ms: 1_000 }],
-            mags: vec![],
+            mags: vec![Sample3 { v: [18.61234, -1.5, -46.2], at_ms: 1_250 }],
             wheels: vec![WheelSample { rpm: [1.0, 2.0, 3.0, 4.0], at_ms: 1_500 }],
             lamp: 2,
             terms: Terms {
@@ -322,6 +334,7 @@ pub(super) mod tests {
         assert_eq!(data["timestamp"], 1_724_189_733.208);
         assert_eq!(data["accels"], json!([[0.0, 0.0, 1.0, 1.0]]));
         assert_eq!(data["gyros"], json!([[0.0, 0.0, 57.2958, 1.0]]));
+        assert_eq!(data["mags"], json!([[18.6123, -1.5, -46.2, 1.25]]), "µT");
         assert_eq!(data["rpms"], json!([[1.0, 2.0, 3.0, 4.0, 1.5]]));
         assert_eq!((&data["lamp"], &data["signal_level"]), (&json!(2), &json!(5)));
     }
@@ -342,6 +355,9 @@ pub(super) mod tests {
                 assert!(data[key].is_number(), "{key}: {}", data[key]);
             }
         }
+        let unknown = SensorReport { heading_deg: None, battery: None, ..report() };
+        let data = document(&unknown, 0);
+        assert_eq!((&data["battery"], &data["orientation"]), (&json!(-1.0), &json!(-1.0)));
         let nowhere = document(&SensorReport { position: None, ..report() }, 0);
         assert_eq!((&nowhere["latitude"], &nowhere["gps_signal"]), (&json!(1000.0), &json!(0.0)));
     }

@@ -4,6 +4,7 @@
 
 use super::client::Client;
 use super::control::{self, refusal};
+use super::openapi::ErrorDocument;
 use super::refused::Refused;
 use super::{Ride, source};
 use crate::clock::rfc3339;
@@ -33,7 +34,7 @@ const DWELL_TICK_MS: u64 = 200;
 
 /// What the gateway reads of a mission.
 #[derive(Debug, Clone, Deserialize)]
-struct Mission {
+pub(super) struct Mission {
     id: MissionId,
     name: String,
     robot: RobotId,
@@ -44,9 +45,10 @@ struct Mission {
     episode: Option<EpisodeId>,
 }
 
+/// A page of the fleet.
 #[derive(Debug, Deserialize)]
-struct Page<T> {
-    items: Vec<T>,
+pub(super) struct Page<T> {
+    pub(super) items: Vec<T>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,6 +87,21 @@ fn slug_among(all: &[Mission], mission: &Mission) -> String {
     if shared || own.is_empty() { mission.id.to_string() } else { own }
 }
 
+/// The slug of the mission `id`, which may be older than those of `all`; then it is made of its `name`.
+pub(super) fn slug_of(all: &[Mission], id: MissionId, name: Option<&str>) -> String {
+    match all.iter().find(|mission| mission.id == id) {
+        Some(mission) => slug_among(all, mission),
+        None => name.map(slug).filter(|slug| !slug.is_empty()).unwrap_or_else(|| id.to_string()),
+    }
+}
+
+/// The fleet's newest missions.
+pub(super) async fn all(client: &Client) -> Result<Vec<Mission>, Refused> {
+    let path = format!("/v1/missions?limit={PAGE}");
+    let page: Page<Mission> = client.app.fleet.get(&path, &client.caller.token).await?;
+    Ok(page.items)
+}
+
 async fn of_robot(client: &Client, states: &str) -> Result<Vec<Mission>, Refused> {
     let path = format!("/v1/missions?state={states}&limit={PAGE}");
     let page: Page<Mission> = client.app.fleet.get(&path, &client.caller.token).await?;
@@ -97,6 +114,8 @@ async fn one(client: &Client, id: MissionId) -> Result<Mission, Refused> {
 }
 
 /// `GET /missions`: those of this robot that are open.
+#[utoipa::path(get, path = "/missions", tag = "earth-rover",
+    responses((status = 200, description = "`{missions: [{slug, distance_in_m, checkpoints_count}]}`", body = Object)))]
 pub async fn list(client: Client) -> Result<Json<Value>, Refused> {
     let missions = of_robot(&client, "open,offered").await?;
     let shown = missions.iter().map(|mission| {
@@ -110,16 +129,17 @@ pub async fn list(client: Client) -> Result<Json<Value>, Refused> {
 }
 
 /// `GET /missions-history`: the rides of this client on this robot, newest first.
+#[utoipa::path(get, path = "/missions-history", tag = "earth-rover",
+    responses((status = 200, description = "`{mission_rides: [{id, mission_slug, success, latest_scanned_checkpoint, status, start_time, end_time}]}`", body = Object)))]
 pub async fn history(client: Client) -> Result<Json<Value>, Refused> {
     let (robot, token) = (client.rover.robot(), &client.caller.token);
     let path = format!("/v1/episodes?robot={robot}&limit={PAGE}");
     let episodes: Page<Episode> = client.app.fleet.get(&path, token).await?;
-    let path = format!("/v1/missions?limit={PAGE}");
-    let missions: Page<Mission> = client.app.fleet.get(&path, token).await?;
+    let missions = all(&client).await?;
     let holder = client.rover.holder;
     let rides = episodes.items.iter().filter(|e| e.driver.did == holder && e.mission.is_some());
     let shown = rides.map(|episode| {
-        let mission = missions.items.iter().find(|mission| Some(mission.id) == episode.mission);
+        let mission = missions.iter().find(|mission| Some(mission.id) == episode.mission);
         // What is reached counts for the newest ride of a mission: each begins at its first checkpoint.
         let newest = mission.filter(|mission| mission.episode == Some(episode.id));
         let reached = newest.map_or(0, |mission| mission.reached.len());
@@ -128,7 +148,7 @@ pub async fn history(client: Client) -> Result<Json<Value>, Refused> {
         });
         json!({
             "id": episode.id,
-            "mission_slug": mission.map(|mission| slug_among(&missions.items, mission)),
+            "mission_slug": mission.map(|mission| slug_among(&missions, mission)),
             "success": success,
             "latest_scanned_checkpoint": reached,
             "status": episode.state,
@@ -214,6 +234,10 @@ async fn adopted(client: &Client) -> Result<bool, Refused> {
 }
 
 /// `POST /start-mission`: takes the lease for it. Asking again while it is under way gives its checkpoints again.
+#[utoipa::path(post, path = "/start-mission", tag = "earth-rover",
+    responses((status = 200, description = "`{message, checkpoints_list}`", body = Object),
+    (status = 404, description = "No such mission is open", body = ErrorDocument),
+    (status = 409, description = "Somebody else drives", body = ErrorDocument)))]
 pub async fn start(client: Client) -> Result<Json<Value>, Refused> {
     if !client.riding() && !adopted(&client).await? {
         let (mission, slug) = chosen(&client).await?;
@@ -242,6 +266,10 @@ fn ride(client: &Client) -> Result<Ride, Refused> {
 }
 
 /// `POST /end-mission`: stops, ends the lease, and answers when the robot itself says that it stands.
+#[utoipa::path(post, path = "/end-mission", tag = "earth-rover",
+    responses((status = 200, description = "`{message}`", body = Object),
+    (status = 400, description = "Call /start-mission endpoint to start a mission", body = ErrorDocument),
+    (status = 503, description = "The stop is not confirmed", body = ErrorDocument)))]
 pub async fn end(client: Client) -> Result<Json<Value>, Refused> {
     let (app, robot) = (&client.app, client.rover.robot());
     match client.touch() {
@@ -285,6 +313,9 @@ async fn await_rest(client: &Client, opened: &Opened) -> Result<(), Refused> {
 }
 
 /// `GET` or `POST /checkpoints-list`.
+#[utoipa::path(method(get, post), path = "/checkpoints-list", tag = "earth-rover",
+    responses((status = 200, description = "`{checkpoints_list: [{id, sequence, latitude, longitude}], latest_scanned_checkpoint}`", body = Object),
+    (status = 400, description = "Call /start-mission endpoint to start a mission", body = ErrorDocument)))]
 pub async fn checkpoints(client: Client) -> Result<Json<Value>, Refused> {
     let ride = ride(&client)?;
     Ok(Json(checkpoints_json(&ride.checkpoints, ride.claimed)))
@@ -315,6 +346,9 @@ fn not_there(distance_m: f64, checkpoint: &Checkpoint) -> Refused {
 
 /// `POST /checkpoint-reached`: asks the fleet whether the next checkpoint is reached. Within its radius the answer
 /// waits for the stay that the mission wants there.
+#[utoipa::path(post, path = "/checkpoint-reached", tag = "earth-rover",
+    responses((status = 200, description = "`{message, next_checkpoint_sequence, mission_completed}`", body = Object),
+    (status = 400, description = "`detail` is `{error, proximate_distance_to_checkpoint}`, or words", body = ErrorDocument)))]
 pub async fn reached(client: Client) -> Result<Json<Value>, Refused> {
     let ride = ride(&client)?;
     let Some(checkpoint) = ride.checkpoints.get(ride.claimed) else {
@@ -388,6 +422,10 @@ mod tests {
         let slugs: Vec<_> = all.iter().map(|one| slug_among(&all, one)).collect();
         let ids = all.each_ref().map(|one| one.id.to_string());
         assert_eq!(slugs, [&ids[0], &ids[1], "mail", &ids[3]]);
+        let id = |n| MissionId::new(uuid::Uuid::from_u128(n));
+        assert_eq!(slug_of(&all, id(3), None), "mail");
+        assert_eq!(slug_of(&all, id(9), Some("Old one")), "old-one", "no longer listed");
+        assert_eq!(slug_of(&all, id(9), None), id(9).to_string());
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod draw;
 pub mod interventions;
 pub mod map;
 pub mod missions;
+pub mod openapi;
 pub mod pages;
 pub mod pictures;
 pub mod ports;
@@ -27,8 +28,7 @@ pub mod source;
 use crate::app::Shared;
 use crate::rates::{Rate, Rates};
 use axum::Router;
-use axum::routing::{any, get, post};
-use interventions::Interventions;
+use axum::routing::{MethodRouter, any};
 use protocol::ids::{EpisodeId, LeaseId, MissionId, RobotId};
 use protocol::keys::Did;
 use protocol::rover::FrameInfo;
@@ -47,32 +47,48 @@ const CALLS: Rate = Rate { burst: 300, per_s: 300 };
 /// What costs much: screenshots.
 const SHOTS: Rate = Rate { burst: 4, per_s: 4 };
 
+/// Makes the router and the list of its routes from one table.
+macro_rules! routes {
+    ($($path:literal $($method:ident)|+ $handler:path;)*) => {
+        /// Each route's path from the robot's root, and its methods.
+        #[cfg(test)]
+        const ROUTES: &[(&str, &[&str])] = &[$(($path, &[$(stringify!($method)),+])),*];
+
+        fn routes() -> Router<Shared> {
+            Router::new()$(.route($path, MethodRouter::new()$(.$method($handler))+))*
+        }
+    };
+}
+
+routes! {
+    "/" get pages::root;
+    "/sdk" get pages::sdk;
+    "/static/{name}" get pages::file;
+    "/control" post control::control;
+    "/control-legacy" post control::control_legacy;
+    "/speak" post control::speak;
+    "/data" get data::data;
+    "/status" get data::status;
+    "/ws/data" get data::ws;
+    "/v2/front" get pictures::front;
+    "/v2/rear" get pictures::rear;
+    "/v2/screenshot" get pictures::both;
+    "/screenshot" get pictures::screenshot;
+    "/feed" get pictures::feed;
+    "/missions" get missions::list;
+    "/missions-history" get missions::history;
+    "/start-mission" post missions::start;
+    "/end-mission" post missions::end;
+    "/checkpoints-list" get|post missions::checkpoints;
+    "/checkpoint-reached" post missions::reached;
+    "/interventions/start" post interventions::start;
+    "/interventions/end" post interventions::end;
+    "/interventions/history" get interventions::history;
+}
+
 /// All routes of one robot, with their paths from its root.
 pub fn router() -> Router<Shared> {
-    Router::new()
-        .route("/", get(pages::root))
-        .route("/sdk", get(pages::sdk))
-        .route("/static/{name}", get(pages::file))
-        .route("/control", post(control::control))
-        .route("/control-legacy", post(control::control))
-        .route("/speak", post(control::speak))
-        .route("/data", get(data::data))
-        .route("/status", get(data::status))
-        .route("/ws/data", any(data::ws))
-        .route("/v2/front", get(pictures::front))
-        .route("/v2/rear", get(pictures::rear))
-        .route("/v2/screenshot", get(pictures::both))
-        .route("/screenshot", get(pictures::screenshot))
-        .route("/feed", get(pictures::feed))
-        .route("/missions", get(missions::list))
-        .route("/missions-history", get(missions::history))
-        .route("/start-mission", post(missions::start))
-        .route("/end-mission", post(missions::end))
-        .route("/checkpoints-list", get(missions::checkpoints).post(missions::checkpoints))
-        .route("/checkpoint-reached", post(missions::reached))
-        .route("/interventions/start", post(interventions::start))
-        .route("/interventions/end", post(interventions::end))
-        .route("/interventions/history", get(interventions::history))
+    routes()
         .method_not_allowed_fallback(method_not_allowed)
         // Under the base path the fleet's proxy would take what nobody here knows.
         .route("/{*rest}", any(not_found))
@@ -125,8 +141,6 @@ pub struct Memory {
     pub refused_until: Option<(MonoMs, Refused)>,
     /// Counters of `/status`.
     pub sent: control::Counters,
-    /// Interventions.
-    pub interventions: Interventions,
 }
 
 /// One client on one robot.

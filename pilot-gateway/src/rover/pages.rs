@@ -1,6 +1,7 @@
 //! `/` and `/sdk`: a small page with pictures and data. It holds no secrets: what it may show is decided where it
 //! asks for it.
 
+use super::openapi::ErrorDocument;
 use super::ports::Port;
 use super::refused::Refused;
 use axum::Extension;
@@ -91,6 +92,8 @@ pub async fn dashboard() -> Html<&'static str> {
 
 /// `GET /` of the shared routes: the page, or the way to it where the base path lacks its last slash, which the
 /// page's relative addresses need.
+#[utoipa::path(get, path = "/", tag = "earth-rover",
+    responses((status = 200, description = "A page with pictures and data", content_type = "text/html", body = String)))]
 pub async fn root(port: Option<Extension<Arc<Port>>>, RawQuery(query): RawQuery) -> Response {
     if port.is_some() {
         return dashboard().await.into_response();
@@ -100,11 +103,16 @@ pub async fn root(port: Option<Extension<Arc<Port>>>, RawQuery(query): RawQuery)
 }
 
 /// `GET /sdk`.
+#[utoipa::path(get, path = "/sdk", tag = "earth-rover",
+    responses((status = 200, description = "This list, as a page", content_type = "text/html", body = String)))]
 pub async fn sdk() -> Html<&'static str> {
     Html(SDK)
 }
 
 /// `GET /static/…`: what the page loads.
+#[utoipa::path(get, path = "/static/{name}", tag = "earth-rover", params(("name" = String, Path)),
+    responses((status = 200, description = "A file of the pages", body = String),
+    (status = 404, description = "Not Found", body = ErrorDocument)))]
 pub async fn file(params: RawPathParams) -> Result<Response, Refused> {
     let name = params.iter().find(|(name, _)| *name == "name").map(|(_, value)| value.to_owned());
     let (kind, text) = match name.as_deref() {

@@ -2,6 +2,7 @@
 //! while anybody asks.
 
 use super::client::{Client, FIRST_MS};
+use super::openapi::ErrorDocument;
 use super::refused::Refused;
 use super::source::{Frame, View, seconds};
 use super::{draw, map};
@@ -100,16 +101,27 @@ async fn one(client: Client, view: View) -> Result<Response, Refused> {
 }
 
 /// `GET /v2/front`: a picture that this client was not given yet, with its capture time.
+#[utoipa::path(get, path = "/v2/front", tag = "earth-rover",
+    responses((status = 200, description = "`{front_frame, timestamp}`: base64 of a JPEG", body = Object),
+    (status = 404, description = "Front frame not available", body = ErrorDocument),
+    (status = 503, description = "No new picture came in time", body = ErrorDocument)))]
 pub async fn front(client: Client) -> Result<Response, Refused> {
     one(client, View::Front).await
 }
 
 /// `GET /v2/rear`.
+#[utoipa::path(get, path = "/v2/rear", tag = "earth-rover",
+    responses((status = 200, description = "`{rear_frame, timestamp}`: base64 of a JPEG", body = Object),
+    (status = 404, description = "Rear camera is not available", body = ErrorDocument),
+    (status = 503, description = "No new picture came in time", body = ErrorDocument)))]
 pub async fn rear(client: Client) -> Result<Response, Refused> {
     one(client, View::Rear).await
 }
 
 /// `GET /v2/screenshot`: both cameras, as far as the robot has them.
+#[utoipa::path(get, path = "/v2/screenshot", tag = "earth-rover",
+    responses((status = 200, description = "`{front_frame, front_timestamp, rear_frame, rear_timestamp, timestamp}`", body = Object),
+    (status = 404, description = "Frames not available", body = ErrorDocument)))]
 pub async fn both(client: Client) -> Result<Response, Refused> {
     client.gate()?;
     let sensed = client.sensed().await?;
@@ -166,6 +178,11 @@ fn shots(text: Option<&str>) -> Result<Vec<Shot>, Refused> {
 }
 
 /// `GET /screenshot?view_types=rear,map,front`: PNG pictures; the map is drawn here. Nothing is written to a disk.
+#[utoipa::path(get, path = "/screenshot", tag = "earth-rover",
+    params(("view_types" = Option<String>, Query, description = "`rear`, `map`, `front`, with commas between")),
+    responses((status = 200, description = "`{rear_frame, map_frame, front_frame, timestamp}`: base64 of PNG", body = Object),
+    (status = 400, description = "Invalid view type", body = ErrorDocument),
+    (status = 404, description = "Views not available", body = ErrorDocument)))]
 pub async fn screenshot(
     client: Client,
     query: Result<Query<ScreenshotQuery>, QueryRejection>,
@@ -306,6 +323,13 @@ fn fps(text: Option<&str>) -> Result<f64, Refused> {
 }
 
 /// `GET /feed?view=front&fps=15`: MJPEG from the same cache as all else, for any number of viewers.
+#[utoipa::path(get, path = "/feed", tag = "earth-rover",
+    params(("view" = Option<String>, Query, description = "`front` or `rear`"),
+    ("fps" = Option<f64>, Query, description = "1 to 30")),
+    responses((status = 200, description = "MJPEG", content_type = "multipart/x-mixed-replace", body = String),
+    (status = 400, description = "Invalid view or fps", body = ErrorDocument),
+    (status = 404, description = "No such camera", body = ErrorDocument),
+    (status = 503, description = "Too many viewers", body = ErrorDocument)))]
 pub async fn feed(
     client: Client,
     query: Result<Query<FeedQuery>, QueryRejection>,

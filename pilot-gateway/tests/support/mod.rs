@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses a part of the world")]
 #![allow(unreachable_pub, missing_docs, clippy::unwrap_used, reason = "test support")]
 
+mod interventions;
 mod senses;
 
 use axum::extract::{Path, Request, State};
@@ -20,6 +21,7 @@ use protocol::api::{
 use protocol::drive::DriveCommand;
 use protocol::dsse::{Envelope, payload_type};
 use protocol::ids::{LeaseId, RobotId};
+use protocol::intervention::InterventionRequest;
 use protocol::keys::{Did, PrivateKey};
 use protocol::lease::{DriverKind, Lease, LeaseLimits, VerifiedLease};
 use protocol::message::{EstopRequest, LeaseRequest, Reply};
@@ -85,6 +87,10 @@ pub struct Seen {
     pub fleet_estops: u32,
     pub signals: Vec<SignalRequest>,
     pub receipts: Vec<RelayedReceipt>,
+    /// What the fleet was told, in order.
+    pub interventions: Vec<String>,
+    /// What the robot was asked to record.
+    pub recorded: Vec<InterventionRequest>,
 }
 
 /// How the robot behaves.
@@ -93,6 +99,7 @@ pub struct Mood {
     pub safety: SafetyState,
     pub reason: Reason,
     pub refuse_signal: Option<(&'static str, &'static str)>,
+    pub refuse_record: Option<&'static str>,
     pub forge_answer: bool,
     pub fenced: bool,
     pub picture: bool,
@@ -143,6 +150,7 @@ impl World {
                 safety: SafetyState::Driving,
                 reason: Reason::None,
                 refuse_signal: None,
+                refuse_record: None,
                 forge_answer: false,
                 fenced: false,
                 picture: true,
@@ -391,6 +399,7 @@ fn fleet_router(inner: Arc<Inner>) -> Router {
         .route("/v1/leases/{id}", delete(end))
         .route("/v1/events", get(events))
         .route("/v1/echo", any(echo))
+        .merge(interventions::routes())
         .with_state(inner)
 }
 
@@ -441,6 +450,19 @@ async fn run_robot(session: &Session, inner: Arc<Inner>) {
         assert!(request.lease_id.is_some() && request.at.0.abs_diff(wall()) < 10_000);
         world.seen.send_modify(|seen| seen.estops.push(request.stop));
         (serde_json::to_vec(&Reply::Done).unwrap(), None)
+    })
+    .await;
+
+    let world = on(&inner);
+    answer(session, key(keyexpr::intervention), move |key_expr, payload, attachment| {
+        message::verify(key_expr, payload, attachment, &gateway_key().did()).unwrap();
+        let request: InterventionRequest = serde_json::from_slice(payload).unwrap();
+        world.seen.send_modify(|seen| seen.recorded.push(request));
+        let reply = match world.mood.lock().unwrap().refuse_record {
+            None => Reply::Done,
+            Some(code) => Reply::Refused { code: code.to_owned(), detail: "not now".to_owned() },
+        };
+        (serde_json::to_vec(&reply).unwrap(), None)
     })
     .await;
 

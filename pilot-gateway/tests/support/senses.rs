@@ -20,6 +20,7 @@ pub(super) async fn put(session: &Session, robot: &RobotId, seq: u64, robot_ms: 
         vibration_mps2: 0.1,
         accels: vec![],
         gyros: vec![],
+        battery_awaited: false,
         mags: vec![],
         wheels: vec![],
         lamp: 0,

@@ -446,3 +446,48 @@ fn receipts_form_a_chain() {
     assert!(book.receipt(&signed(&receipt(1, &head, 2, &two))).is_err(), "overlaps");
     assert_eq!(book.receipt(&signed(&receipt(1, &head, 3, &two))), Ok(()));
 }
+
+#[test]
+fn an_intervention_is_the_relays_to_tell_and_the_robots_to_end_with_the_lease() {
+    use protocol::intervention::{Act, InterventionRequest};
+    let cast = Cast::new();
+    let lease = Lease { relay: Some(cast.relay.did()), ..cast.lease(7) };
+    let mut book = cast.opened(&lease);
+    let key = keyexpr::intervention(&cast.robot);
+    let id = "itv_00000000000000000000000000000001".parse().unwrap();
+    let good = InterventionRequest {
+        lease_id: lease.lease_id,
+        id,
+        act: Act::Start,
+        cause: "a person takes over".to_owned(),
+        at: WALL,
+    };
+    let mut take = |request: &InterventionRequest, signer: &PrivateKey, after| {
+        let payload = serde_json::to_vec(request).unwrap();
+        let signature = message::sign(&key, &payload, signer);
+        book.intervene(&key, &payload, &signature, WALL, after)
+    };
+    let before = WallMs(0);
+    let error = take(&good, &cast.driver, before).unwrap_err();
+    assert_eq!(error.code(), "bad-signature");
+    let other = InterventionRequest { lease_id: cast.lease(8).lease_id, ..good.clone() };
+    assert_eq!(take(&other, &cast.relay, before), Err(Refusal::NotCurrent));
+    let late = InterventionRequest { at: WallMs(WALL.0 - 10_001), ..good.clone() };
+    assert!(matches!(take(&late, &cast.relay, before), Err(Refusal::OldRequest(_))));
+    assert_eq!(take(&good, &cast.relay, WALL), Err(Refusal::Repeated));
+    for cause in [String::new(), "x".repeat(201)] {
+        let wrong = InterventionRequest { cause, ..good.clone() };
+        assert!(matches!(take(&wrong, &cast.relay, before), Err(Refusal::Request(_))));
+    }
+    let end = InterventionRequest { act: Act::End, ..good.clone() };
+    assert!(matches!(take(&end, &cast.relay, before), Err(Refusal::Request(_))), "never began");
+
+    let (at, notes) = take(&good, &cast.relay, before).unwrap();
+    assert_eq!((at, notes.len()), (WALL, 1));
+    assert_eq!((notes[0].act, notes[0].by), (Act::Start, cast.driver.did()));
+    let cut = book.cut_short("driver-gone").unwrap();
+    assert_eq!((cut.id, cut.act, cut.by), (id, Act::End, cast.robot_did));
+    assert_eq!(cut.cause, "driver-gone");
+    book.end("driver-gone").unwrap();
+    assert_eq!(book.cut_short("driver-gone"), None);
+}

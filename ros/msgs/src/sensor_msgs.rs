@@ -24,6 +24,17 @@ pub struct Imu {
     pub linear_acceleration_covariance: [f64; 9],
 }
 
+/// Magnetic field where the sensor is.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct MagneticField {
+    /// Time and frame.
+    pub header: Header,
+    /// T; an axis that is not measured is NaN.
+    pub magnetic_field: Vector3,
+    /// Row-major 3 × 3, T²; all zero when unknown.
+    pub magnetic_field_covariance: [f64; 9],
+}
+
 /// What kind of fix a satellite receiver has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NavSatStatus {
@@ -194,6 +205,12 @@ ros_message!(
     "std_msgs/Header",
     "builtin_interfaces/Time",
     "geometry_msgs/Quaternion",
+    "geometry_msgs/Vector3",
+);
+ros_message!(
+    MagneticField = "sensor_msgs" / "MagneticField",
+    "std_msgs/Header",
+    "builtin_interfaces/Time",
     "geometry_msgs/Vector3",
 );
 ros_message!(

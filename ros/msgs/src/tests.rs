@@ -4,7 +4,9 @@ use geometry_msgs::{
     Point, Pose, PoseWithCovariance, Quaternion, Twist, TwistStamped, TwistWithCovariance, Vector3,
 };
 use proptest::prelude::*;
-use sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix, NavSatStatus};
+use sensor_msgs::{
+    BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix, NavSatStatus,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std_msgs::Header;
@@ -81,6 +83,11 @@ fn standard_messages_have_the_bytes_of_rosbags() {
         angular_velocity_covariance: ramp(0.5),
         linear_acceleration: vector(0.0, 0.0, 9.75),
         linear_acceleration_covariance: ramp(0.5),
+    });
+    check(&MagneticField {
+        header: header("imu"),
+        magnetic_field: vector(1.5e-5, -2.5e-5, -4.5e-5),
+        magnetic_field_covariance: ramp(0.5),
     });
     check(&NavSatFix {
         header: header("gps"),
@@ -237,6 +244,7 @@ fn each_schema_defines_each_type_that_it_uses_once() {
     check_schema::<TwistStamped>();
     check_schema::<nav_msgs::Odometry>();
     check_schema::<Imu>();
+    check_schema::<MagneticField>();
     check_schema::<NavSatFix>();
     check_schema::<BatteryState>();
     check_schema::<LaserScan>();

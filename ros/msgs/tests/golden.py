@@ -84,6 +84,12 @@ def messages():
         linear_acceleration_covariance=ramp9,
     )
     yield make(
+        "sensor_msgs/msg/MagneticField",
+        header=header("imu"),
+        magnetic_field=vector(1.5e-5, -2.5e-5, -4.5e-5),
+        magnetic_field_covariance=ramp9,
+    )
+    yield make(
         "sensor_msgs/msg/NavSatFix",
         header=header("gps"),
         status=make("sensor_msgs/msg/NavSatStatus", status=-1, service=5),

@@ -199,6 +199,9 @@ impl Drive<'_> {
         if n % 4 == 2 {
             results.push(ros.publish_wheels(sensors.wheels(world, stamp_ns)));
         }
+        if n % 4 == 3 {
+            results.push(ros.publish_field(sensors.field(world, stamp_ns)));
+        }
         if n % 20 == 6 {
             results.push(ros.publish_scan(sensors.scan(world, stamp_ns)));
         }

@@ -9,8 +9,8 @@ use std::str::FromStr;
 
 /// A simulated sidewalk robot in a city block.
 ///
-/// It joins a ROS 2 domain as a robot's base does: obeys /cmd_vel, publishes /odom, /imu, /fix, /battery_state, /scan
-/// and /joint_states. Its cameras are I420 frames in shared memory, one socket each; read one with
+/// It joins a ROS 2 domain as a robot's base does: obeys /cmd_vel, publishes /odom, /imu, /imu/mag, /fix, /battery_state,
+/// /scan and /joint_states. Its cameras are I420 frames in shared memory, one socket each; read one with
 ///
 ///   gst-launch-1.0 shmsrc socket-path=SOCK is-live=true do-timestamp=true
 ///     ! video/x-raw,format=I420,width=1280,height=720,framerate=30/1 ! videoconvert ! autovideosink

@@ -64,7 +64,8 @@ pub(crate) async fn connect(endpoint: &str) -> Session {
     }
 }
 
-async fn open(endpoint: &str) -> zenoh::Result<Session> {
+/// One attempt to connect.
+pub(crate) async fn open(endpoint: &str) -> zenoh::Result<Session> {
     let mut config = zenoh::Config::default();
     config.insert_json5("mode", "\"client\"")?;
     config.insert_json5("connect/endpoints", &serde_json::to_string(&[endpoint])?)?;

@@ -6,6 +6,7 @@
 //! epoch.json         the highest epoch ever seen; written before a lease is opened
 //! chain.json         SHA-256 of the manifest that was sealed last
 //! agent.lock         held by the running agent
+//! agent.sock         where the running agent tells how it does
 //! estop.latched      there while the emergency stop is latched
 //! episodes/<id>/     recordings
 //! ```
@@ -142,6 +143,23 @@ impl Home {
         }
     }
 
+    /// Whether an agent runs with the folder. Changes nothing, so that a check does not keep one from starting.
+    pub fn is_locked(&self) -> Result<bool> {
+        let path = self.dir.join("agent.lock");
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("asking for the lock of {}", path.display()))
+            }
+        }
+    }
+
     /// What the fleet answered.
     pub fn enrolment(&self) -> Result<Enrolment> {
         match self.read("enrolment.json")? {
@@ -253,7 +271,9 @@ mod tests {
         let home = Home::open(dir.path()).unwrap();
         let held = home.lock().unwrap();
         assert!(home.lock().unwrap_err().to_string().contains("another robot-agent"));
+        assert!(home.is_locked().unwrap());
         drop(held);
+        assert!(!home.is_locked().unwrap());
         home.lock().unwrap();
         let did = home.key_or_new().unwrap().did();
         let fleet_did = PrivateKey::from_seed(&[1; 32]).did();

@@ -2,11 +2,11 @@
 
 use crate::config::{self, Config};
 use crate::link::LOG_FILTER;
-use crate::{enroll, replay, run};
+use crate::{doctor, enroll, init, replay, run};
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Longrein's agent on a robot: takes a driver's commands through its safety core to the base, sends video,
@@ -16,7 +16,9 @@ use std::process::ExitCode;
     name = "robot-agent",
     version,
     after_help = "\
-First:   robot-agent enroll --server https://fleet.example --code CODE --data /var/lib/longrein
+First:   robot-agent init                       looks at ROS and the cameras, writes a configuration
+         robot-agent enroll --server https://fleet.example --code CODE --data /var/lib/longrein
+         robot-agent doctor                     says what works, and what to do about the rest
 Then:    robot-agent run
 RUST_LOG=robot_agent=debug shows more. What stops the robot, and why: docs/safety.md"
 )]
@@ -39,8 +41,32 @@ enum Command {
         #[arg(long)]
         data: PathBuf,
     },
+    /// Write a configuration with comments, after a look at the ROS graph and the cameras.
+    Init {
+        /// The file to write.
+        #[arg(long, env = "LONGREIN_ROBOT_CONFIG", default_value = CONFIG)]
+        config: PathBuf,
+        /// The data folder that the file shall name.
+        #[arg(long, default_value = "/var/lib/longrein")]
+        data: PathBuf,
+        /// DDS domain of the base. Without it ROS_DOMAIN_ID counts, and then 0.
+        #[arg(long)]
+        ros_domain: Option<u16>,
+        /// Overwrite a file that is there.
+        #[arg(long)]
+        force: bool,
+    },
     /// Run until SIGINT or SIGTERM.
     Run(Settings),
+    /// Look at everything that a drive needs: key, server, clock, ROS graph, cameras, encoders, disk. Ends with 1 when
+    /// something does not work. May run beside the agent.
+    Doctor {
+        #[command(flatten)]
+        settings: Settings,
+        /// One JSON object instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
     /// The configuration: check it, or read what it may hold.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -116,9 +142,12 @@ fn domain_id(config: &Config) -> Result<u16> {
 /// The program.
 pub fn main() -> ExitCode {
     let command = Arguments::parse().command;
+    // What a look finds is in its report, and not in the log besides.
+    let looks = matches!(command, Command::Doctor { .. } | Command::Init { .. });
+    let level = if looks { "off" } else { "info" };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_unset| {
         tracing_subscriber::EnvFilter::new(format!(
-            "info,zenoh=error,{LOG_FILTER},{}",
+            "{level},robot_agent::program=error,zenoh=error,{LOG_FILTER},{}",
             ros_bridge::LOG_DIRECTIVES
         ))
     });
@@ -134,10 +163,14 @@ pub fn main() -> ExitCode {
             say(&format!("{robot} is enrolled. Its key is {}", run::did(&key)));
             Ok(ExitCode::SUCCESS)
         }),
+        Command::Init { config, data, ros_domain, force } => {
+            write_config(&config, data, ros_domain, force)
+        }
         Command::Run(settings) => settings.load().and_then(|config| {
             let domain_id = domain_id(&config)?;
             in_runtime(async move { run::run(config, domain_id).await.map(|()| ExitCode::SUCCESS) })
         }),
+        Command::Doctor { settings, json } => examine(&settings, json),
         Command::Config(ConfigCommand::Docs) => {
             say(config::docs().trim_end());
             Ok(ExitCode::SUCCESS)
@@ -154,6 +187,62 @@ pub fn main() -> ExitCode {
         tracing::error!("{error:#}");
         ExitCode::FAILURE
     })
+}
+
+fn write_config(
+    path: &Path,
+    data: PathBuf,
+    ros_domain: Option<u16>,
+    force: bool,
+) -> Result<ExitCode> {
+    // Before seconds are spent on looking.
+    anyhow::ensure!(
+        force || !path.exists(),
+        "{} is there already: it is overwritten only with --force; or choose another with --config",
+        path.display()
+    );
+    let environment = std::env::var("ROS_DOMAIN_ID").ok();
+    let of_environment = environment.map(|text| text.trim().parse()).transpose();
+    let domain_id = ros_domain.map_or(of_environment, |domain| Ok(Some(domain)));
+    let domain_id = domain_id.context("ROS_DOMAIN_ID is no domain")?;
+    progress(&format!("listening to ROS domain {}", domain_id.unwrap_or(0)));
+    let ros = ros_bridge::Config::new(domain_id.unwrap_or(0), "longrein_init");
+    let (survey, _seconds) = doctor::listen(&ros)?;
+    progress("looking for cameras");
+    let seen = init::Seen { data, domain_id, survey, cameras: init::look()? };
+    init::write(path, &init::text(&seen)?, force)?;
+    say(&format!(
+        "{} is written: {} topics of others, {} cameras. Read it, then: robot-agent doctor --config {}",
+        path.display(),
+        seen.survey.writers.len() + seen.survey.readers.len(),
+        seen.cameras.len(),
+        path.display(),
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn examine(settings: &Settings, json: bool) -> Result<ExitCode> {
+    let config = settings.load()?;
+    let domain_id = domain_id(&config)?;
+    in_runtime(async move {
+        let report = doctor::examine(&config, domain_id, progress).await;
+        if json {
+            say(&report.json());
+        } else {
+            say(&report.table(std::io::stdout().is_terminal()));
+        }
+        Ok(if report.well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
+}
+
+/// What is done now, for people who wait.
+#[expect(clippy::print_stderr, reason = "progress belongs on standard error")]
+fn progress(text: &str) {
+    if std::io::stderr().is_terminal() {
+        eprintln!("\x1b[2m… {text}\x1b[0m");
+    } else {
+        eprintln!("… {text}");
+    }
 }
 
 fn in_runtime(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {

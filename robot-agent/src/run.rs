@@ -14,7 +14,7 @@ use crate::session::Book;
 use crate::shared::{Shared, lock};
 use crate::upload::Uploader;
 use crate::voice::{Espeak, Speaker, Voice};
-use crate::{clock, health};
+use crate::{clock, health, service, status, telemetry};
 use agent_core::Supervisor;
 use anyhow::{Context, Result};
 use episode::Document;
@@ -112,6 +112,7 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
     let voice = start_voice(&config, &recorder)?;
     let requests = Requests::new(Arc::clone(&leases), Arc::clone(&shared), base, voice);
     let waiting = Arc::new(AtomicU32::new(0));
+    let told_home = home.clone();
     let uploader = Uploader {
         home,
         server,
@@ -127,6 +128,17 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
         refused: Vec::new(),
     };
     tokio::spawn(uploader.run());
+    let told = Telling {
+        robot: robot.to_string(),
+        leases: Arc::clone(&leases),
+        shared: Arc::clone(&shared),
+        recorder: recorder.clone(),
+        waiting: Arc::clone(&waiting),
+    };
+    if let Err(error) = status::serve(&told_home, move || told.status()) {
+        tracing::warn!(error = format!("{error:#}"), "nobody can ask how this agent does");
+    }
+    service::start(Arc::clone(&shared)).context("telling systemd")?;
     let fabric = Fabric {
         robot,
         key,
@@ -139,6 +151,31 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
     serve(&config, &enrolment, Arc::new(fabric)).await?;
     stop(&leases, &shared, &recorder, threads).await;
     Ok(())
+}
+
+/// What is looked at when somebody asks how the agent does.
+struct Telling {
+    robot: String,
+    leases: Arc<Leases>,
+    shared: Arc<Shared>,
+    recorder: record::Handle,
+    waiting: Arc<AtomicU32>,
+}
+
+impl Telling {
+    fn status(&self) -> status::Status {
+        let decided = self.shared.status().outputs;
+        status::Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            robot: self.robot.clone(),
+            state: telemetry::state_code(decided.state).to_owned(),
+            reason: decided.reason.code().to_owned(),
+            driven: self.shared.lease().is_some(),
+            recorder_able: self.recorder.progress.able.load(Ordering::Acquire),
+            episodes_waiting: self.waiting.load(Ordering::Relaxed),
+            cameras: self.leases.cameras().iter().map(Camera::stats).collect(),
+        }
+    }
 }
 
 /// Serves the fleet until a signal comes.
@@ -183,11 +220,7 @@ fn connect_base(
     shared: &Arc<Shared>,
     recorder: &record::Handle,
 ) -> Result<Arc<Base>> {
-    let ros = ros_bridge::Config {
-        domain_id,
-        node_name: config.ros.node_name.clone(),
-        topics: config.ros.topics.clone(),
-    };
+    let ros = config.ros_config(domain_id);
     let (shared, recorder) = (Arc::clone(shared), recorder.clone());
     let guard = config.policy.obstacle_guard.clone();
     let base = Base::connect(&ros, move |message, arrived| {
@@ -217,20 +250,11 @@ fn start_cameras(
     recorder: &record::Handle,
 ) -> Result<Vec<Camera>> {
     let mut cameras = Vec::new();
-    for (number, camera) in (0..).zip(&config.cameras) {
+    for media in CameraConfig::all_of(config) {
         let (shared, recorder) = (Arc::clone(shared), recorder.clone());
-        let media = CameraConfig {
-            camera: number,
-            name: camera.name.clone(),
-            source: camera.source.clone(),
-            width: camera.width,
-            height: camera.height,
-            fps: camera.fps,
-            bitrate_kbps: camera.bitrate_kbps,
-            encoder: camera.encoder.clone(),
-        };
+        let name = media.name.clone();
         let started = Camera::start(media, move |frame| Leases::frame(&shared, &recorder, frame));
-        cameras.push(started.with_context(|| format!("starting camera {:?}", camera.name))?);
+        cameras.push(started.with_context(|| format!("starting camera {name:?}"))?);
     }
     Ok(cameras)
 }

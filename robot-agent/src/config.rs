@@ -52,7 +52,10 @@ pub struct Config {
     #[serde(default)]
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub calibration: toml::Table,
-    /// Whether episodes stay here after the fleet has confirmed that it has them.
+    /// Episodes on this robot, and their way to the fleet.
+    #[serde(default)]
+    pub spool: Spool,
+    /// Whether episodes stay here after the fleet has confirmed that it has them, while there is room.
     #[serde(default = "yes")]
     pub keep_uploaded: bool,
     /// With less free space than this the recorder counts as full.
@@ -120,6 +123,22 @@ impl Default for Speech {
     fn default() -> Self {
         Self { active: true, command: "espeak-ng".to_owned(), voice: None, keep: None }
     }
+}
+
+/// Episodes on this robot, and their way to the fleet.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spool {
+    /// Space that episodes may take. Beyond it the oldest that the fleet has confirmed are removed; what it has not
+    /// confirmed is never removed, and when that alone fills the quota no new drive begins. Without it: the whole disk
+    /// but `disk_free_mb_min`.
+    #[schemars(range(min = 100))]
+    pub quota_mb: Option<u64>,
+    /// What uploads may take of the network while nobody drives. Without it: all that there is.
+    #[schemars(range(min = 16))]
+    pub upload_kbps_max: Option<u32>,
+    /// What uploads may take of the network while somebody drives. 0: they wait for the end of the drive.
+    pub upload_driving_kbps_max: u32,
 }
 
 /// One camera.

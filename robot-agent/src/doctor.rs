@@ -81,8 +81,8 @@ async fn identity_and_server(
                 endpoint.get_or_insert(enrolment.enrolled.zenoh_endpoint);
             }
             tell("disk");
-            let (of_disk, reserve_mb) = (Arc::clone(&agent), config.disk_free_mb_min);
-            checks.extend(blocking(move || machine::disk(&home, reserve_mb, &of_disk)).await);
+            let (of_disk, config) = (Arc::clone(&agent), config.clone());
+            checks.extend(blocking(move || machine::disk(&home, &config, &of_disk)).await);
         }
         Err(why) => {
             let data = config.data.display();

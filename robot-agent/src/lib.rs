@@ -2,7 +2,9 @@
 //! drive as a signed episode. A library beside a small program, so that its parts can be tested, measured and
 //! shown on their own.
 
+mod backoff;
 mod blind;
+mod budget;
 pub mod clock;
 pub mod config;
 mod doctor;
@@ -27,6 +29,7 @@ mod sensors;
 mod service;
 pub mod session;
 mod shared;
+pub mod spool;
 pub mod status;
 mod telemetry;
 mod upload;

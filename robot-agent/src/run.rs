@@ -1,5 +1,6 @@
 //! `robot-agent run`: wires the parts together, and takes them apart in order.
 
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::drive;
 use crate::episodes;
@@ -12,6 +13,7 @@ use crate::record::{self, Record};
 use crate::requests::Requests;
 use crate::session::Book;
 use crate::shared::{Shared, lock};
+use crate::spool::{self, SpoolState};
 use crate::upload::Uploader;
 use crate::voice::{Espeak, Speaker, Voice};
 use crate::{clock, health, service, status, telemetry};
@@ -20,9 +22,9 @@ use anyhow::{Context, Result};
 use episode::Document;
 use protocol::keys::PrivateKey;
 use ros_bridge::agent::Base;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
@@ -113,6 +115,9 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
     let requests = Requests::new(Arc::clone(&leases), Arc::clone(&shared), base, voice);
     let waiting = Arc::new(AtomicU32::new(0));
     let told_home = home.clone();
+    let spool = Arc::new(Mutex::new(SpoolState::default()));
+    let keeper = spool::Keeper::new(home.clone(), config.spool.quota_mb, config.disk_free_mb_min);
+    spool::start(keeper, recorder.clone(), Arc::clone(&spool)).context("starting the spool")?;
     let uploader = Uploader {
         home,
         server,
@@ -121,6 +126,7 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
         key: Arc::clone(&key),
         shared: Arc::clone(&shared),
         keep_uploaded: config.keep_uploaded,
+        budget: Budget::new(&config.spool, clock::mono_ms()),
         waiting: Arc::clone(&waiting),
         wake: wake_uploader,
         client: reqwest::Client::new(),
@@ -133,7 +139,7 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
         leases: Arc::clone(&leases),
         shared: Arc::clone(&shared),
         recorder: recorder.clone(),
-        waiting: Arc::clone(&waiting),
+        spool,
     };
     if let Err(error) = status::serve(&told_home, move || told.status()) {
         tracing::warn!(error = format!("{error:#}"), "nobody can ask how this agent does");
@@ -159,7 +165,7 @@ struct Telling {
     leases: Arc<Leases>,
     shared: Arc<Shared>,
     recorder: record::Handle,
-    waiting: Arc<AtomicU32>,
+    spool: Arc<Mutex<SpoolState>>,
 }
 
 impl Telling {
@@ -172,7 +178,7 @@ impl Telling {
             reason: decided.reason.code().to_owned(),
             driven: self.shared.lease().is_some(),
             recorder_able: self.recorder.progress.able.load(Ordering::Acquire),
-            episodes_waiting: self.waiting.load(Ordering::Relaxed),
+            spool: lock(&self.spool).clone(),
             cameras: self.leases.cameras().iter().map(Camera::stats).collect(),
         }
     }

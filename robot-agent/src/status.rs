@@ -3,6 +3,7 @@
 
 use crate::home::Home;
 use crate::media::CameraStats;
+use crate::spool::SpoolState;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -33,8 +34,8 @@ pub struct Status {
     pub driven: bool,
     /// Whether the recorder can write.
     pub recorder_able: bool,
-    /// Episodes that wait for the fleet.
-    pub episodes_waiting: u32,
+    /// Episodes on the disk.
+    pub spool: SpoolState,
     /// Cameras, in the order of the configuration.
     pub cameras: Vec<CameraStats>,
 }
@@ -106,7 +107,7 @@ mod tests {
             reason: "no_lease".to_owned(),
             driven: false,
             recorder_able: true,
-            episodes_waiting: 2,
+            spool: SpoolState { waiting: 2, ..SpoolState::default() },
             cameras: Vec::new(),
         };
         let told = status.clone();

@@ -2,8 +2,9 @@
 
 use super::identity::Agent;
 use super::report::Check;
+use crate::config::Config;
 use crate::home::Home;
-use episode::layout;
+use crate::spool;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -16,8 +17,9 @@ const WRITE_MBPS_MIN: f64 = 5.0;
 const MEMORY_FREE_MB_MIN: u64 = 200;
 const TEMPERATURE_C_MAX: f64 = 80.0;
 
-pub(super) fn disk(home: &Home, disk_free_mb_min: u64, agent: &Agent) -> Vec<Check> {
+pub(super) fn disk(home: &Home, config: &Config, agent: &Agent) -> Vec<Check> {
     const AREA: &str = "disk";
+    let disk_free_mb_min = config.disk_free_mb_min;
     let mut checks = Vec::new();
     checks.push(match rustix::fs::statvfs(home.dir()) {
         Ok(stat) => {
@@ -42,7 +44,7 @@ pub(super) fn disk(home: &Home, disk_free_mb_min: u64, agent: &Agent) -> Vec<Che
     } else {
         write_speed(home.dir())
     });
-    checks.push(spool(home));
+    checks.push(spool(home, config.spool.quota_mb));
     checks
 }
 
@@ -87,29 +89,32 @@ fn write_speed(dir: &Path) -> Check {
 }
 
 /// What waits for the fleet, and what it has.
-fn spool(home: &Home) -> Check {
+fn spool(home: &Home, quota_mb: Option<u64>) -> Check {
     const AREA: &str = "disk";
-    let episodes = match home.list_episodes() {
-        Ok(episodes) => episodes,
+    let state = match spool::look(home, quota_mb) {
+        Ok(state) => state,
         Err(error) => return Check::not_checked(AREA, "episodes", format!("{error:#}")),
     };
-    let (mut waiting, mut kept, mut open) = (0_u64, 0_u64, 0_u64);
-    for (_, dir) in &episodes {
-        if dir.join(layout::INGEST_RECEIPT).exists() {
-            kept += 1;
-        } else if dir.join(layout::OPEN).exists() {
-            open += 1;
-        } else {
-            waiting += 1;
-        }
-    }
+    let quota = match state.quota_mb {
+        Some(quota_mb) => format!(" of {quota_mb} MB"),
+        None => String::new(),
+    };
     let found = format!(
-        "{waiting} wait for the fleet, {kept} are there and kept here, {open} being recorded"
+        "{} wait for the fleet ({} MB), {} are confirmed and kept; {} MB{quota} in all",
+        state.waiting, state.unconfirmed_mb, state.kept, state.used_mb
     );
-    Check::ok(AREA, "episodes", found)
-        .with("waiting", waiting)
-        .with("kept", kept)
-        .with("open", open)
+    let check = if state.full {
+        let advice = "none of them is removed, and no new drive begins: let the robot reach its fleet, or raise \
+                      spool.quota_mb";
+        Check::failed(AREA, "episodes", format!("full: {found}"), advice)
+    } else {
+        Check::ok(AREA, "episodes", found)
+    };
+    check
+        .with("waiting", state.waiting)
+        .with("kept", state.kept)
+        .with("used_mb", state.used_mb)
+        .with("unconfirmed_mb", state.unconfirmed_mb)
 }
 
 pub(super) fn processor() -> Vec<Check> {
@@ -179,11 +184,22 @@ mod tests {
     fn a_disk_below_its_reserve_fails_and_a_trial_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::open(dir.path()).unwrap();
-        let checks = disk(&home, u64::MAX, &Agent::Absent);
+        let mut config = Config::parse("data = \"/x\"").unwrap();
+        config.disk_free_mb_min = u64::MAX;
+        let checks = disk(&home, &config, &Agent::Absent);
         assert_eq!(checks[0].verdict, Verdict::Failed);
         assert_ne!(checks[1].verdict, Verdict::NotChecked, "{checks:?}");
         assert!(!dir.path().join(".doctor-trial").exists());
-        assert_eq!(disk(&home, 0, &Agent::Silent)[1].verdict, Verdict::NotChecked);
+        assert_eq!(disk(&home, &config, &Agent::Silent)[1].verdict, Verdict::NotChecked);
+        // What waits for the fleet fills the quota.
+        let id = format!("eps_{:032x}", 1).parse().unwrap();
+        std::fs::create_dir_all(home.episode(id)).unwrap();
+        std::fs::write(home.episode(id).join(episode::layout::MANIFEST), vec![1; 100_000_000])
+            .unwrap();
+        config.spool.quota_mb = Some(100);
+        let checks = disk(&home, &config, &Agent::Silent);
+        assert_eq!(checks[2].verdict, Verdict::Failed, "{checks:?}");
+        assert!(checks[2].found.starts_with("full: 1 wait"), "{}", checks[2].found);
     }
 
     #[test]

@@ -144,7 +144,7 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
     if let Err(error) = status::serve(&told_home, move || told.status()) {
         tracing::warn!(error = format!("{error:#}"), "nobody can ask how this agent does");
     }
-    service::start(Arc::clone(&shared)).context("telling systemd")?;
+    let service = service::start(Arc::clone(&shared)).context("telling systemd")?;
     let fabric = Fabric {
         robot,
         key,
@@ -155,6 +155,7 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
         terms: config.terms(),
     };
     serve(&config, &enrolment, Arc::new(fabric)).await?;
+    service.stopping();
     stop(&leases, &shared, &recorder, threads).await;
     Ok(())
 }

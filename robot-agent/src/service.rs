@@ -79,10 +79,24 @@ impl Beat {
     }
 }
 
+/// systemd, if it started this process.
+#[derive(Debug)]
+pub(crate) struct Service(Option<Arc<Notifier>>);
+
+impl Service {
+    /// The agent ends, in order.
+    pub(crate) fn stopping(&self) {
+        if let Some(notifier) = &self.0 {
+            notifier.say("STOPPING=1");
+        }
+    }
+}
+
 /// Tells systemd, if it started this process, from a thread of its own until the agent ends.
-pub(crate) fn start(shared: Arc<Shared>) -> Result<()> {
-    let Some(address) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
-    let notifier = Notifier::new(&address)?;
+pub(crate) fn start(shared: Arc<Shared>) -> Result<Service> {
+    let Some(address) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(Service(None)) };
+    let notifier = Arc::new(Notifier::new(&address)?);
+    let service = Service(Some(Arc::clone(&notifier)));
     let watchdog = std::env::var("WATCHDOG_USEC").ok().and_then(|text| text.parse::<u64>().ok());
     // Four times as often as systemd wants it, so that one late wake-up is no death.
     let every = watchdog.map_or(LOOK_EVERY, |us| LOOK_EVERY.min(Duration::from_micros(us / 4)));
@@ -95,9 +109,8 @@ pub(crate) fn start(shared: Arc<Shared>) -> Result<()> {
             }
             std::thread::sleep(every);
         }
-        notifier.say("STOPPING=1");
     })?;
-    Ok(())
+    Ok(service)
 }
 
 #[cfg(test)]

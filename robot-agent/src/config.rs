@@ -161,7 +161,8 @@ pub struct Camera {
     /// Bitrate of the live video.
     #[schemars(range(min = 50, max = 100_000))]
     pub bitrate_kbps: u32,
-    /// Encoder, as for `gst-launch-1.0`, its element named `enc`. Without it: the best that works.
+    /// Encoder: one that `robot-agent doctor` shows, by its name, which is then not tried first; or any other, as for
+    /// `gst-launch-1.0`, its element named `enc`. Without it: the best that works.
     pub encoder: Option<String>,
 }
 

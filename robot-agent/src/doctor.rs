@@ -96,7 +96,10 @@ async fn identity_and_server(
     tell("server and message router");
     match server {
         Some(url) => checks.extend(server::server(url.trim_end_matches('/')).await),
-        None => checks.push(Check::not_checked("server", "URL", "known only after enrolment")),
+        None => checks.extend([
+            Check::not_checked("server", "URL", "known only after enrolment"),
+            Check::not_checked("clock", "wall", "no server to compare with"),
+        ]),
     }
     match endpoint {
         Some(endpoint) => checks.extend(server::router(&endpoint).await),

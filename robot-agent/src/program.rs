@@ -209,12 +209,16 @@ fn write_config(
     let ros = ros_bridge::Config::new(domain_id.unwrap_or(0), "longrein_init");
     let (survey, _seconds) = doctor::listen(&ros)?;
     progress("looking for cameras");
+    let mut topics: Vec<&str> =
+        survey.writers.iter().chain(&survey.readers).map(|e| e.topic.as_str()).collect();
+    topics.sort_unstable();
+    topics.dedup();
+    let topics = topics.len();
     let seen = init::Seen { data, domain_id, survey, cameras: init::look()? };
     init::write(path, &init::text(&seen)?, force)?;
     say(&format!(
-        "{} is written: {} topics of others, {} cameras. Read it, then: robot-agent doctor --config {}",
+        "{} is written: {topics} topics and {} cameras were found. Read it, then: robot-agent doctor --config {}",
         path.display(),
-        seen.survey.writers.len() + seen.survey.readers.len(),
         seen.cameras.len(),
         path.display(),
     ));

@@ -114,10 +114,14 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
     let voice = start_voice(&config, &recorder)?;
     let requests = Requests::new(Arc::clone(&leases), Arc::clone(&shared), base, voice);
     let waiting = Arc::new(AtomicU32::new(0));
-    let told_home = home.clone();
-    let spool = Arc::new(Mutex::new(SpoolState::default()));
-    let keeper = spool::Keeper::new(home.clone(), config.spool.quota_mb, config.disk_free_mb_min);
-    spool::start(keeper, recorder.clone(), Arc::clone(&spool)).context("starting the spool")?;
+    let telling = Telling {
+        robot: robot.to_string(),
+        leases: Arc::clone(&leases),
+        shared: Arc::clone(&shared),
+        recorder: recorder.clone(),
+        spool: Arc::default(),
+    };
+    keep_spool_and_tell(&config, &home, telling)?;
     let uploader = Uploader {
         home,
         server,
@@ -134,16 +138,6 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
         refused: Vec::new(),
     };
     tokio::spawn(uploader.run());
-    let told = Telling {
-        robot: robot.to_string(),
-        leases: Arc::clone(&leases),
-        shared: Arc::clone(&shared),
-        recorder: recorder.clone(),
-        spool,
-    };
-    if let Err(error) = status::serve(&told_home, move || told.status()) {
-        tracing::warn!(error = format!("{error:#}"), "nobody can ask how this agent does");
-    }
     let service = service::start(Arc::clone(&shared)).context("telling systemd")?;
     let fabric = Fabric {
         robot,
@@ -183,6 +177,17 @@ impl Telling {
             cameras: self.leases.cameras().iter().map(Camera::stats).collect(),
         }
     }
+}
+
+/// Keeps the quota of the disk, and answers whoever asks how the agent does.
+fn keep_spool_and_tell(config: &Config, home: &Home, telling: Telling) -> Result<()> {
+    let keeper = spool::Keeper::new(home.clone(), config.spool.quota_mb, config.disk_free_mb_min);
+    let (recorder, state) = (telling.recorder.clone(), Arc::clone(&telling.spool));
+    spool::start(keeper, recorder, state).context("starting the spool")?;
+    if let Err(error) = status::serve(home, move || telling.status()) {
+        tracing::warn!(error = format!("{error:#}"), "nobody can ask how this agent does");
+    }
+    Ok(())
 }
 
 /// Serves the fleet until a signal comes.

@@ -5,6 +5,9 @@ use super::schema::{self, Kind, Node};
 use serde_json::Value;
 use std::fmt::Write;
 
+/// Columns of the text.
+const WIDTH: usize = 100;
+
 /// What the last words of a key's name say about its unit.
 const UNITS: &[(&str, &str)] = &[
     ("_mps2", "m/s²"),
@@ -58,7 +61,7 @@ fn section(text: &mut String, node: Node, path: &mut Vec<String>) {
 
 fn heading(text: &mut String, name: &str, node: Node) {
     // Writing to a string does not fail.
-    _ = write!(text, "\n{name}\n  {}\n", node.meaning());
+    _ = write!(text, "\n{name}\n{}", wrapped(&node.meaning(), "  "));
 }
 
 fn key(text: &mut String, name: &str, node: Node, required: bool, path: &[String]) {
@@ -91,10 +94,28 @@ fn key(text: &mut String, name: &str, node: Node, required: bool, path: &[String
     let variable = path.join("__").to_ascii_uppercase();
     _ = write!(
         text,
-        "\n  {name}  ({})\n    {}\n    {ENVIRONMENT_PREFIX}{variable}\n",
+        "\n  {name}  ({})\n{}    {ENVIRONMENT_PREFIX}{variable}\n",
         facts.join(", "),
-        node.meaning(),
+        wrapped(&node.meaning(), "    "),
     );
+}
+
+/// Words in lines of a terminal's width.
+fn wrapped(words: &str, indent: &str) -> String {
+    let mut text = String::new();
+    let mut line = String::new();
+    for word in words.split_whitespace() {
+        if !line.is_empty() && indent.len() + line.len() + 1 + word.len() > WIDTH {
+            _ = writeln!(text, "{indent}{line}");
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    _ = writeln!(text, "{indent}{line}");
+    text
 }
 
 /// The unit that a name carries.

@@ -86,10 +86,10 @@ impl Node {
         keys
     }
 
-    /// A section, or a list of sections.
+    /// A table, or a list of tables.
     pub(super) fn is_nested(self) -> bool {
         match self.kind() {
-            Kind::Section => true,
+            Kind::Section | Kind::Free => true,
             Kind::List => self.item().is_some_and(|item| item.kind() == Kind::Section),
             _ => false,
         }

@@ -126,6 +126,7 @@ fn the_documentation_has_every_key_and_says_what_the_code_does() {
     let mut count = 0;
     documented(&docs, &all, "", &mut count);
     assert!(count >= 50, "{count} keys");
+    assert!(docs.lines().all(|line| line.chars().count() <= 100), "{docs}");
     for known in [
         "speed_mps_max  (number, m/s, default 1.5, 0 to 3)",
         "width  (whole number, pixels, must be given, 16 to 4096)",
@@ -149,9 +150,12 @@ fn documented(docs: &str, table: &toml::Table, path: &str, count: &mut usize) {
                 *count += 1;
                 let variable = format!("\n    LONGREIN_ROBOT{path}\n");
                 let entry = docs.split_once(&variable).unwrap_or_else(|| panic!("no {path}")).0;
-                let mut lines = entry.rsplit('\n');
-                let (meaning, facts) = (lines.next().unwrap(), lines.next().unwrap());
-                assert!(meaning.trim().len() > 10, "{path}: {meaning}");
+                // The entry: name and facts, then lines of meaning.
+                let (_, entry) = entry.rsplit_once("\n\n").unwrap();
+                let (facts, meaning) = entry.split_once('\n').unwrap();
+                let meaning = meaning.split_whitespace().collect::<Vec<_>>().join(" ");
+                assert!(facts.trim().starts_with(name), "{path}: {facts}");
+                assert!(meaning.len() > 10, "{path}: {meaning}");
                 let said = |after: &str| {
                     let number = meaning.split_once(after)?.1;
                     let end = number.find(|c: char| !c.is_ascii_digit() && c != '.');

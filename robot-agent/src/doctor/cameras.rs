@@ -149,6 +149,8 @@ fn judge(config: &CameraConfig, stats: &CameraStats, how: &str) -> Check {
     };
     if !stats.healthy {
         let why = stats.trouble.clone().unwrap_or_else(|| "no frames come".to_owned());
+        let prefix = format!("camera {name}: ");
+        let why = why.strip_prefix(&prefix).unwrap_or(&why).to_owned();
         let advice = format!("try it alone: gst-launch-1.0 {} ! fakesink", config.source);
         return measured(Check::failed(AREA, name, why, advice));
     }

@@ -131,12 +131,12 @@ impl Report {
         }
         _ = write!(
             text,
-            "\n{} ok, {} warnings, {} failed, {} not checked: {}",
+            "\nok: {}, warnings: {}, failed: {}, not checked: {}. {}",
             self.count(Verdict::Ok),
             self.count(Verdict::Warning),
             self.count(Verdict::Failed),
             self.count(Verdict::NotChecked),
-            if self.well() { "this robot can work" } else { "mend what failed" },
+            if self.well() { "This robot can work" } else { "Mend what failed" },
         );
         text
     }

@@ -62,35 +62,26 @@ async fn identity_and_server(
     let mut server = config.server.clone();
     let mut endpoint = config.zenoh.endpoint.clone();
     let mut agent = Arc::new(Agent::Absent);
-    // Opening would make it.
-    let there = config.data.is_dir();
-    let home = if there {
-        Home::open(&config.data).map_err(|error| format!("{error:#}"))
+    if config.data.is_dir() {
+        let home = Home::as_it_is(&config.data);
+        let (found, check) = identity::agent(&home);
+        agent = Arc::new(found);
+        checks.extend([check, identity::key(&home)]);
+        let (enrolment, check) = identity::enrolment(&home);
+        checks.push(check);
+        if let Some(enrolment) = enrolment {
+            server.get_or_insert(enrolment.server);
+            endpoint.get_or_insert(enrolment.enrolled.zenoh_endpoint);
+        }
+        tell("disk");
+        let (of_disk, config) = (Arc::clone(&agent), config.clone());
+        checks.extend(blocking(move || machine::disk(&home, &config, &of_disk)).await);
     } else {
-        Err(format!("there is no folder {}", config.data.display()))
-    };
-    match home {
-        Ok(home) => {
-            let (found, check) = identity::agent(&home);
-            agent = Arc::new(found);
-            checks.extend([check, identity::key(&home)]);
-            let (enrolment, check) = identity::enrolment(&home);
-            checks.push(check);
-            if let Some(enrolment) = enrolment {
-                server.get_or_insert(enrolment.server);
-                endpoint.get_or_insert(enrolment.enrolled.zenoh_endpoint);
-            }
-            tell("disk");
-            let (of_disk, config) = (Arc::clone(&agent), config.clone());
-            checks.extend(blocking(move || machine::disk(&home, &config, &of_disk)).await);
-        }
-        Err(why) => {
-            let data = config.data.display();
-            let advice = format!(
-                "enrol the robot: robot-agent enroll --server URL --code CODE --data {data}"
-            );
-            checks.push(Check::failed("key", "data folder", why, advice));
-        }
+        let data = config.data.display();
+        let advice =
+            format!("enrol the robot: robot-agent enroll --server URL --code CODE --data {data}");
+        let found = format!("there is no folder {data}");
+        checks.push(Check::failed("key", "data folder", found, advice));
     }
     checks.extend(machine::processor());
     tell("server and message router");

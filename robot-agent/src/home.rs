@@ -58,6 +58,11 @@ impl Home {
         Ok(Self { dir: dir.to_owned() })
     }
 
+    /// The folder as it is: nothing is made, so that whoever only looks leaves nothing that belongs to somebody else.
+    pub(crate) fn as_it_is(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
     /// Where it is.
     pub fn dir(&self) -> &Path {
         &self.dir

@@ -91,7 +91,8 @@ pub(super) fn key(home: &Home) -> Check {
     }
     let owner = std::fs::metadata(home.dir()).map(|meta| meta.uid()).ok();
     if owner.is_some_and(|owner| owner != meta.uid()) {
-        let advice = format!("chown --reference={} {file}", home.dir().display());
+        let data = home.dir().display();
+        let advice = format!("chown -R --reference={data} {data}");
         return Check::failed(
             AREA,
             "file",

@@ -1,7 +1,7 @@
 //! The ladder of H.264 encoders: what is there is tried, best first, on real frames, and the first that works is taken.
 //!
 //! Hardware first, for it leaves the processor to the rest. That an element is installed says little: its driver may
-//! be missing, its device busy, its output wrong. So a rung counts when it has encoded [`PROBE_FRAMES`] frames into
+//! be missing, its device busy, its output wrong. So a rung counts when it has encoded a dozen frames into
 //! decodable pictures.
 
 use super::{CameraConfig, MediaError};

@@ -1,18 +1,31 @@
-//! `robot.toml`. Precedence: file, then environment (`LONGREIN_…`), then flags.
+//! `robot.toml`: one typed configuration. File, then environment (`LONGREIN_ROBOT__…`), then flags; the later wins.
+//!
+//! What a key may hold is read off the types below (their JSON schema): the check of a file, the environment's names
+//! and `robot-agent config docs` all come from there, so that no second list can drift away from them.
+
+mod docs;
+mod layers;
+mod schema;
+
+pub use docs::docs;
+pub use layers::{ConfigError, ENVIRONMENT_PREFIX, Layers};
 
 use agent_core::Policy;
 use anyhow::{Context, Result, ensure};
 use protocol::rover::{HOLD_MS_MAX, Terms};
-use serde::Deserialize;
+use ros_bridge::DOMAIN_ID_MAX;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The agent's configuration. Unknown fields are refused.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The data folder, made by `robot-agent enroll`.
+    /// The data folder, made by `robot-agent enroll`: key, enrolment, episodes.
     pub data: PathBuf,
     /// DDS domain of the base. Without it `ROS_DOMAIN_ID` counts, and then 0.
+    #[schemars(range(max = DOMAIN_ID_MAX))]
     pub ros_domain_id: Option<u16>,
     /// ROS node and topics, where they are not the usual ones.
     #[serde(default)]
@@ -27,6 +40,7 @@ pub struct Config {
     pub policy: Policy,
     /// Cameras, the front one first. Without any, only programs may drive, if the policy permits it.
     #[serde(default, rename = "camera")]
+    #[schemars(length(max = 8))]
     pub cameras: Vec<Camera>,
     /// What programs get beside driving.
     #[serde(default)]
@@ -34,22 +48,26 @@ pub struct Config {
     /// The voice.
     #[serde(default)]
     pub speech: Speech,
-    /// Calibration of cameras and sensors, kept in each episode as it stands here.
+    /// Calibration of cameras and sensors, kept in each episode as it stands here. Any keys.
     #[serde(default)]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub calibration: toml::Table,
-    /// Whether episodes stay here after the fleet has confirmed that it has them. Default true.
+    /// Episodes on this robot, and their way to the fleet.
+    #[serde(default)]
+    pub spool: Spool,
+    /// Whether episodes stay here after the fleet has confirmed that it has them, while there is room.
     #[serde(default = "yes")]
     pub keep_uploaded: bool,
-    /// With less free space than this the recorder counts as full, MB. Default 200.
+    /// With less free space than this the recorder counts as full.
     #[serde(default = "disk_free_mb_min")]
     pub disk_free_mb_min: u64,
 }
 
 /// ROS node and topics.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ros {
-    /// Name of the node. Default `longrein_agent`.
+    /// Name of the node.
     pub node_name: String,
     /// Names of the topics.
     pub topics: ros_bridge::Topics,
@@ -62,7 +80,7 @@ impl Default for Ros {
 }
 
 /// The message router.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Zenoh {
     /// Its endpoint, for example `tcp/192.0.2.1:7447`.
@@ -70,11 +88,12 @@ pub struct Zenoh {
 }
 
 /// What programs get beside driving.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Program {
-    /// For how long a relay may repeat a program's last command for it, ms. Default 1000, at most 3000. 0 repeats
-    /// nothing: the program must send often enough by itself. The robot's own watchdog stays underneath.
+    /// For how long a relay may repeat a program's last command for it. 0 repeats nothing: the program must send
+    /// often enough by itself. The robot's own watchdog stays underneath.
+    #[schemars(range(max = HOLD_MS_MAX))]
     pub hold_ms: u32,
 }
 
@@ -85,15 +104,16 @@ impl Default for Program {
 }
 
 /// The voice.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Speech {
-    /// Whether the robot may speak. Default true.
+    /// Whether the robot may speak.
     pub active: bool,
     /// The program that speaks, a name or a path, called as espeak-ng is: `[-v VOICE] [-w FILE] --stdin`, the text
-    /// on its standard input. Default `espeak-ng`.
+    /// on its standard input.
+    #[schemars(length(min = 1))]
     pub command: String,
-    /// The voice, as the program names it. Default: the program's own.
+    /// The voice, as the program names it. Without it: the program's own.
     pub voice: Option<String>,
     /// A folder in which each text is kept as an audio file instead of being played: for simulators and tests.
     pub keep: Option<PathBuf>,
@@ -105,23 +125,44 @@ impl Default for Speech {
     }
 }
 
+/// Episodes on this robot, and their way to the fleet.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spool {
+    /// Space that episodes may take. Beyond it the oldest that the fleet has confirmed are removed; what it has not
+    /// confirmed is never removed, and when that alone fills the quota no new drive begins. Without it: the whole disk
+    /// but `disk_free_mb_min`.
+    #[schemars(range(min = 100))]
+    pub quota_mb: Option<u64>,
+    /// What uploads may take of the network while nobody drives. Without it: all that there is.
+    #[schemars(range(min = 16))]
+    pub upload_kbps_max: Option<u32>,
+    /// What uploads may take of the network while somebody drives. 0: they wait for the end of the drive.
+    pub upload_driving_kbps_max: u32,
+}
+
 /// One camera.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Camera {
     /// Its name: 1 to 32 of `a-z`, `0-9` and `_`.
     pub name: String,
     /// GStreamer source, as for `gst-launch-1.0`, ending in raw video of the size below.
     pub source: String,
-    /// Width, pixels.
+    /// Width of the picture.
+    #[schemars(range(min = 16, max = 4_096))]
     pub width: u32,
-    /// Height, pixels.
+    /// Height of the picture.
+    #[schemars(range(min = 16, max = 4_096))]
     pub height: u32,
     /// Frames per second.
+    #[schemars(range(min = 1, max = 240))]
     pub fps: u32,
-    /// Bitrate, kbit/s.
+    /// Bitrate of the live video.
+    #[schemars(range(min = 50, max = 100_000))]
     pub bitrate_kbps: u32,
-    /// Encoder, as for `gst-launch-1.0`, its element named `enc`. Default: the best that is installed.
+    /// Encoder: one that `robot-agent doctor` shows, by its name, which is then not tried first; or any other, as for
+    /// `gst-launch-1.0`, its element named `enc`. Without it: the best that works.
     pub encoder: Option<String>,
 }
 
@@ -134,33 +175,43 @@ const fn disk_free_mb_min() -> u64 {
 }
 
 impl Config {
-    /// Reads and checks a file.
-    pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("reading the configuration {}", path.display()))?;
-        Self::parse(&text).with_context(|| format!("in {}", path.display()))
+    /// Reads a file, what the environment says and flags, and checks all of it.
+    ///
+    /// `environment` is every variable that there is; only those of [`ENVIRONMENT_PREFIX`] count. `flags` are pairs
+    /// of a key such as `policy.speed_mps_max` and what it shall hold, written as in the environment.
+    pub fn load(
+        path: &Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: &[(String, String)],
+    ) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!("reading the configuration {} (`robot-agent init` writes one)", path.display())
+        })?;
+        let layers = Layers::new(&text, environment, flags);
+        layers.and_then(Layers::config).with_context(|| format!("in {}", path.display()))
     }
 
-    fn parse(text: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text)?;
-        config.policy.check()?;
-        for (n, camera) in config.cameras.iter().enumerate() {
+    /// Reads and checks a text.
+    pub fn parse(text: &str) -> Result<Self> {
+        Layers::new(text, [], &[])?.config()
+    }
+
+    /// What the types themselves do not say.
+    fn check(&self) -> Result<()> {
+        self.policy.check()?;
+        for (n, camera) in self.cameras.iter().enumerate() {
             ensure!(
                 episode::layout::is_camera_name(&camera.name),
                 "camera {:?}: a name is 1 to 32 of a-z, 0-9 and '_'",
                 camera.name
             );
-            let twice = config.cameras.iter().take(n).any(|other| other.name == camera.name);
+            let twice = self.cameras.iter().take(n).any(|other| other.name == camera.name);
             ensure!(!twice, "two cameras are named {:?}", camera.name);
         }
-        ensure!(config.cameras.len() <= 8, "at most 8 cameras");
-        let hold_ms = config.program.hold_ms;
-        ensure!(hold_ms <= HOLD_MS_MAX, "program.hold_ms = {hold_ms}: at most {HOLD_MS_MAX}");
-        ensure!(!config.speech.command.is_empty(), "speech.command is empty: name a program");
-        if let Some(voice) = &config.speech.voice {
+        if let Some(voice) = &self.speech.voice {
             ensure!(!voice.is_empty() && !voice.starts_with('-'), "speech.voice = {voice:?}");
         }
-        Ok(config)
+        Ok(())
     }
 
     /// What the owner lets programs do. Whether there are a voice and a lamp is found out elsewhere.
@@ -179,6 +230,12 @@ impl Config {
         }
     }
 
+    /// What the connection to ROS needs.
+    pub(crate) fn ros_config(&self, domain_id: u16) -> ros_bridge::Config {
+        let Ros { node_name, topics } = self.ros.clone();
+        ros_bridge::Config { domain_id, node_name, topics }
+    }
+
     /// The DDS domain: the configuration's, or that of the environment, or 0.
     pub fn domain_id(&self, environment: Option<&str>) -> Result<u16> {
         match (self.ros_domain_id, environment) {
@@ -192,45 +249,4 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = "data = \"/var/lib/longrein\"\n[[camera]]\nname = \"front\"\nsource = \"videotestsrc\"\n\
-                        width = 640\nheight = 360\nfps = 15\nbitrate_kbps = 500\n";
-
-    #[test]
-    fn a_short_file_is_enough() {
-        let config = Config::parse(GOOD).unwrap();
-        assert!(config.keep_uploaded);
-        assert_eq!(config.policy, Policy::default());
-        assert_eq!(config.domain_id(None).unwrap(), 0);
-        assert_eq!(config.domain_id(Some("42")).unwrap(), 42);
-        assert!(config.domain_id(Some("x")).is_err());
-        let own = Config::parse(&format!("ros_domain_id = 7\n{GOOD}")).unwrap();
-        assert_eq!(own.domain_id(Some("42")).unwrap(), 7);
-        let terms = config.terms();
-        assert_eq!((terms.hold_ms, terms.blind_permitted), (1_000, false));
-        assert_eq!(terms.cameras, ["front"]);
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        let refused = |text: &str| format!("{:#}", Config::parse(text).unwrap_err());
-        assert!(refused(&format!("speed = 1\n{GOOD}")).contains("unknown field `speed`"));
-        assert!(
-            refused(&format!("{GOOD}[policy]\nspeed_mps_max = 9.0\n"))
-                .contains("speed_mps_max = 9")
-        );
-        assert!(
-            refused(&format!("{GOOD}[policy]\nspeed_max = 1.0\n"))
-                .contains("unknown field `speed_max`")
-        );
-        assert!(refused(&GOOD.replace("front", "Front")).contains("a name is"));
-        assert!(
-            refused(&format!("{GOOD}{}", GOOD.split_once('\n').unwrap().1)).contains("two cameras")
-        );
-        assert!(refused("").contains("missing field `data`"));
-        assert!(refused(&format!("{GOOD}[program]\nhold_ms = 3001\n")).contains("at most 3000"));
-        assert!(refused(&format!("{GOOD}[speech]\nvoice = \"-w\"\n")).contains("speech.voice"));
-    }
-}
+mod tests;

@@ -228,6 +228,7 @@ impl Loop {
             tilt_mrad: sensors.tilt_mrad(now),
             recorder_able: self.recorder.progress.able.load(Ordering::Acquire),
         };
+        self.shared.stepped_ms.store(now.0, Ordering::Release);
         self.snapshot_if_due(now);
         let outputs = self.core.step(now, &inputs);
         self.publish_if_due(outputs.executed, now, lease.is_some());

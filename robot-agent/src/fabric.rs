@@ -1,5 +1,6 @@
 //! The robot's side of the message fabric: one Zenoh session as a client, state and presence out, queries in.
 
+use crate::backoff::Backoff;
 use crate::clock;
 use crate::leases::Leases;
 use crate::live;
@@ -19,8 +20,8 @@ use zenoh::bytes::ZBytes;
 use zenoh::qos::CongestionControl;
 use zenoh::query::Query;
 
-/// Pause between attempts to reach the router.
-const RECONNECT_EVERY: Duration = Duration::from_secs(1);
+/// Pause between attempts to reach the router: at first, and after many.
+const RECONNECT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 const STATE_EVERY: Duration = Duration::from_millis(200);
 /// A relayed driver takes its robot stamps from the states: they come twice as often then.
 const STATE_EVERY_RELAYED: Duration = Duration::from_millis(100);
@@ -48,6 +49,7 @@ pub(crate) fn wrong(error: zenoh::Error) -> anyhow::Error {
 /// Connects, again and again until the router is there. After that, Zenoh itself connects again.
 pub(crate) async fn connect(endpoint: &str) -> Session {
     let mut told = false;
+    let mut backoff = Backoff::new(RECONNECT.0, RECONNECT.1);
     loop {
         match open(endpoint).await {
             Ok(session) => {
@@ -60,11 +62,12 @@ pub(crate) async fn connect(endpoint: &str) -> Session {
             }
             Err(error) => tracing::debug!(endpoint, %error, "the message router is not reachable"),
         }
-        tokio::time::sleep(RECONNECT_EVERY).await;
+        tokio::time::sleep(backoff.pause()).await;
     }
 }
 
-async fn open(endpoint: &str) -> zenoh::Result<Session> {
+/// One attempt to connect.
+pub(crate) async fn open(endpoint: &str) -> zenoh::Result<Session> {
     let mut config = zenoh::Config::default();
     config.insert_json5("mode", "\"client\"")?;
     config.insert_json5("connect/endpoints", &serde_json::to_string(&[endpoint])?)?;

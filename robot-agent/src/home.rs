@@ -6,6 +6,7 @@
 //! epoch.json         the highest epoch ever seen; written before a lease is opened
 //! chain.json         SHA-256 of the manifest that was sealed last
 //! agent.lock         held by the running agent
+//! agent.sock         where the running agent tells how it does
 //! estop.latched      there while the emergency stop is latched
 //! episodes/<id>/     recordings
 //! ```
@@ -55,6 +56,11 @@ impl Home {
         fs::create_dir_all(dir.join("episodes"))
             .with_context(|| format!("making the data folder {}", dir.display()))?;
         Ok(Self { dir: dir.to_owned() })
+    }
+
+    /// The folder as it is: nothing is made, so that whoever only looks leaves nothing that belongs to somebody else.
+    pub(crate) fn as_it_is(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
     }
 
     /// Where it is.
@@ -138,6 +144,23 @@ impl Home {
             }
             Err(TryLockError::Error(error)) => {
                 Err(error).with_context(|| format!("locking {}", path.display()))
+            }
+        }
+    }
+
+    /// Whether an agent runs with the folder. Changes nothing, so that a check does not keep one from starting.
+    pub fn is_locked(&self) -> Result<bool> {
+        let path = self.dir.join("agent.lock");
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("asking for the lock of {}", path.display()))
             }
         }
     }
@@ -253,7 +276,9 @@ mod tests {
         let home = Home::open(dir.path()).unwrap();
         let held = home.lock().unwrap();
         assert!(home.lock().unwrap_err().to_string().contains("another robot-agent"));
+        assert!(home.is_locked().unwrap());
         drop(held);
+        assert!(!home.is_locked().unwrap());
         home.lock().unwrap();
         let did = home.key_or_new().unwrap().did();
         let fleet_did = PrivateKey::from_seed(&[1; 32]).did();

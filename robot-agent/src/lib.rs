@@ -2,15 +2,19 @@
 //! drive as a signed episode. A library beside a small program, so that its parts can be tested, measured and
 //! shown on their own.
 
+mod backoff;
 mod blind;
+mod budget;
 pub mod clock;
 pub mod config;
+mod doctor;
 mod drive;
 mod enroll;
 mod episodes;
 mod fabric;
 mod health;
 pub mod home;
+mod init;
 pub mod interventions;
 mod leases;
 pub mod link;
@@ -23,8 +27,11 @@ mod requests;
 mod run;
 mod senses;
 mod sensors;
+mod service;
 pub mod session;
 mod shared;
+pub mod spool;
+pub mod status;
 mod telemetry;
 mod upload;
 mod voice;

@@ -119,6 +119,8 @@ enum Message {
 pub(crate) struct Progress {
     /// It can write.
     pub(crate) able: AtomicBool,
+    /// The quota of the spool is full of what may not be removed: what is recorded goes on, nothing new begins.
+    spool_full: AtomicBool,
     /// An episode is open.
     pub(crate) recording: AtomicBool,
     /// Counts the episodes begun, so that the drive loop knows when a new one wants its first snapshot.
@@ -132,11 +134,22 @@ pub(crate) struct Progress {
 
 impl Progress {
     fn ready(&self) -> Result<(), String> {
-        if self.able.load(Ordering::Acquire) {
-            return Ok(());
+        if !self.able.load(Ordering::Acquire) {
+            let words =
+                "the robot's disk is full: ask its owner to free space, or take another robot";
+            return Err(words.to_owned());
         }
-        let words = "the robot's disk is full: ask its owner to free space, or take another robot";
-        Err(words.to_owned())
+        if self.spool_full.load(Ordering::Acquire) {
+            let words = "the robot's spool is full of drives that the fleet does not have yet: wait until they are \
+                         uploaded, or take another robot";
+            return Err(words.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether it was full before.
+    pub(crate) fn set_spool_full(&self, full: bool) -> bool {
+        self.spool_full.swap(full, Ordering::AcqRel)
     }
 }
 
@@ -210,6 +223,7 @@ pub(crate) fn start(setup: Setup) -> std::io::Result<(Handle, JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(QUEUE);
     let progress = Arc::new(Progress {
         able: AtomicBool::new(true),
+        spool_full: AtomicBool::new(false),
         recording: AtomicBool::new(false),
         begun: AtomicU64::new(0),
         bytes: AtomicU64::new(0),

@@ -1,5 +1,6 @@
 //! `robot-agent run`: wires the parts together, and takes them apart in order.
 
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::drive;
 use crate::episodes;
@@ -12,17 +13,18 @@ use crate::record::{self, Record};
 use crate::requests::Requests;
 use crate::session::Book;
 use crate::shared::{Shared, lock};
+use crate::spool::{self, SpoolState};
 use crate::upload::Uploader;
 use crate::voice::{Espeak, Speaker, Voice};
-use crate::{clock, health};
+use crate::{clock, health, service, status, telemetry};
 use agent_core::Supervisor;
 use anyhow::{Context, Result};
 use episode::Document;
 use protocol::keys::PrivateKey;
 use ros_bridge::agent::Base;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
@@ -112,6 +114,14 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
     let voice = start_voice(&config, &recorder)?;
     let requests = Requests::new(Arc::clone(&leases), Arc::clone(&shared), base, voice);
     let waiting = Arc::new(AtomicU32::new(0));
+    let telling = Telling {
+        robot: robot.to_string(),
+        leases: Arc::clone(&leases),
+        shared: Arc::clone(&shared),
+        recorder: recorder.clone(),
+        spool: Arc::default(),
+    };
+    keep_spool_and_tell(&config, &home, telling)?;
     let uploader = Uploader {
         home,
         server,
@@ -120,6 +130,7 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
         key: Arc::clone(&key),
         shared: Arc::clone(&shared),
         keep_uploaded: config.keep_uploaded,
+        budget: Budget::new(&config.spool, clock::mono_ms()),
         waiting: Arc::clone(&waiting),
         wake: wake_uploader,
         client: reqwest::Client::new(),
@@ -127,6 +138,7 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
         refused: Vec::new(),
     };
     tokio::spawn(uploader.run());
+    let service = service::start(Arc::clone(&shared)).context("telling systemd")?;
     let fabric = Fabric {
         robot,
         key,
@@ -137,7 +149,44 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
         terms: config.terms(),
     };
     serve(&config, &enrolment, Arc::new(fabric)).await?;
+    service.stopping();
     stop(&leases, &shared, &recorder, threads).await;
+    Ok(())
+}
+
+/// What is looked at when somebody asks how the agent does.
+struct Telling {
+    robot: String,
+    leases: Arc<Leases>,
+    shared: Arc<Shared>,
+    recorder: record::Handle,
+    spool: Arc<Mutex<SpoolState>>,
+}
+
+impl Telling {
+    fn status(&self) -> status::Status {
+        let decided = self.shared.status().outputs;
+        status::Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            robot: self.robot.clone(),
+            state: telemetry::state_code(decided.state).to_owned(),
+            reason: decided.reason.code().to_owned(),
+            driven: self.shared.lease().is_some(),
+            recorder_able: self.recorder.progress.able.load(Ordering::Acquire),
+            spool: lock(&self.spool).clone(),
+            cameras: self.leases.cameras().iter().map(Camera::stats).collect(),
+        }
+    }
+}
+
+/// Keeps the quota of the disk, and answers whoever asks how the agent does.
+fn keep_spool_and_tell(config: &Config, home: &Home, telling: Telling) -> Result<()> {
+    let keeper = spool::Keeper::new(home.clone(), config.spool.quota_mb, config.disk_free_mb_min);
+    let (recorder, state) = (telling.recorder.clone(), Arc::clone(&telling.spool));
+    spool::start(keeper, recorder, state).context("starting the spool")?;
+    if let Err(error) = status::serve(home, move || telling.status()) {
+        tracing::warn!(error = format!("{error:#}"), "nobody can ask how this agent does");
+    }
     Ok(())
 }
 
@@ -183,11 +232,7 @@ fn connect_base(
     shared: &Arc<Shared>,
     recorder: &record::Handle,
 ) -> Result<Arc<Base>> {
-    let ros = ros_bridge::Config {
-        domain_id,
-        node_name: config.ros.node_name.clone(),
-        topics: config.ros.topics.clone(),
-    };
+    let ros = config.ros_config(domain_id);
     let (shared, recorder) = (Arc::clone(shared), recorder.clone());
     let guard = config.policy.obstacle_guard.clone();
     let base = Base::connect(&ros, move |message, arrived| {
@@ -217,20 +262,11 @@ fn start_cameras(
     recorder: &record::Handle,
 ) -> Result<Vec<Camera>> {
     let mut cameras = Vec::new();
-    for (number, camera) in (0..).zip(&config.cameras) {
+    for media in CameraConfig::all_of(config) {
         let (shared, recorder) = (Arc::clone(shared), recorder.clone());
-        let media = CameraConfig {
-            camera: number,
-            name: camera.name.clone(),
-            source: camera.source.clone(),
-            width: camera.width,
-            height: camera.height,
-            fps: camera.fps,
-            bitrate_kbps: camera.bitrate_kbps,
-            encoder: camera.encoder.clone(),
-        };
+        let name = media.name.clone();
         let started = Camera::start(media, move |frame| Leases::frame(&shared, &recorder, frame));
-        cameras.push(started.with_context(|| format!("starting camera {:?}", camera.name))?);
+        cameras.push(started.with_context(|| format!("starting camera {name:?}"))?);
     }
     Ok(cameras)
 }

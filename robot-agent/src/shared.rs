@@ -82,6 +82,8 @@ pub(crate) struct Shared {
     pub(crate) estop_stop: AtomicBool,
     /// When the last packet of the open lease counted, monotonic ms.
     pub(crate) heard_ms: AtomicU64,
+    /// When the drive loop stepped last, monotonic ms; 0 for never.
+    pub(crate) stepped_ms: AtomicU64,
     /// Level of the lamp as it was last set; 0 is off.
     pub(crate) lamp: AtomicU8,
     /// Something listens on the lamp's topic.

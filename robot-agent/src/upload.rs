@@ -3,6 +3,9 @@
 //! Nothing is remembered but what is on disk: a sealed episode without `ingest.dsse.json` waits for upload, and
 //! the server knows how much of it it has. So any interruption, on either side, costs one chunk at most.
 
+use crate::backoff::Backoff;
+use crate::budget::{Budget, Leave};
+use crate::clock;
 use crate::home::Home;
 use crate::shared::Shared;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -24,13 +27,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::Notify;
 
-const CHUNK: usize = 1024 * 1024;
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(120);
 /// Without news, the folder is looked through this often.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// The drive comes first: while there is one, uploads wait.
-const YIELD: Duration = Duration::from_millis(500);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The server's answer was a refusal, not a failure: trying again changes nothing.
@@ -50,6 +50,8 @@ pub(crate) struct Uploader {
     pub(crate) key: Arc<PrivateKey>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) keep_uploaded: bool,
+    /// What of the network uploads may take. The drive comes first.
+    pub(crate) budget: Budget,
     pub(crate) waiting: Arc<AtomicU32>,
     pub(crate) wake: Arc<Notify>,
     pub(crate) client: reqwest::Client,
@@ -61,24 +63,24 @@ pub(crate) struct Uploader {
 impl Uploader {
     /// Uploads whatever is sealed, for ever.
     pub(crate) async fn run(mut self) {
-        let mut pause = PAUSE_MIN;
+        let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
         loop {
             match self.round().await {
                 Ok(()) => {
-                    pause = PAUSE_MIN;
+                    backoff.reset();
                     tokio::select! {
                         () = self.wake.notified() => {}
                         () = tokio::time::sleep(LOOK_EVERY) => {}
                     }
                 }
                 Err(error) => {
+                    let pause = backoff.pause();
                     tracing::warn!(
                         error = format!("{error:#}"),
-                        again_in_s = pause.as_secs(),
+                        again_in_s = pause.as_secs_f32(),
                         "an upload is interrupted"
                     );
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE_MAX);
                 }
             }
         }
@@ -170,22 +172,32 @@ impl Uploader {
         let mut offset = file.received;
         source.seek(std::io::SeekFrom::Start(offset)).await.with_context(what)?;
         while offset < file.size {
-            while self.shared.lease().is_some() {
-                tokio::time::sleep(YIELD).await;
-            }
-            let left = usize::try_from(file.size - offset).unwrap_or(CHUNK);
-            let mut chunk = vec![0; CHUNK.min(left)];
+            let most = self.leave().await;
+            let left = usize::try_from(file.size - offset).unwrap_or(most);
+            let mut chunk = vec![0; most.min(left)];
             source.read_exact(&mut chunk).await.with_context(what)?;
             let len = u64::try_from(chunk.len()).unwrap_or(0);
             let path = format!("/v1/episodes/{id}/files/{}?offset={offset}", file.name);
             let chunk = bytes::Bytes::from(chunk);
+            let begun = clock::mono_ms();
             self.send(Method::PATCH, &path, |r| {
                 r.header("content-type", "application/octet-stream").body(chunk.clone())
             })
             .await?;
+            self.budget.sent(chunk.len(), clock::mono_ms().since(begun));
             offset += len;
         }
         Ok(())
+    }
+
+    /// Waits until a chunk may go; how large it may be.
+    async fn leave(&mut self) -> usize {
+        loop {
+            match self.budget.ask(clock::mono_ms(), self.shared.lease().is_some()) {
+                Leave::Send(most) => return most,
+                Leave::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            }
+        }
     }
 
     async fn call<T: DeserializeOwned>(

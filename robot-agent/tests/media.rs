@@ -208,3 +208,112 @@ fn what_only_a_person_can_mend_fails_at_once() {
     let error = refusal(CameraConfig { encoder, ..test_picture() });
     assert!(error.to_string().contains("no element nosuchenc"), "{error}");
 }
+
+/// A camera that sends through shared memory, which a test can pause, take away and bring back.
+struct OtherSide(gstreamer::Element);
+
+impl OtherSide {
+    fn new(socket: &std::path::Path) -> (Self, String) {
+        let caps = "video/x-raw,format=I420,width=320,height=240,framerate=30/1";
+        let text = format!(
+            "videotestsrc is-live=true ! {caps} ! shmsink socket-path={} wait-for-connection=false shm-size=4000000",
+            socket.display()
+        );
+        let source = format!(
+            "shmsrc socket-path={} is-live=true do-timestamp=true ! {caps}",
+            socket.display()
+        );
+        gstreamer::init().unwrap();
+        (Self(gstreamer::parse::launch(&text).unwrap()), source)
+    }
+
+    fn set(&self, state: gstreamer::State) {
+        use gstreamer::prelude::*;
+        self.0.set_state(state).unwrap();
+    }
+}
+
+/// The longest time between two frames of a camera that runs beside the ones that fail.
+fn gap_max_ms(frames: &Receiver<EncodedFrame>) -> u64 {
+    let captures: Vec<u64> = frames.try_iter().map(|frame| frame.capture.0 / 1_000_000).collect();
+    captures.windows(2).map(|two| two[1] - two[0]).max().unwrap_or(u64::MAX)
+}
+
+#[test]
+fn a_camera_that_goes_silent_or_disappears_comes_back_and_disturbs_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("camera.sock");
+    let (other_side, source) = OtherSide::new(&socket);
+    other_side.set(gstreamer::State::Playing);
+    let (well, well_frames) = start(test_picture());
+    let (camera, frames) = start(config(&source));
+    frames.recv_timeout(WITHIN).unwrap();
+    well_frames.recv_timeout(WITHIN).unwrap();
+
+    other_side.set(gstreamer::State::Paused);
+    let trouble = until(|| camera.trouble());
+    assert!(trouble.contains("no frame"), "{trouble}");
+    assert!(!camera.healthy() && well.healthy());
+
+    other_side.set(gstreamer::State::Null);
+    until(|| camera.trouble().filter(|trouble| !trouble.contains("no frame for")));
+    let starts = camera.stats().starts;
+    other_side.set(gstreamer::State::Playing);
+    while frames.try_recv().is_ok() {}
+    assert!(frames.recv_timeout(WITHIN).unwrap().keyframe, "decodable from the first on");
+    until(|| camera.healthy().then_some(()));
+    until(|| camera.trouble().is_none().then_some(()));
+    assert!(camera.stats().starts > starts);
+    let stats = well.stats();
+    assert_eq!((stats.starts, stats.left_behind), (1, 0));
+    let gap_ms = gap_max_ms(&well_frames);
+    assert!(gap_ms < 1_000, "the other camera stood still for {gap_ms} ms");
+    camera.stop();
+    well.stop();
+}
+
+#[test]
+fn a_camera_that_hangs_is_left_behind_and_disturbs_no_other() {
+    // `identity` sleeps within the source's thread, as a driver that does not answer holds it: the pipeline can
+    // neither play on nor be closed.
+    let hanging = "videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 \
+                   ! identity sleep-time=60000000";
+    let (well, well_frames) = start(test_picture());
+    well_frames.recv_timeout(WITHIN).unwrap();
+    let (camera, _frames) = start(config(hanging));
+    let trouble = until(|| camera.trouble().filter(|trouble| trouble.contains("hangs")));
+    assert!(trouble.contains("started anew"), "{trouble}");
+    until(|| (camera.stats().starts > 1).then_some(()));
+    assert!(camera.stats().left_behind >= 1);
+    let begun = std::time::Instant::now();
+    camera.stop();
+    assert!(begun.elapsed() < Duration::from_secs(5), "stopping does not wait for it");
+    assert!(well.healthy());
+    let gap_ms = gap_max_ms(&well_frames);
+    assert!(gap_ms < 1_000, "the other camera stood still for {gap_ms} ms");
+    well.stop();
+}
+
+#[test]
+fn a_source_that_ends_is_started_again() {
+    let (camera, frames) = start(config(
+        "videotestsrc is-live=true num-buffers=5 ! video/x-raw,format=I420,width=320,height=240,framerate=30/1",
+    ));
+    let count = std::iter::from_fn(|| frames.recv_timeout(WITHIN).ok()).take(12).count();
+    assert_eq!(count, 12, "frames of several runs");
+    assert!(camera.stats().starts >= 3);
+    camera.stop();
+}
+
+#[test]
+fn the_chosen_encoder_rate_and_time_are_told() {
+    let (camera, frames) = start(test_picture());
+    for _frame in 0..20 {
+        frames.recv_timeout(WITHIN).unwrap();
+    }
+    let stats = camera.stats();
+    let known = robot_agent::media::encoder::names();
+    assert!(stats.encoder.as_deref().is_some_and(|name| known.contains(&name)), "{stats:?}");
+    assert!(stats.fps > 10.0 && stats.encode_ms > 0.0 && stats.encode_ms < 500.0, "{stats:?}");
+    camera.stop();
+}

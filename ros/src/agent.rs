@@ -1,6 +1,6 @@
 //! The robot-agent's face: sensors in, velocity commands out.
 
-use crate::config::{Config, ConnectError};
+use crate::config::{Config, ConnectError, Topics};
 use crate::intake::{Counters, Intake, Sources, TopicHealth, shared};
 use crate::keeper::Kept;
 use crate::node::Ros;
@@ -55,16 +55,25 @@ impl Link {
         let cmd_vel = Outlet::new(&mut ros, &topics.cmd_vel, tally)?;
         let lamp = Outlet::new(&mut ros, &topics.lamp, Arc::default())?;
         let mut sources = Sources::new(counters);
-        // Depths: what may come while the thread is held up for 80 ms; older readings are worth nothing.
-        sources.add(&mut ros, &topics.odometry, 4, |m| Inbound::Odometry(Box::new(m)))?;
-        sources.add(&mut ros, &topics.imu, 8, |m| Inbound::Imu(Box::new(m)))?;
-        sources.add(&mut ros, &topics.field, 8, |m| Inbound::Field(Box::new(m)))?;
-        sources.add(&mut ros, &topics.fix, 2, |m| Inbound::Fix(Box::new(m)))?;
-        sources.add(&mut ros, &topics.battery, 1, |m| Inbound::Battery(Box::new(m)))?;
-        sources.add(&mut ros, &topics.scan, 2, |m| Inbound::Scan(Box::new(m)))?;
-        sources.add(&mut ros, &topics.wheels, 4, |m| Inbound::WheelSpeeds(Box::new(m)))?;
+        sensors(&mut sources, &mut ros, topics)?;
         Ok(Self { _intake: sources.start(SENSOR_PAUSE, deliver)?, cmd_vel, lamp, ros })
     }
+}
+
+/// Subscribes to everything that a robot may say.
+pub(crate) fn sensors(
+    sources: &mut Sources<Inbound>,
+    ros: &mut Ros,
+    topics: &Topics,
+) -> Result<(), ConnectError> {
+    // Depths: what may come while the thread is held up for 80 ms; older readings are worth nothing.
+    sources.add(ros, &topics.odometry, 4, |m| Inbound::Odometry(Box::new(m)))?;
+    sources.add(ros, &topics.imu, 8, |m| Inbound::Imu(Box::new(m)))?;
+    sources.add(ros, &topics.field, 8, |m| Inbound::Field(Box::new(m)))?;
+    sources.add(ros, &topics.fix, 2, |m| Inbound::Fix(Box::new(m)))?;
+    sources.add(ros, &topics.battery, 1, |m| Inbound::Battery(Box::new(m)))?;
+    sources.add(ros, &topics.scan, 2, |m| Inbound::Scan(Box::new(m)))?;
+    sources.add(ros, &topics.wheels, 4, |m| Inbound::WheelSpeeds(Box::new(m)))
 }
 
 /// The connection to a base and its sensors. Dropping it ends the connection.

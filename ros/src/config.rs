@@ -1,5 +1,6 @@
 //! What a connection needs to know, and why it may fail.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Highest DDS domain: the ports of higher ones would not fit 16 bits.
@@ -26,7 +27,7 @@ impl Config {
 }
 
 /// Names of the topics, absolute.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Topics {
     /// `geometry_msgs/msg/Twist` to the base.

@@ -1,8 +1,9 @@
 //! Longrein's connection to ROS 2 robots, without a ROS installation: a DDS participant in the process.
 //!
 //! Two faces of the same topics: [`agent::Base`] is what the robot-agent holds, [`base::RobotSide`] is what a
-//! simulated robot holds. **A reader stamps each message with the monotonic clock as it takes it, and whether
-//! that is fresh enough is for the safety core to decide**: nothing here drops, delays or repeats a command.
+//! simulated robot holds; [`survey::Observer`] only looks. **A reader stamps each message with the monotonic clock as
+//! it takes it, and whether that is fresh enough is for the safety core to decide**: nothing here drops, delays or
+//! repeats a command.
 //!
 //! Sensor topics are read best-effort, so writers of either kind match. `/cmd_vel` is written reliably, because a
 //! base that subscribes reliably (most do) never matches a best-effort writer, and nothing would say so.
@@ -17,6 +18,7 @@ mod keeper;
 mod node;
 mod outlet;
 pub mod priority;
+pub mod survey;
 
 /// Directives for a `tracing` filter that keep the libraries below this crate from filling the log: at `info` they
 /// tell of every discovery packet. To be appended to a program's own, as in `info,rustdds=error,…`.

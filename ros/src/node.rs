@@ -2,11 +2,12 @@
 
 use crate::config::{Config, ConnectError, DOMAIN_ID_MAX};
 use crate::exact::Exact;
+use crate::survey::{Endpoint, ros_topic, ros_type};
 use ros_msgs::RosMessage;
 use ros2_client::dds::rustdds::TopicKind;
 use ros2_client::dds::rustdds::discovery::PublicationBuiltinTopicData;
 use ros2_client::qos::{Durability, History, Reliability, WhenFull};
-use ros2_client::ros2::{QosPolicies, policy};
+use ros2_client::ros2::{Duration, QosPolicies, policy};
 use ros2_client::{
     Context, ContextOptions, MessageTypeName, Name, Node, NodeName, NodeOptions, Publisher,
     QosProfile, Subscription,
@@ -126,6 +127,32 @@ impl Ros {
             data.topic_name == topic && data.type_name == type_name
         };
         writers.iter().filter(|writer| matches(&writer.publication_topic_data)).count()
+    }
+
+    /// Everybody outside of this process who writes or reads a topic of ROS, sorted.
+    pub(crate) fn endpoints(&self) -> (Vec<Endpoint>, Vec<Endpoint>) {
+        let participant = self.context.domain_participant();
+        let endpoint = |topic: &str, message: &str, qos: &QosPolicies| {
+            Some(Endpoint {
+                topic: ros_topic(topic)?,
+                message: ros_type(message),
+                reliable: matches!(qos.reliability(), Some(policy::Reliability::Reliable { .. })),
+                lasting: !matches!(qos.durability(), None | Some(policy::Durability::Volatile)),
+                deadline: qos.deadline().is_some_and(|deadline| deadline.0 != Duration::INFINITE),
+            })
+        };
+        let writers = participant.discovered_writers().into_iter().filter_map(|writer| {
+            let data = writer.publication_topic_data;
+            endpoint(&data.topic_name, &data.type_name, &data.qos())
+        });
+        let readers = participant.discovered_readers().into_iter().filter_map(|reader| {
+            let data = reader.subscription_topic_data;
+            endpoint(data.topic_name(), data.type_name(), &data.qos())
+        });
+        let (mut writers, mut readers): (Vec<_>, Vec<_>) = (writers.collect(), readers.collect());
+        writers.sort();
+        readers.sort();
+        (writers, readers)
     }
 
     /// How many subscriptions to `topic` are known.

@@ -1,10 +1,11 @@
-//! The front door of the repository: `cargo xtask demo|check|test|bench`.
+//! The front door of the repository: `cargo xtask demo|check|test|bench|deb`.
 //!
 //! A library as well, because the system tests start the same stack of real processes as the demo does.
 
 pub mod bench;
 pub mod browser;
 pub mod check;
+pub mod deb;
 pub mod demo;
 pub mod fleet;
 pub mod process;

@@ -21,6 +21,8 @@ enum Command {
     Test(xtask::test::Args),
     /// Measure, beside peers, and print a table
     Bench(xtask::bench::Args),
+    /// Build the Debian package of the robot's agent
+    Deb(xtask::deb::Args),
     /// Install what the commands above need (they do it by themselves): system, npm and Python packages
     Setup,
 }
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Command::Check(args) => xtask::check::run(&args),
         Command::Test(args) => xtask::test::run(&args),
         Command::Bench(args) => xtask::bench::run(&args),
+        Command::Deb(args) => xtask::deb::run(&args),
         Command::Setup => xtask::setup::everything(),
     };
     match done {

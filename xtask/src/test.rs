@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every test, from pure cores to a real browser.
 
-use crate::{progress, result, root, setup};
+use crate::{deb, progress, result, root, setup};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> Result<()> {
     let web = web.parent().context("the cockpit's folder")?.to_owned();
     setup::run(Command::new("npm").args(["run", "--silent", "test"]).current_dir(web))?;
 
-    setup::binaries()?;
+    let programs = setup::binaries()?;
     progress("building the tests");
     let tests = build()?;
     let (system, others): (Vec<TestProgram>, Vec<TestProgram>) =
@@ -42,6 +42,9 @@ pub fn run(args: &Args) -> Result<()> {
     setup::run(&mut cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
     if args.quick {
         return Ok(());
+    }
+    if args.filter.is_none() {
+        deb::test(&programs.join("robot-agent"))?;
     }
     progress("the whole system: real processes, real browser, faults");
     drop(std::fs::remove_file(stops_file()));

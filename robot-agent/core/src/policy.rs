@@ -4,11 +4,12 @@
 //! its digest in every episode. Quantities are written in SI units for people; inside the core they become
 //! integers of milli-units ([`Limits`]), so that a replay on another machine gives the same bytes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// The owner's policy. Unknown fields are refused; a missing field has the default stated here.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
     /// Highest speed forward, m/s. Default 1.5, at most 3.
@@ -55,7 +56,7 @@ pub struct Policy {
 }
 
 /// Driving without pictures, for programs only. A person whose picture is late is stopped.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BlindDriving {
     /// Whether it is allowed at all. Default false. It needs an active obstacle guard.
@@ -66,7 +67,7 @@ pub struct BlindDriving {
 
 /// Slows down and stops before obstacles that the laser scanner sees, in the direction of travel only, so that
 /// the robot can always be backed out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ObstacleGuard {
     /// Whether it works. Default true. A robot without a scanner says false, and drives on pictures alone.

@@ -5,18 +5,22 @@
 //!          ^ capture time                               ^ latest raw frame kept for JPEG, keyframes forced here
 //! ```
 //!
-//! Each [`Camera`] has a pipeline and a thread of its own. A camera that fails is built anew with growing pauses;
-//! it never holds up another camera or its caller. Frames carry the time of capture on `CLOCK_MONOTONIC`, from
+//! Each [`Camera`] has a pipeline and threads of its own. A camera that fails is built anew with growing pauses; one
+//! whose driver hangs is left behind. Neither holds up another camera or a caller. Frames carry the time of capture on `CLOCK_MONOTONIC`, from
 //! the source's own timestamp, never one in the future.
 
 mod camera;
+pub mod encoder;
 mod error;
+mod keeper;
 mod pipeline;
 mod still;
+mod taps;
 
-pub use camera::Camera;
+pub use camera::{Camera, CameraStats};
 pub use error::MediaError;
 
+use crate::config::Config;
 use bytes::Bytes;
 use protocol::units::MonoNs;
 
@@ -38,9 +42,27 @@ pub struct CameraConfig {
     pub fps: u32,
     /// Bitrate at the start, kbit/s.
     pub bitrate_kbps: u32,
-    /// The encoder, as for `gst-launch-1.0`, for one that this module does not know: takes I420, gives H.264 without
-    /// B-frames, its element named `enc`. `None` takes the first of x264enc and openh264enc that is installed.
+    /// The encoder: one of [`encoder::names`], which is then not tried first; or, for one that this module does not
+    /// know, a text as for `gst-launch-1.0` that takes I420, gives H.264 without B-frames, its element named `enc`.
+    /// `None` takes the first of the ladder that works.
     pub encoder: Option<String>,
+}
+
+impl CameraConfig {
+    /// The cameras of a configuration.
+    pub fn all_of(config: &Config) -> Vec<Self> {
+        let camera = |(number, camera): (u8, &crate::config::Camera)| Self {
+            camera: number,
+            name: camera.name.clone(),
+            source: camera.source.clone(),
+            width: camera.width,
+            height: camera.height,
+            fps: camera.fps,
+            bitrate_kbps: camera.bitrate_kbps,
+            encoder: camera.encoder.clone(),
+        };
+        (0..).zip(&config.cameras).map(camera).collect()
+    }
 }
 
 /// One frame as JPEG. Cheap to clone.

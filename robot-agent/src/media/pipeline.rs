@@ -1,5 +1,6 @@
 //! Builds one camera's pipeline.
 
+use super::encoder::{self, Bitrate, Chosen};
 use super::{CameraConfig, MediaError, still};
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -7,31 +8,6 @@ use gstreamer_app::AppSink;
 
 /// Largest side of a picture: what H.264 level 5.2 and JPEG can hold.
 const SIDE_MAX: u32 = 4_096;
-/// Seconds between keyframes when nobody asks for one: a recording can be cut and repaired there.
-const KEYFRAME_EVERY_S: u32 = 2;
-
-/// The encoders that this module knows, best first, with the unit of their `bitrate` property.
-const ENCODERS: &[Encoder] = &[
-    Encoder {
-        element: "x264enc",
-        text: "x264enc name=enc tune=zerolatency speed-preset=ultrafast bframes=0 threads=1 vbv-buf-capacity=200 \
-               bitrate={kbps} key-int-max={interval}",
-        bits_per_unit: 1_000,
-    },
-    Encoder {
-        element: "openh264enc",
-        text: "openh264enc name=enc usage-type=camera complexity=low rate-control=bitrate multi-thread=1 \
-               bitrate={bps} gop-size={interval}",
-        bits_per_unit: 1,
-    },
-];
-
-struct Encoder {
-    element: &'static str,
-    text: &'static str,
-    bits_per_unit: u32,
-}
-
 /// A pipeline, ready to be played.
 #[derive(Debug, Clone)]
 pub(super) struct Pipeline {
@@ -40,17 +16,13 @@ pub(super) struct Pipeline {
     pub(super) entry: gst::Element,
     pub(super) encoder: gst::Element,
     pub(super) sink: AppSink,
-    /// Bits per second in one unit of the encoder's `bitrate`; `None` when the encoder is not one of ours.
-    bits_per_unit: Option<u32>,
+    bitrate: Bitrate,
 }
 
 impl Pipeline {
-    /// Changes the bitrate while running. `false` if this encoder's unit is not known.
+    /// Changes the bitrate while running. `false` if nobody knows how with this encoder.
     pub(super) fn set_bitrate_kbps(&self, kbps: u32) -> bool {
-        let Some(bits_per_unit) = self.bits_per_unit else { return false };
-        let units = kbps.saturating_mul(1_000) / bits_per_unit;
-        self.encoder.set_property("bitrate", units);
-        true
+        encoder::set_bitrate(&self.encoder, self.bitrate, kbps)
     }
 }
 
@@ -77,17 +49,22 @@ pub(super) fn check(config: &CameraConfig) -> Result<(), MediaError> {
         let elements = vec![still::ENCODER.to_owned()];
         return Err(MediaError::MissingElement { camera: config.name.clone(), elements });
     }
-    build(config, config.bitrate_kbps).map(|_pipeline| ())
+    let encoder = encoder::first_installed(config)?;
+    build(config, &encoder, config.bitrate_kbps).map(|_pipeline| ())
 }
 
 /// Builds the pipeline; the camera is opened when it is played.
-pub(super) fn build(config: &CameraConfig, bitrate_kbps: u32) -> Result<Pipeline, MediaError> {
-    let (encoder, bits_per_unit) = encoder(config, bitrate_kbps)?;
+pub(super) fn build(
+    config: &CameraConfig,
+    chosen: &Chosen,
+    bitrate_kbps: u32,
+) -> Result<Pipeline, MediaError> {
+    let (encoder, profile) = (chosen.text(config, bitrate_kbps), chosen.profile());
     let CameraConfig { source, width, height, .. } = config;
     let text = format!(
         "{source} ! videoconvert ! video/x-raw,format=I420,width={width},height={height} \
          ! queue name=entry leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0 \
-         ! {encoder} ! video/x-h264,profile=constrained-baseline,stream-format=byte-stream,alignment=au \
+         ! {encoder} ! video/x-h264,profile={profile},stream-format=byte-stream,alignment=au \
          ! appsink name=sink sync=false max-buffers=4 drop=false"
     );
     let pipeline = parse(config, &text)?;
@@ -104,25 +81,7 @@ pub(super) fn build(config: &CameraConfig, bitrate_kbps: u32) -> Result<Pipeline
     let sink = named("sink")?
         .downcast::<AppSink>()
         .map_err(|_other| failed(config, "the element named sink is not ours"))?;
-    Ok(Pipeline { pipeline, entry, encoder, sink, bits_per_unit })
-}
-
-fn encoder(config: &CameraConfig, bitrate_kbps: u32) -> Result<(String, Option<u32>), MediaError> {
-    if let Some(own) = &config.encoder {
-        // SPS and PPS before each keyframe, whatever the encoder does by itself.
-        return Ok((format!("{own} ! h264parse config-interval=-1"), None));
-    }
-    let known = ENCODERS
-        .iter()
-        .find(|encoder| gst::ElementFactory::find(encoder.element).is_some())
-        .ok_or_else(|| MediaError::NoEncoder { camera: config.name.clone() })?;
-    Ok((fill(known.text, config, bitrate_kbps), Some(known.bits_per_unit)))
-}
-
-fn fill(text: &str, config: &CameraConfig, bitrate_kbps: u32) -> String {
-    text.replace("{kbps}", &bitrate_kbps.to_string())
-        .replace("{bps}", &bitrate_kbps.saturating_mul(1_000).to_string())
-        .replace("{interval}", &config.fps.saturating_mul(KEYFRAME_EVERY_S).to_string())
+    Ok(Pipeline { pipeline, entry, encoder, sink, bitrate: chosen.bitrate() })
 }
 
 fn parse(config: &CameraConfig, text: &str) -> Result<gst::Pipeline, MediaError> {
@@ -205,9 +164,13 @@ mod tests {
 
     #[test]
     fn the_bitrate_reaches_the_encoder_in_its_own_unit() {
-        let pipeline = build(&config("videotestsrc"), 800).unwrap();
-        assert!(pipeline.set_bitrate_kbps(1_200));
-        let unit = pipeline.bits_per_unit.unwrap();
-        assert_eq!(pipeline.encoder.property::<u32>("bitrate"), 1_200_000 / unit);
+        for (name, units) in [("x264enc", 1_200), ("openh264enc", 1_200_000)] {
+            gst::init().unwrap();
+            let config = CameraConfig { encoder: Some(name.to_owned()), ..config("videotestsrc") };
+            let chosen = encoder::first_installed(&config).unwrap();
+            let pipeline = build(&config, &chosen, 800).unwrap();
+            assert!(pipeline.set_bitrate_kbps(1_200));
+            assert_eq!(pipeline.encoder.property::<u32>("bitrate"), units);
+        }
     }
 }

@@ -50,6 +50,8 @@ struct State {
     stills: Mutex<Stills>,
     /// Milliseconds on the monotonic clock; 0 for never.
     newest_frame_ms: AtomicU64,
+    /// When the camera's thread was known to run last; the same clock.
+    alive_ms: AtomicU64,
     frames: AtomicU64,
     keyframe_wanted: AtomicBool,
     keyframe_forced_ms: AtomicU64,
@@ -104,6 +106,7 @@ impl Camera {
             raw_frames: AtomicU64::new(0),
             stills: Mutex::default(),
             newest_frame_ms: AtomicU64::new(0),
+            alive_ms: AtomicU64::new(clock::mono_ms().0),
             frames: AtomicU64::new(0),
             keyframe_wanted: AtomicBool::new(false),
             keyframe_forced_ms: AtomicU64::new(0),
@@ -170,6 +173,12 @@ impl Camera {
         newest != 0 && clock::mono_ms().0.saturating_sub(newest) < HEALTHY_WITHIN_MS
     }
 
+    /// When the camera's thread was known to run last, monotonic ms. It runs while it waits for a camera that is not
+    /// there; it does not while a driver holds it.
+    pub fn alive_ms(&self) -> u64 {
+        self.state.alive_ms.load(Ordering::Acquire)
+    }
+
     /// Encoded frames since the start.
     pub fn frames(&self) -> u64 {
         self.state.frames.load(Ordering::Relaxed)
@@ -221,8 +230,22 @@ fn keep_running(state: &Arc<State>, sink: &Sink) {
         } else {
             tracing::warn!(camera = name, why, "camera stopped; it is started anew until it runs");
         }
+        wait(state, pause);
+    }
+}
+
+/// Waits `pause` before the next start, or until the camera is stopped, and says all the while that it is alive.
+fn wait(state: &State, pause: Duration) {
+    let until = Instant::now() + pause;
+    loop {
+        state.alive_ms.store(clock::mono_ms().0, Ordering::Release);
+        let left = until.saturating_duration_since(Instant::now()).min(PAUSE_FIRST);
         let guard = lock(&state.stop);
-        drop(state.stopped.wait_timeout_while(guard, pause, |stop| !*stop));
+        let waited = state.stopped.wait_timeout_while(guard, left, |stop| !*stop);
+        let stopped = *waited.unwrap_or_else(PoisonError::into_inner).0;
+        if stopped || Instant::now() >= until {
+            return;
+        }
     }
 }
 
@@ -250,6 +273,7 @@ fn play(state: &State, pipeline: &gst::Pipeline) -> Result<(), MediaError> {
     let started = pipeline.set_state(gst::State::Playing);
     let (mut frames, mut since) = (state.frames.load(Ordering::Relaxed), Instant::now());
     loop {
+        state.alive_ms.store(clock::mono_ms().0, Ordering::Release);
         let wait = if started.is_err() { gst::ClockTime::ZERO } else { BUS_EVERY };
         if let Some(message) = bus.timed_pop(wait) {
             match message.view() {

@@ -7,6 +7,8 @@ pub mod browser;
 pub mod check;
 pub mod demo;
 pub mod fleet;
+pub mod fuzz;
+pub mod mutants;
 pub mod process;
 pub mod robots;
 pub mod setup;

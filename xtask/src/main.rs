@@ -21,6 +21,10 @@ enum Command {
     Test(xtask::test::Args),
     /// Measure, beside peers, and print a table
     Bench(xtask::bench::Args),
+    /// Look whether the safety core's tests notice when it is changed (long)
+    Mutants(xtask::mutants::Args),
+    /// Feed every parser of bytes from outside with mutated input (as long as you say)
+    Fuzz(xtask::fuzz::Args),
     /// Install what the commands above need (they do it by themselves): system, npm and Python packages
     Setup,
 }
@@ -31,6 +35,8 @@ fn main() -> ExitCode {
         Command::Check(args) => xtask::check::run(&args),
         Command::Test(args) => xtask::test::run(&args),
         Command::Bench(args) => xtask::bench::run(&args),
+        Command::Mutants(args) => xtask::mutants::run(&args),
+        Command::Fuzz(args) => xtask::fuzz::run(&args),
         Command::Setup => xtask::setup::everything(),
     };
     match done {

@@ -144,6 +144,11 @@ impl Config {
     fn parse(text: &str) -> Result<Self> {
         let config: Self = toml::from_str(text)?;
         config.policy.check()?;
+        ensure!(
+            !config.policy.close_sensors.active,
+            "policy.close_sensors.active: this version of the agent reads no range cones, bumpers or drop sensors; with \
+             it the robot would never drive"
+        );
         for (n, camera) in config.cameras.iter().enumerate() {
             ensure!(
                 episode::layout::is_camera_name(&camera.name),
@@ -225,6 +230,8 @@ mod tests {
             refused(&format!("{GOOD}[policy]\nspeed_max = 1.0\n"))
                 .contains("unknown field `speed_max`")
         );
+        let close = format!("{GOOD}[policy.close_sensors]\nactive = true\n");
+        assert!(refused(&close).contains("would never drive"));
         assert!(refused(&GOOD.replace("front", "Front")).contains("a name is"));
         assert!(
             refused(&format!("{GOOD}{}", GOOD.split_once('\n').unwrap().1)).contains("two cameras")

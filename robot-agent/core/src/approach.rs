@@ -139,6 +139,7 @@ mod tests {
         assert_eq!(see(&mut approach, 1_200, 1_900, going(0)), [0, 0]);
         assert_eq!(see(&mut approach, 1_300, 1_800, going(0)), [1_000, 0], "and comes on");
         assert_eq!(see(&mut approach, 1_339, 1_790, going(0)), [1_000, 0], "too soon to tell");
+        assert_eq!(see(&mut approach, 1_340, 1_760, going(0)), [1_000, 0], "just late enough");
         assert_eq!(see(&mut approach, 1_400, 1_700, going(0)), [1_000, 0]);
         let turning = Odometry { yaw_mradps: -301, ..going(0) };
         assert_eq!(see(&mut approach, 1_500, 1_600, turning), [0, 0]);

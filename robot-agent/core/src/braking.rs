@@ -91,9 +91,9 @@ impl Braking {
         };
         let measured = decelerated(&run, reaction_ms).min(nominal_mmps2);
         let at_rest = mmps <= REST_MMPS;
-        if measured < self.estimate_mmps2 {
-            self.estimate_mmps2 = measured.max(FLOOR_MMPS2.min(nominal_mmps2));
-        } else if at_rest {
+        let floor = FLOOR_MMPS2.min(nominal_mmps2);
+        self.estimate_mmps2 = self.estimate_mmps2.min(measured.max(floor));
+        if at_rest {
             let better = measured.saturating_sub(self.estimate_mmps2).div_ceil(8);
             self.estimate_mmps2 = self.estimate_mmps2.saturating_add(better);
         }
@@ -194,6 +194,7 @@ mod tests {
         assert!((500..=530).contains(&braking.mmps2()), "{}", braking.mmps2());
         for ms in (2_200..9_000).step_by(10) {
             braking.step(MonoMs(ms), false, odometry(ms), 1_500, 200);
+            assert_eq!(braking.run.is_some(), ms <= 1_010 + RUN_MS_MAX, "{ms}");
         }
         assert_eq!(braking.mmps2(), 200, "the floor");
         assert_eq!(braking.run, None, "a robot that is pushed teaches nothing more");
@@ -203,6 +204,10 @@ mod tests {
     fn a_slow_robot_a_pushed_one_and_one_without_odometry_teach_nothing() {
         let mut braking = Braking::new(1_500);
         stop(&mut braking, 1_000, 299, 20, 200);
+        assert_eq!(braking.mmps2(), 1_500);
+        let mut just = Braking::new(1_500);
+        stop(&mut just, 1_000, 300, 20, 200);
+        assert!(just.mmps2() < 1_500);
         let odometry =
             |ms, speed_mmps| Some(Odometry { arrived: MonoMs(ms), speed_mmps, yaw_mradps: 0 });
         // At rest for long, then pushed.
@@ -212,7 +217,10 @@ mod tests {
         // A hole in odometry, and an order to go on.
         braking.step(MonoMs(30_000), true, odometry(30_000, 1_000), 1_500, 200);
         braking.step(MonoMs(30_010), false, odometry(30_010, 1_000), 1_500, 200);
-        assert!(braking.run.is_some());
+        braking.step(MonoMs(30_510), false, odometry(30_510, 1_000), 1_500, 200);
+        assert!(braking.run.is_some(), "half a second is no hole");
+        assert_eq!(braking.run.unwrap().way_um, 500_000);
+        braking.run = braking.run.map(|run| Run { newest: MonoMs(30_010), way_um: 0, ..run });
         braking.step(MonoMs(30_511), false, odometry(30_511, 900), 1_500, 200);
         assert_eq!(braking.run, None);
         braking.step(MonoMs(31_000), true, odometry(31_000, 1_000), 1_500, 200);

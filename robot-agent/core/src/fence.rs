@@ -130,12 +130,6 @@ pub struct Place {
     pub edge_north: i64,
 }
 
-impl Place {
-    const fn nearer(self, other: Self) -> Self {
-        if other.inside_mm < self.inside_mm { other } else { self }
-    }
-}
-
 #[expect(clippy::as_conversions, reason = "clamped first; NaN gives 0")]
 fn whole(quantity: f64) -> i64 {
     quantity.round().clamp(-1e15, 1e15) as i64
@@ -224,24 +218,15 @@ impl Fence {
     /// Where a position lies; nothing without areas. At most 256 sides are looked at.
     pub fn place(&self, fix: &Fix) -> Option<Place> {
         let (x, y) = self.plane(i64::from(fix.lat_1e7), i64::from(fix.lon_1e7));
+        let at = |area: &Vec<Edge>| look(area, x, y);
         // In one of several areas is in: the one with the most room counts.
-        let allowed = self
-            .keep_in
-            .iter()
-            .map(|area| look(area, x, y))
-            .reduce(|a, b| if b.inside_mm > a.inside_mm { b } else { a });
-        let forbidden = self
-            .keep_out
-            .iter()
-            .map(|area| {
-                let place = look(area, x, y);
-                Place { inside_mm: place.inside_mm.saturating_neg(), ..place }
-            })
-            .reduce(Place::nearer);
-        match (allowed, forbidden) {
-            (Some(allowed), Some(forbidden)) => Some(allowed.nearer(forbidden)),
-            (either, None) | (None, either) => either,
-        }
+        let allowed = self.keep_in.iter().map(at).max_by_key(|place| place.inside_mm);
+        let outside_of = |area: &Vec<Edge>| {
+            let place = look(area, x, y);
+            Place { inside_mm: place.inside_mm.saturating_neg(), ..place }
+        };
+        let forbidden = self.keep_out.iter().map(outside_of);
+        allowed.into_iter().chain(forbidden).min_by_key(|place| place.inside_mm)
     }
 }
 
@@ -261,27 +246,25 @@ const fn cross(edge: &Edge, x: i64, y: i64) -> i64 {
 
 /// How far inside of one area.
 fn look(area: &[Edge], x: i64, y: i64) -> Place {
-    let mut inside = false;
-    let mut nearest = Place { inside_mm: i64::MAX, ..Place::default() };
-    for edge in area {
-        let side = cross(edge, x, y);
+    let crossed = area.iter().filter(|edge| {
         let ends_above = edge.y.saturating_add(edge.dy) > y;
         // A ray to the east crosses the edge: its ends lie on both sides of the ray, and it lies east.
-        if (edge.y > y) != ends_above && (side > 0) == (edge.dy > 0) && side != 0 {
-            inside = !inside;
-        }
-        nearest = nearest.nearer(to_edge(edge, x, y, side));
-    }
+        (edge.y > y) != ends_above && cross(edge, x, y).signum() == edge.dy.signum()
+    });
+    let inside = !crossed.count().is_multiple_of(2);
+    let nearest = area.iter().map(|edge| to_edge(edge, x, y)).min_by_key(|place| place.inside_mm);
+    let nearest = nearest.unwrap_or_default();
     let inside_mm = if inside { nearest.inside_mm } else { nearest.inside_mm.saturating_neg() };
     Place { inside_mm, ..nearest }
 }
 
 /// Distance to one side, and the way there.
-fn to_edge(edge: &Edge, x: i64, y: i64, side: i64) -> Place {
+fn to_edge(edge: &Edge, x: i64, y: i64) -> Place {
     let (rx, ry) = (x.saturating_sub(edge.x), y.saturating_sub(edge.y));
     let along = product(edge.dx, rx).saturating_add(product(edge.dy, ry));
-    if along > 0 && along < square(edge.dx, edge.dy) {
+    if (0..square(edge.dx, edge.dy)).contains(&along) {
         // The normal: to the left of the edge for a point on its right, and the other way round.
+        let side = cross(edge, x, y);
         let turn = side.signum().saturating_neg();
         return Place {
             inside_mm: side.abs().checked_div(edge.length).unwrap_or(0),

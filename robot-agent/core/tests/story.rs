@@ -425,6 +425,14 @@ fn a_full_recorder_stops_and_an_empty_battery_or_a_lean_slows() {
     world.pass(1_000);
     check(&world, SafetyState::Driving, Reason::BatteryLow);
     assert_eq!(world.speed(), 500);
+    // Of equal caps the first row counts.
+    let mut equal = World::under(&blind_policy());
+    program(&mut equal);
+    equal.video_age_ms = None;
+    equal.inputs.battery_permille = Some(99);
+    let equal = equal.into_drive(FULL);
+    check(&equal, SafetyState::Driving, Reason::BatteryLow);
+    assert_eq!(equal.out.limit_reason, Reason::BatteryLow);
     world.inputs.tilt_mrad = Some(351);
     world.pass(1_000);
     check(&world, SafetyState::Driving, Reason::Tilt);

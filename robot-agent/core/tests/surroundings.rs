@@ -96,6 +96,10 @@ fn outside_only_the_way_back_is_open_and_slowly() {
         (-22.0, WEST, FULL, 0),
         (-22.0, EAST, FULL, 300),
         (22.0, NORTH, FULL, 0),
+        (19.5, EAST, FULL, 0),
+        (19.5, NORTH, FULL, 0),
+        (19.5, WEST, FULL, 300),
+        (19.5, WEST, BACK, 0),
     ] {
         world.inputs.heading = heading;
         is_at(&mut world, east_m, 300);
@@ -162,10 +166,13 @@ fn a_poor_position_slows_the_robot_and_then_stops_it() {
     is_at(&mut world, 0.0, 300);
     world.pass(1_900);
     assert!(world.speed() > 1_400);
+    is_at(&mut world, 0.0, 5_000);
+    world.pass(1_900);
+    assert_eq!(world.speed(), 1_500, "just good enough");
     is_at(&mut world, 0.0, 5_001);
     world.pass(2_000);
     assert_eq!(world.speed(), 300, "too uncertain");
-    world.pass(17_000);
+    world.pass(18_000);
     assert_eq!(world.speed(), 300);
     assert!(world.ms_until_stop() <= 1_110, "22 s after the last good one");
     check(&world, SafetyState::Stopped, Reason::PositionUnknown);

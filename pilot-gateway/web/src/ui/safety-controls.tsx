@@ -99,7 +99,9 @@ function Slide(props: Props & { readonly of: Slider }): JSX.Element {
   return (
     <label class="slide">
       <span>{props.of.label}</span>
-      <output>{props.of.words(value())}</output>
+      <span class="value" aria-hidden="true">
+        {props.of.words(value())}
+      </span>
       <input
         type="range"
         min={props.of.min}

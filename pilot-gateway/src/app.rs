@@ -29,6 +29,8 @@ use zenoh::sample::Sample;
 const CALLS: Rate = Rate { burst: 60, per_s: 60 };
 /// Pictures for one caller.
 const LOOKS: Rate = Rate { burst: 20, per_s: 30 };
+/// Scenarios for the safety core, of everybody together: each costs a few milliseconds.
+const TRIES: Rate = Rate { burst: 60, per_s: 30 };
 /// Sessions and leases that one caller opens.
 const OPENS: Rate = Rate { burst: 6, per_s: 1 };
 
@@ -64,6 +66,7 @@ pub struct App {
     calls: Mutex<Rates>,
     looks: Mutex<Rates>,
     opens: Mutex<Rates>,
+    tries: Mutex<Rates>,
 }
 
 /// What kind of call is counted against a caller's rate.
@@ -117,6 +120,7 @@ impl App {
             calls: Mutex::new(Rates::new(CALLS)),
             looks: Mutex::new(Rates::new(LOOKS)),
             opens: Mutex::new(Rates::new(OPENS)),
+            tries: Mutex::new(Rates::new(TRIES)),
         })
     }
 
@@ -228,6 +232,11 @@ impl App {
             Kind::Open => &self.opens,
         };
         lock(rates).take(self.clock.now(), caller.claims.did).map_err(ApiError::too_many)
+    }
+
+    /// Counts one scenario for the safety core, or refuses it. Nobody signs in for it: all share one rate.
+    pub fn admit_try(&self) -> Result<(), ApiError> {
+        lock(&self.tries).take(self.clock.now(), self.did).map_err(ApiError::too_many)
     }
 
     /// Sees to it that states of `robot` are verified and kept, asking the fleet for its key if need be.

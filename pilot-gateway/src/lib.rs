@@ -24,6 +24,7 @@ pub mod rates;
 pub mod relay;
 pub mod rest;
 pub mod rover;
+pub mod safety;
 pub mod session;
 pub mod states;
 pub mod verdict;
@@ -186,6 +187,7 @@ pub fn router(app: Shared) -> Router {
         .route("/openapi.json", get(openapi::openapi))
         .route("/docs", get(openapi::docs))
         .route("/v1/config", get(config_page))
+        .route("/v1/safety/try", post(safety::try_core))
         .route("/v1/robots/{id}/session", post(session::open_session))
         .route("/v1/robots/{id}/look", get(look::look))
         .route("/v1/robots/{id}/state", get(programs::state))

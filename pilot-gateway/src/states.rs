@@ -120,6 +120,7 @@ mod tests {
             battery: None,
             loop_latency_ms: None,
             command_seq: 0,
+            minimal_risk: None,
             episodes_waiting: 0,
             version: "test".to_owned(),
         }

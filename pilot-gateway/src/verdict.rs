@@ -78,6 +78,7 @@ pub(crate) mod tests {
             battery: None,
             loop_latency_ms: None,
             command_seq,
+            minimal_risk: None,
             episodes_waiting: 0,
             version: "test".to_owned(),
         }

@@ -122,8 +122,8 @@ reasons! {
     ObstacleNear = 6, "obstacle-near", "Something is close ahead", "Slow down or steer around it";
     /// Something is right ahead.
     ObstacleAhead = 7, "obstacle-ahead", "Something is right ahead", "Back away from it or turn";
-    /// Odometry or laser scan does not arrive.
-    SensorStale = 8, "sensor-stale", "A sensor of the robot is silent", "Wait; if it stays, end the drive and tell the owner";
+    /// Odometry does not arrive.
+    SensorStale = 8, "sensor-stale", "The robot's wheels are not heard", "Wait; if it stays, end the drive and tell the owner";
     /// The robot's monotonic clock went backwards.
     ClockRegression = 9, "clock-regression", "The robot's clock is broken", "End the drive; the robot must be restarted";
     /// The deadman is not held.
@@ -144,6 +144,30 @@ reasons! {
     PolicyCap = 17, "policy-cap", "At the highest allowed speed", "";
     /// The robot's commands and stamps disagree: a queue on the way held them up.
     CommandHeldUp = 18, "command-held-up", "Your commands arrive late", "Release all keys; drive again when the link is well";
+    /// Close to the edge of the area, or its position is poor: the speed is held down.
+    GeofenceNear = 19, "geofence-near", "Close to the edge of the allowed area", "Turn away from the edge, or wait for a better position";
+    /// The robot has an area to stay in and has not known for too long where it is.
+    PositionUnknown = 20, "position-unknown", "The robot does not know where it is", "Wait for a position; if none comes, end the drive and tell the owner";
+    /// Something comes towards the robot.
+    CollisionNear = 21, "collision-near", "Something comes towards the robot", "Let it pass, or back away";
+    /// A bumper is pressed on the side of the stick.
+    Bumper = 22, "bumper", "The robot touches something", "Drive away from it slowly";
+    /// The ground ends on the side of the stick.
+    Drop = 23, "drop", "The ground ends there", "Back away from the edge";
+    /// The battery is as good as empty.
+    BatteryCritical = 24, "battery-critical", "The battery is empty", "End the drive; the robot must be fetched";
+    /// The laser scan does not arrive.
+    ScanStale = 25, "scan-stale", "The laser scanner is silent", "Wait; if it stays, end the drive and tell the owner";
+    /// Range cones, bumpers or drop sensors do not report.
+    CloseStale = 26, "close-stale", "A bumper or range sensor is silent", "Wait; if it stays, end the drive and tell the owner";
+    /// The lean is not known.
+    TiltStale = 27, "tilt-stale", "The inertial sensor is silent", "Wait; if it stays, end the drive and tell the owner";
+    /// A task of the agent is dead.
+    TaskDead = 28, "task-dead", "A part of the robot's software hangs", "Wait; if it stays, end the drive and tell the owner";
+    /// The agent was frozen, or its clock jumped forward.
+    ClockJump = 29, "clock-jump", "The robot's computer was frozen", "Release all keys, then drive again";
+    /// The robot tips, or was picked up.
+    Tipped = 30, "tipped", "The robot tips over or was picked up", "Wait; somebody must set it on its wheels";
 }
 
 #[cfg(test)]

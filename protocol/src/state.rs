@@ -21,6 +21,10 @@ pub struct RobotState {
     pub safety: SafetyState,
     /// The strongest reason for it.
     pub reason: Reason,
+    /// Why the robot is in its minimal-risk state: a hazard ended a drive, the robot stands where `position` says, and
+    /// nobody has resumed it since. None otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimal_risk: Option<Reason>,
     /// The lease that the robot obeys.
     pub lease: Option<LeaseId>,
     /// Highest epoch that the robot has seen.

@@ -12,7 +12,8 @@
 //! 68 u32 lease_left_ms  72 u8  flags         73 u8  0              74 u16 reserved 0     76 u32 recorded_kib
 //! ```
 //! An unknown number is the largest of its field (`u16::MAX`, `u8::MAX`, `i32::MIN` for positions), so that
-//! "unknown" is never shown as zero. `flags`: bit 0 recording, bit 1 recorder lost something, bit 2 base silent.
+//! "unknown" is never shown as zero. `flags`: bit 0 recording, bit 1 recorder lost something, bit 2 base silent,
+//! bit 3 minimal-risk state: a hazard ended a drive, and nobody has resumed it since.
 
 use crate::safety::{Reason, SafetyState};
 use crate::wire::{self, WireError};
@@ -31,6 +32,8 @@ pub mod flag {
     pub const RECORDER_LOST: u8 = 2;
     /// The base (odometry) is silent.
     pub const BASE_SILENT: u8 = 4;
+    /// A hazard ended a drive, and nobody has resumed it since.
+    pub const MINIMAL_RISK: u8 = 8;
 }
 
 /// One telemetry packet.

@@ -200,7 +200,7 @@ fn telemetry() {
         obstacle_cm: u16::MAX,
         odometer_dm: 0,
         lease_left_ms: 0,
-        flags: 0,
+        flags: telemetry::flag::BASE_SILENT | telemetry::flag::MINIMAL_RISK,
         recorded_kib: 0,
     };
     let mut cases = Vec::new();

@@ -199,6 +199,11 @@ impl Config {
     /// What the types themselves do not say.
     fn check(&self) -> Result<()> {
         self.policy.check()?;
+        ensure!(
+            !self.policy.close_sensors.active,
+            "policy.close_sensors.active: this version of the agent reads no range cones, bumpers or drop sensors; with \
+             it the robot would never drive"
+        );
         for (n, camera) in self.cameras.iter().enumerate() {
             ensure!(
                 episode::layout::is_camera_name(&camera.name),

@@ -6,6 +6,7 @@
 use crate::blind;
 use crate::clock;
 use crate::record::{self, Record, event};
+use crate::sensors::Sensors;
 use crate::shared::{DriveLease, Echo, Shared, Status, lock};
 use crate::telemetry;
 use agent_core::policy::BlindDriving;
@@ -35,6 +36,11 @@ const PUBLISH_MOVING_MS: u64 = 20;
 const PUBLISH_RESTING_MS: u64 = 100;
 /// After a lease, zero is said for this long; then the base is left to others.
 const PUBLISH_AFTER_MS: u64 = 2_000;
+
+/// In the minimal-risk state the lamp is lit again this often.
+const LAMP_EVERY_MS: u64 = 1_000;
+/// The highest of the lamp's levels.
+const LAMP_FULL: u8 = 3;
 
 /// What the loop is told.
 pub(crate) enum Message {
@@ -79,6 +85,7 @@ pub(crate) fn start(
         told: None,
         blind: blind::Watch::new(policy),
         blind_driving: policy.blind_driving.clone(),
+        minimal_risk: None,
     };
     std::thread::Builder::new().name("drive".to_owned()).spawn(move || {
         if !ros_bridge::priority::raise() {
@@ -94,6 +101,7 @@ struct Due {
     safety: MonoMs,
     twists: MonoMs,
     snapshot: MonoMs,
+    lamp: MonoMs,
 }
 
 /// Whether something that happens every `every_ms` is due, and then notes that it was.
@@ -128,6 +136,8 @@ struct Loop {
     told: Option<(protocol::safety::SafetyState, protocol::safety::Reason)>,
     blind: blind::Watch,
     blind_driving: BlindDriving,
+    /// As the step before said.
+    minimal_risk: Option<protocol::safety::Reason>,
 }
 
 impl Loop {
@@ -222,11 +232,15 @@ impl Loop {
             command,
             estop_stop,
             estop_clear_epoch,
-            odometry_arrived: sensors.odometry.map(|odometry| odometry.arrived),
+            odometry: sensors.core_odometry(),
             scan: sensors.scan,
+            close: None,
+            fix: sensors.core_fix(),
+            heading: sensors.core_heading(now),
             battery_permille: sensors.battery_permille(now),
             tilt_mrad: sensors.tilt_mrad(now),
             recorder_able: self.recorder.progress.able.load(Ordering::Acquire),
+            heartbeats: self.shared.beats.heartbeats(&self.recorder.progress.alive_ms),
         };
         self.shared.stepped_ms.store(now.0, Ordering::Release);
         self.snapshot_if_due(now);
@@ -243,12 +257,48 @@ impl Loop {
             refused: self.refused,
         };
         *lock(&self.shared.status) = status;
+        self.minimal_risk(&outputs, &sensors, now);
         if let Some(lease) = &lease {
             self.telemetry_if_due(&status, lease, now);
         }
         self.record(now, &inputs, &outputs);
         self.tick += 1;
         outputs
+    }
+
+    /// In its minimal-risk state the robot stands, its lamp is lit, and the episode says where and why. The driver and
+    /// the fleet read the same in telemetry and state.
+    fn minimal_risk(&mut self, outputs: &Outputs, sensors: &Sensors, now: MonoMs) {
+        match (outputs.minimal_risk, self.minimal_risk) {
+            (Some(reason), None) => {
+                tracing::warn!(reason = reason.code(), "minimal-risk state: the robot stands");
+                let json = serde_json::json!({
+                    "reason": reason.code(),
+                    "position": sensors.position(now),
+                });
+                let record = event("minimal-risk", reason.words(), json.to_string());
+                self.recorder.put(clock::wall_ns(), Record::Event(record));
+                self.due.lamp = MonoMs(0);
+            }
+            (None, Some(reason)) => {
+                tracing::info!(reason = reason.code(), "the drive was resumed");
+                let record = event("minimal-risk-ended", "the drive was resumed", String::new());
+                self.recorder.put(clock::wall_ns(), Record::Event(record));
+                self.lamp(self.shared.lamp.load(Ordering::Relaxed));
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        self.minimal_risk = outputs.minimal_risk;
+        // Again and again: a lamp that joins later was not told.
+        if self.minimal_risk.is_some() && due(&mut self.due.lamp, now, LAMP_EVERY_MS) {
+            self.lamp(LAMP_FULL);
+        }
+    }
+
+    fn lamp(&self, level: u8) {
+        if let Err(error) = self.base.lamp(level) {
+            tracing::debug!(%error, "the lamp can't be told");
+        }
     }
 
     /// Says zero without end only where it is this agent's place: under a lease, and a little after.

@@ -419,6 +419,7 @@ impl Leases {
         loop {
             tokio::select! {
                 _tick = every.tick() => {
+                    self.beat();
                     self.look().await;
                     self.keep_estop(&mut latched).await;
                     let now = clock::mono_ms();
@@ -429,6 +430,16 @@ impl Leases {
                 }
                 Some((generation, event)) = events.recv() => self.handle(generation, event).await,
             }
+        }
+    }
+
+    /// Tells the safety core that this task is alive, and when the liveliest camera was: one that hangs is not the
+    /// robot's end while another works, and the driver's own picture has a rule of its own.
+    fn beat(&self) {
+        let beats = &self.shared.beats;
+        beats.link.store(clock::mono_ms().0, Ordering::Release);
+        if let Some(newest_ms) = self.cameras().iter().map(Camera::alive_ms).max() {
+            beats.camera.store(newest_ms, Ordering::Release);
         }
     }
 

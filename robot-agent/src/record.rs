@@ -127,6 +127,8 @@ pub(crate) struct Progress {
     pub(crate) begun: AtomicU64,
     /// Bytes of the open episode, about.
     pub(crate) bytes: AtomicU64,
+    /// When the recorder's thread was known to run last, monotonic ms.
+    pub(crate) alive_ms: AtomicU64,
     /// Something of the open episode was dropped.
     pub(crate) lost: AtomicBool,
     dropped: [AtomicU32; SLOTS],
@@ -227,6 +229,7 @@ pub(crate) fn start(setup: Setup) -> std::io::Result<(Handle, JoinHandle<()>)> {
         recording: AtomicBool::new(false),
         begun: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
+        alive_ms: AtomicU64::new(clock::mono_ms().0),
         lost: AtomicBool::new(false),
         dropped: std::array::from_fn(|_| AtomicU32::new(0)),
     });
@@ -338,6 +341,7 @@ impl Worker {
     fn run(&mut self, receiver: &Receiver<Message>) {
         let mut looked_at_disk = MonoMs(0);
         loop {
+            self.progress.alive_ms.store(clock::mono_ms().0, Ordering::Release);
             match next(receiver) {
                 Ok(Message::Record(at_ns, record)) => self.record(at_ns, record),
                 Ok(Message::Begin(begin, reply)) => {

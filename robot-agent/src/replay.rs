@@ -51,7 +51,7 @@ impl Replayer {
                 self.differ(snapshot.tick, "the memory before it differs".to_owned());
             }
         } else {
-            self.core.resume(&bytes).context("a snapshot")?;
+            self.core.resume(&bytes).with_context(other_core)?;
             self.next_tick = Some(snapshot.tick);
         }
         Ok(())
@@ -72,7 +72,8 @@ impl Replayer {
             }
         }
         let (now, inputs) = Inputs::decode(&step.inputs)
-            .with_context(|| format!("inputs of step {}", step.tick))?;
+            .with_context(|| format!("inputs of step {}", step.tick))
+            .with_context(other_core)?;
         let outputs = self.core.step(now, &inputs);
         self.report.steps += 1;
         self.next_tick = Some(step.tick + 1);
@@ -89,6 +90,13 @@ impl Replayer {
     fn differ(&mut self, tick: u64, what: String) {
         self.report.difference.get_or_insert_with(|| format!("step {tick}: {what}"));
     }
+}
+
+/// A record of another version can only be run again by the core that made it.
+fn other_core() -> String {
+    "the record of the safety core can't be run again here; if it says another version, replay it with the robot-agent \
+     that recorded it (its version stands in the manifest under `software`)"
+        .to_owned()
 }
 
 /// Replays the episode in `dir`, sealed or not.
@@ -172,6 +180,20 @@ mod tests {
         replayer.event(&snapshot(9, &reached)).unwrap();
         let expected = Report { steps: 4, snapshots: 1, ..Report::default() };
         assert_eq!(replayer.report, expected);
+    }
+
+    #[test]
+    fn the_record_of_an_older_core_is_refused_in_words() {
+        let mut replayer = replayer();
+        let json = format!(r#"{{"tick":1,"snapshot":"{}"}}"#, hex::encode([0; 160]));
+        let old = Event { code: SNAPSHOT.to_owned(), json, ..Event::default() };
+        let words = format!("{:#}", replayer.event(&old).unwrap_err());
+        assert!(words.contains("version 1, expected 2") && words.contains("manifest"), "{words}");
+        let fresh = Supervisor::new(&Policy::default()).unwrap();
+        replayer.event(&snapshot(1, &fresh)).unwrap();
+        let step = SafetyStep { tick: 1, inputs: vec![0; 128], ..SafetyStep::default() };
+        let words = format!("{:#}", replayer.step(&step).unwrap_err());
+        assert!(words.contains("version 1, expected 2") && words.contains("step 1"), "{words}");
     }
 
     #[test]

@@ -236,6 +236,7 @@ fn connect_base(
     let (shared, recorder) = (Arc::clone(shared), recorder.clone());
     let guard = config.policy.obstacle_guard.clone();
     let base = Base::connect(&ros, move |message, arrived| {
+        shared.beats.intake.store(arrived.ms().0, Ordering::Release);
         lock(&shared.sensors).take(&message, arrived, &guard);
         lock(&shared.senses).take(&message, arrived);
         recorder.put(clock::wall_ns_at(arrived), Record::Sensor(message));

@@ -143,6 +143,33 @@ impl Sensors {
         self.attitude(now).map(|attitude| attitude.heading_deg)
     }
 
+    /// The newest odometry, for the safety core.
+    pub(crate) fn core_odometry(&self) -> Option<agent_core::Odometry> {
+        self.odometry.map(|odometry| agent_core::Odometry {
+            arrived: odometry.arrived,
+            speed_mmps: whole(odometry.speed_mps * 1e3),
+            yaw_mradps: whole(odometry.yaw_radps * 1e3),
+        })
+    }
+
+    /// The newest position, for the safety core, whatever its age. What people are told as accuracy is one standard
+    /// deviation; the geofence counts on two.
+    pub(crate) fn core_fix(&self) -> Option<agent_core::Fix> {
+        self.fix.map(|fix| agent_core::Fix {
+            arrived: fix.arrived,
+            lat_1e7: whole(fix.point.lat_deg * 1e7),
+            lon_1e7: whole(fix.point.lon_deg * 1e7),
+            accuracy_mm: whole(fix.h_acc_m * 2e3).unsigned_abs(),
+        })
+    }
+
+    /// Where the front points, for the safety core.
+    pub(crate) fn core_heading(&self, now: MonoMs) -> Option<agent_core::Heading> {
+        let (sin, cos) = self.heading_deg(now)?.to_radians().sin_cos();
+        let permille = |part: f64| i16::try_from(whole(part * 1e3)).unwrap_or(0);
+        Some(agent_core::Heading { east_permille: permille(sin), north_permille: permille(cos) })
+    }
+
     /// Position, when known and fresh.
     pub(crate) fn position(&self, now: MonoMs) -> Option<RobotPosition> {
         let fix = self.fix.filter(|fix| now.since(fix.arrived) <= STATE_AGE_MS_MAX)?;
@@ -158,6 +185,12 @@ impl Sensors {
 
 fn seconds(ms: u64) -> f64 {
     std::time::Duration::from_millis(ms).as_secs_f64()
+}
+
+/// Saturating; NaN gives 0.
+#[expect(clippy::cast_possible_truncation, reason = "`as` saturates")]
+fn whole(quantity: f64) -> i32 {
+    quantity.round() as i32
 }
 
 #[expect(
@@ -192,6 +225,31 @@ mod tests {
         take(&mut sensors, 2_000, imu(Quaternion { x: sin, y: 0.0, z: 0.0, w: cos }));
         assert_eq!(sensors.tilt_mrad(MonoMs(2_000)), Some(400));
         assert_eq!(sensors.tilt_mrad(MonoMs(6_000)), None, "too old");
+    }
+
+    #[test]
+    fn the_core_gets_whole_numbers() {
+        let mut sensors = Sensors::default();
+        assert_eq!((sensors.core_odometry(), sensors.core_fix()), (None, None));
+        let mut odometry = ros_msgs::nav_msgs::Odometry::default();
+        (odometry.twist.twist.linear.x, odometry.twist.twist.angular.z) = (-0.75, 1e300);
+        take(&mut sensors, 1_000, Inbound::Odometry(Box::new(odometry)));
+        let seen = sensors.core_odometry().unwrap();
+        assert_eq!((seen.speed_mmps, seen.yaw_mradps), (-750, i32::MAX));
+        let imu = Imu { orientation: Quaternion::from_yaw(0.0), ..Imu::default() };
+        take(&mut sensors, 1_000, Inbound::Imu(Box::new(imu)));
+        let heading = sensors.core_heading(MonoMs(1_000)).unwrap();
+        assert_eq!((heading.east_permille, heading.north_permille), (1_000, 0));
+        let mut fix = NavSatFix { latitude: 52.5163, longitude: -0.1, ..NavSatFix::default() };
+        fix.position_covariance = [4.0, 0.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 9.0];
+        fix.position_covariance_type = 2;
+        take(&mut sensors, 1_500, Inbound::Fix(Box::new(fix)));
+        let fix = sensors.core_fix().unwrap();
+        assert_eq!(
+            (fix.arrived, fix.lat_1e7, fix.lon_1e7),
+            (MonoMs(1_500), 525_163_000, -1_000_000)
+        );
+        assert!(fix.accuracy_mm >= 4_000, "two sigma: {}", fix.accuracy_mm);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::sensors::Sensors;
 use agent_core::{Outputs, Twist};
 use protocol::safety::{Reason, SafetyState};
 use protocol::units::MonoMs;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -55,6 +55,8 @@ impl Default for Status {
                 command_seq: 0,
                 verdict: agent_core::Verdict::Nothing,
                 estop_answer: agent_core::EstopAnswer::Nothing,
+                minimal_risk: None,
+                brake_mmps2: 0,
                 limited: Twist::ZERO,
                 executed: Twist::ZERO,
             },
@@ -63,6 +65,23 @@ impl Default for Status {
             estop_latched: false,
             refused: 0,
         }
+    }
+}
+
+/// When the agent's tasks reported last, monotonic ms; 0 for a task that has not begun or is not there.
+#[derive(Default)]
+pub(crate) struct Beats {
+    pub(crate) camera: AtomicU64,
+    pub(crate) link: AtomicU64,
+    pub(crate) intake: AtomicU64,
+}
+
+impl Beats {
+    /// As the safety core takes them, with that of the recorder.
+    pub(crate) fn heartbeats(&self, recorder: &AtomicU64) -> agent_core::Heartbeats {
+        [&self.camera, recorder, &self.link, &self.intake].map(|beat| {
+            Some(MonoMs(beat.load(Ordering::Acquire))).filter(|beat| *beat != MonoMs(0))
+        })
     }
 }
 
@@ -90,6 +109,8 @@ pub(crate) struct Shared {
     pub(crate) has_lamp: AtomicBool,
     /// Nothing more is to be expected of a battery: it spoke, or there is none.
     pub(crate) battery_settled: AtomicBool,
+    /// The agent's tasks are alive.
+    pub(crate) beats: Beats,
     /// The program ends: wheels to zero, then out.
     pub(crate) stopping: AtomicBool,
 }

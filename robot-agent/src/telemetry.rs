@@ -68,6 +68,7 @@ pub(crate) fn packet(
         (flag::RECORDING, progress.recording.load(Ordering::Relaxed)),
         (flag::RECORDER_LOST, progress.lost.load(Ordering::Relaxed)),
         (flag::BASE_SILENT, silent),
+        (flag::MINIMAL_RISK, outputs.minimal_risk.is_some()),
     ] {
         flags |= if set { bit } else { 0 };
     }
@@ -133,6 +134,7 @@ pub(crate) fn state(
         robot_ms: now.0,
         safety: outputs.state,
         reason: outputs.reason,
+        minimal_risk: outputs.minimal_risk,
         lease: publisher.lease,
         epoch: publisher.epoch_highest,
         last_ended: publisher.last_ended,

@@ -8,6 +8,8 @@ pub mod check;
 pub mod deb;
 pub mod demo;
 pub mod fleet;
+pub mod fuzz;
+pub mod mutants;
 pub mod process;
 pub mod robots;
 pub mod setup;

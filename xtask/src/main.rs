@@ -23,6 +23,10 @@ enum Command {
     Bench(xtask::bench::Args),
     /// Build the Debian package of the robot's agent
     Deb(xtask::deb::Args),
+    /// Look whether the safety core's tests notice when it is changed (long)
+    Mutants(xtask::mutants::Args),
+    /// Feed every parser of bytes from outside with mutated input (as long as you say)
+    Fuzz(xtask::fuzz::Args),
     /// Install what the commands above need (they do it by themselves): system, npm and Python packages
     Setup,
 }
@@ -34,6 +38,8 @@ fn main() -> ExitCode {
         Command::Test(args) => xtask::test::run(&args),
         Command::Bench(args) => xtask::bench::run(&args),
         Command::Deb(args) => xtask::deb::run(&args),
+        Command::Mutants(args) => xtask::mutants::run(&args),
+        Command::Fuzz(args) => xtask::fuzz::run(&args),
         Command::Setup => xtask::setup::everything(),
     };
     match done {

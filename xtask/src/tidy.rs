@@ -18,7 +18,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("sim", &["protocol", "ros-msgs", "ros-bridge"]),
     ("fleet-core", &["protocol"]),
     ("fleet-server", &["protocol", "episode", "fleet-core"]),
-    ("pilot-gateway", &["protocol"]),
+    ("pilot-gateway", &["protocol", "agent-core"]),
     ("robot-agent", &["protocol", "ros-msgs", "episode", "agent-core", "ros-bridge"]),
     ("longrein-cli", &["protocol"]),
     ("xtask", &["protocol"]),

@@ -299,6 +299,7 @@ impl Rover {
             battery: Some(0.9),
             loop_latency_ms: None,
             command_seq: 0,
+            minimal_risk: None,
             episodes_waiting: 0,
             version: "test".into(),
         }

@@ -564,6 +564,7 @@ fn state(world: &Inner, robot: &RobotId, seq: u64) -> RobotState {
         battery: Some(0.8),
         loop_latency_ms: Some(80),
         command_seq: world.seen.borrow().commands.last().map_or(0, |c| c.seq),
+        minimal_risk: None,
         episodes_waiting: 0,
         version: "fake".to_owned(),
     }

@@ -6,6 +6,7 @@ import { App } from "./ui/app";
 import { createAppState } from "./ui/state";
 import "./ui/styles/base.css";
 import "./ui/styles/pages.css";
+import "./ui/styles/safety.css";
 import "./ui/styles/cockpit.css";
 
 async function backend(): Promise<Backend> {

@@ -39,9 +39,6 @@ impl<'a> Reader<'a> {
         field.unwrap_or([0; K])
     }
 
-    pub(crate) fn u8(&mut self) -> u8 {
-        u8::from_le_bytes(self.take())
-    }
     pub(crate) fn u16(&mut self) -> u16 {
         u16::from_le_bytes(self.take())
     }
@@ -50,6 +47,9 @@ impl<'a> Reader<'a> {
     }
     pub(crate) fn u32(&mut self) -> u32 {
         u32::from_le_bytes(self.take())
+    }
+    pub(crate) fn i32(&mut self) -> i32 {
+        i32::from_le_bytes(self.take())
     }
     pub(crate) fn u64(&mut self) -> u64 {
         u64::from_le_bytes(self.take())

@@ -12,6 +12,7 @@
 //! - [`supervisor`]: the state machine around the table.
 //! - [`governor`]: the last clamp before the wheels; it shares no code with the rest.
 //! - [`scan`]: free distance ahead and behind, from a laser scan.
+//! - [`fence`]: areas to stay in and out of.
 #![cfg_attr(
     not(test),
     deny(
@@ -25,18 +26,23 @@
     )
 )]
 
+mod approach;
+mod braking;
 mod codec;
+pub mod fence;
 pub mod governor;
 pub mod hazards;
 pub mod inputs;
+pub mod limits;
 pub mod outputs;
 pub mod policy;
 pub mod scan;
 mod stamps;
 pub mod supervisor;
+mod whereabouts;
 
 pub use hazards::hazard_table_markdown;
-pub use inputs::{Command, Inputs, Lease, Scan};
+pub use inputs::{Close, Command, Fix, Heading, Heartbeats, Inputs, Lease, Odometry, Scan, Task};
 pub use outputs::{EstopAnswer, Outputs, Twist, Verdict};
 pub use policy::{Policy, PolicyError};
 pub use supervisor::Supervisor;

@@ -93,6 +93,11 @@ pub struct Outputs {
     pub verdict: Verdict,
     /// The answer to a request to clear the emergency stop.
     pub estop_answer: EstopAnswer,
+    /// The reason for which the robot is in its minimal-risk state: a hazard ended a drive, and nobody has resumed it
+    /// since.
+    pub minimal_risk: Option<Reason>,
+    /// Deceleration that stopping distances count on now, mm/s².
+    pub brake_mmps2: u32,
     /// What the hazards leave of the driver's wish.
     pub limited: Twist,
     /// What goes to the wheels: `limited` after the governor.
@@ -109,7 +114,7 @@ impl Outputs {
     ///  0 u8  state           1 u8  reason       2 u8  limit_reason   3 u8 verdict
     ///  4 u32 hazards         8 u32 limit_mmps  12 u32 command_seq
     /// 16 u32 loop_latency_ms (u32::MAX unknown)
-    /// 20 u8  estop_answer   21 7 bytes 0
+    /// 20 u8  estop_answer   21 u8 minimal_risk (a reason; 0 none)   22 u16 0   24 u32 brake_mmps2
     /// 28 i32 limited linear_mmps    32 i32 limited angular_mradps
     /// 36 i32 executed linear_mmps   40 i32 executed angular_mradps
     /// ```
@@ -125,7 +130,9 @@ impl Outputs {
         w.put(self.limit_mmps.to_le_bytes());
         w.put(self.command_seq.to_le_bytes());
         w.put(self.loop_latency_ms.unwrap_or(u32::MAX).to_le_bytes());
-        w.put([self.estop_answer.as_u8(), 0, 0, 0, 0, 0, 0, 0]);
+        let minimal_risk = self.minimal_risk.unwrap_or(Reason::None);
+        w.put([self.estop_answer.as_u8(), minimal_risk.as_u8(), 0, 0]);
+        w.put(self.brake_mmps2.to_le_bytes());
         w.put(self.limited.linear_mmps.to_le_bytes());
         w.put(self.limited.angular_mradps.to_le_bytes());
         w.put(self.executed.linear_mmps.to_le_bytes());
@@ -150,12 +157,14 @@ mod tests {
             command_seq: 7,
             verdict: Verdict::Old,
             estop_answer: EstopAnswer::Refused,
+            minimal_risk: Some(Reason::VideoStale),
+            brake_mmps2: 1_500,
             limited: Twist { linear_mmps: 1, angular_mradps: 2 },
             executed: Twist { linear_mmps: -1, angular_mradps: 4 },
         };
         let bytes = outputs.encode();
         assert_eq!(bytes[..8], [2, 5, 5, 3, 0x20, 0, 0, 0]);
-        assert_eq!(bytes[16..21], [255, 255, 255, 255, 2]);
+        assert_eq!(bytes[16..28], [255, 255, 255, 255, 2, 4, 0, 0, 0xdc, 5, 0, 0]);
         assert_eq!(bytes[36..], [255, 255, 255, 255, 4, 0, 0, 0]);
     }
 

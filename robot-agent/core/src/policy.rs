@@ -2,8 +2,9 @@
 //!
 //! A policy is configuration: read from a file, checked once, frozen in the [`crate::Supervisor`], and named by
 //! its digest in every episode. Quantities are written in SI units for people; inside the core they become
-//! integers of milli-units ([`Limits`]), so that a replay on another machine gives the same bytes.
+//! integers of milli-units ([`crate::limits::Limits`]), so that a replay on another machine gives the same bytes.
 
+use crate::fence::{FenceError, Geofence};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -45,14 +46,32 @@ pub struct Policy {
     pub battery_low_ratio: f64,
     /// Highest speed on a nearly empty battery, m/s. Default 0.5.
     pub battery_low_mps_max: f64,
+    /// Below this charge (0 to 1) the robot stops and stays, so that it can still call for help. Default 0.03.
+    pub battery_critical_ratio: f64,
+    /// Whether an unknown charge counts as a nearly empty battery. Default false.
+    pub battery_required: bool,
     /// Beyond this lean the robot goes only at `tilt_mps_max`, rad. Default 0.35, at most 1.5.
     pub tilt_rad_max: f64,
     /// Highest speed when the robot leans too far, so that it can back away, m/s. Default 0.2.
     pub tilt_mps_max: f64,
+    /// Beyond this lean the robot stops: it tips or was picked up, rad. Default 0.8, at least `tilt_rad_max`.
+    pub tilt_stop_rad: f64,
+    /// Whether an unknown lean stops the robot. Default false: not every robot has an inertial sensor.
+    pub tilt_required: bool,
+    /// A task of the agent whose heartbeat is older than this is dead, and stops the robot, ms. Default 3000, at
+    /// most 10000.
+    pub heartbeat_ms_max: u32,
+    /// A longer time between two steps of the core means that the agent was frozen or its clock jumped, ms.
+    /// Default 500, at most 2000.
+    pub step_gap_ms_max: u32,
     /// Whether programs may drive without pictures.
     pub blind_driving: BlindDriving,
     /// The obstacle guard.
     pub obstacle_guard: ObstacleGuard,
+    /// Range sensors, bumpers and drop sensors.
+    pub close_sensors: CloseSensors,
+    /// Where the robot may be.
+    pub geofence: Geofence,
 }
 
 /// Driving without pictures, for programs only. A person whose picture is late is stopped.
@@ -84,12 +103,33 @@ pub struct ObstacleGuard {
     pub scanner_x_m: f64,
     /// Free room left before an obstacle, m. Default 0.3.
     pub stop_m: f64,
-    /// Deceleration that the guard counts on, m/s². Default 1.5: half of what the brakes give.
+    /// Deceleration that stopping distances count on, m/s². Default 1.5: half of what the brakes give. Where the
+    /// robot is measured to brake worse, the measured value counts; never a better one.
     pub brake_mps2: f64,
     /// Time from an obstacle's appearance in a scan to the brakes, ms, on top of the scan's age. Default 200.
     pub reaction_ms: u32,
     /// Highest speed backward where the scanner sees nothing, m/s. Default 0.3.
     pub reverse_unseen_mps_max: f64,
+    /// What comes towards the robot may not be nearer than this time at the speed of both, ms. Default 1000, at
+    /// most 5000; 0 switches it off.
+    pub collision_ms_min: u32,
+    /// Nothing comes towards the robot faster than this, m/s: a quicker change is another thing that came into
+    /// view. Default 2.5.
+    pub approach_mps_max: f64,
+}
+
+/// Sensors that look a few steps far: ultrasound and infrared cones, bumpers, drop sensors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CloseSensors {
+    /// Whether the robot must have them: their silence then stops it. What they say counts either way. Default
+    /// false.
+    pub active: bool,
+    /// Their word counts this long, ms. Default 500, at most 1000.
+    pub age_ms_max: u32,
+    /// How far before the wheels the drop sensors look, m; the robot then goes no faster than it can stop in.
+    /// Default 0: no drop sensors.
+    pub drop_look_m: f64,
 }
 
 impl Default for Policy {
@@ -110,10 +150,18 @@ impl Default for Policy {
             scan_age_ms_max: 500,
             battery_low_ratio: 0.1,
             battery_low_mps_max: 0.5,
+            battery_critical_ratio: 0.03,
+            battery_required: false,
             tilt_rad_max: 0.35,
             tilt_mps_max: 0.2,
+            tilt_stop_rad: 0.8,
+            tilt_required: false,
+            heartbeat_ms_max: 3_000,
+            step_gap_ms_max: 500,
             blind_driving: BlindDriving::default(),
             obstacle_guard: ObstacleGuard::default(),
+            close_sensors: CloseSensors::default(),
+            geofence: Geofence::default(),
         }
     }
 }
@@ -137,7 +185,15 @@ impl Default for ObstacleGuard {
             brake_mps2: 1.5,
             reaction_ms: 200,
             reverse_unseen_mps_max: 0.3,
+            collision_ms_min: 1_000,
+            approach_mps_max: 2.5,
         }
+    }
+}
+
+impl Default for CloseSensors {
+    fn default() -> Self {
+        Self { active: false, age_ms_max: 500, drop_look_m: 0.0 }
     }
 }
 
@@ -160,52 +216,18 @@ pub enum PolicyError {
     /// Blind driving without the guard that makes it bearable.
     #[error("policy: blind_driving.permitted needs obstacle_guard.active")]
     BlindWithoutGuard,
-}
-
-/// A policy in integers of milli-units. There is no other way to make one than from a checked policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields are those of the policy, in milli-units")]
-pub struct Limits {
-    pub speed_mmps_max: u32,
-    pub reverse_mmps_max: u32,
-    pub turn_mradps_max: u32,
-    pub accel_mmps2_max: u32,
-    pub brake_mmps2_max: u32,
-    pub turn_mradps2_max: u32,
-    pub command_age_ms_max: u32,
-    pub command_stamp_age_ms_max: u32,
-    pub command_stamp_slack_ms: u32,
-    pub seen_video_ms_max: u32,
-    pub blind_budget_mm: u32,
-    pub odometry_age_ms_max: u32,
-    pub scan_age_ms_max: u32,
-    pub battery_low_permille: u32,
-    pub battery_low_mmps_max: u32,
-    pub tilt_mrad_max: u32,
-    pub tilt_mmps_max: u32,
-    pub blind_permitted: bool,
-    pub blind_mmps_max: u32,
-    pub guard_active: bool,
-    pub guard_stop_mm: u32,
-    pub guard_brake_mmps2: u32,
-    pub guard_reaction_ms: u32,
-    pub guard_reverse_unseen_mmps_max: u32,
-}
-
-/// Thousandths of a checked, non-negative quantity, rounded.
-#[expect(
-    clippy::as_conversions,
-    reason = "the bounds were checked; `as` saturates and NaN gives 0"
-)]
-fn milli(quantity: f64) -> u32 {
-    (quantity * 1000.0).round() as u32
+    /// An area that is none.
+    #[error("policy: geofence: {0}")]
+    Geofence(#[from] FenceError),
 }
 
 impl Policy {
     /// Checks every value against the hard bounds that no owner can lift.
     pub fn check(&self) -> Result<(), PolicyError> {
         let guard = &self.obstacle_guard;
-        let bounds: [(&'static str, f64, f64, f64); 28] = [
+        let close = &self.close_sensors;
+        let fence = &self.geofence;
+        let bounds: &[(&'static str, f64, f64, f64)] = &[
             ("speed_mps_max", self.speed_mps_max, 0.0, 3.0),
             ("reverse_mps_max", self.reverse_mps_max, 0.0, 3.0),
             ("turn_radps_max", self.turn_radps_max, 0.0, 6.0),
@@ -221,7 +243,11 @@ impl Policy {
             ("scan_age_ms_max", f64::from(self.scan_age_ms_max), 20.0, 1000.0),
             ("battery_low_ratio", self.battery_low_ratio, 0.0, 1.0),
             ("battery_low_mps_max", self.battery_low_mps_max, 0.0, 3.0),
+            ("battery_critical_ratio", self.battery_critical_ratio, 0.0, self.battery_low_ratio),
             ("tilt_rad_max", self.tilt_rad_max, 0.01, 1.5),
+            ("tilt_stop_rad", self.tilt_stop_rad, self.tilt_rad_max, 3.2),
+            ("heartbeat_ms_max", f64::from(self.heartbeat_ms_max), 500.0, 10_000.0),
+            ("step_gap_ms_max", f64::from(self.step_gap_ms_max), 100.0, 2_000.0),
             ("tilt_mps_max", self.tilt_mps_max, 0.0, 3.0),
             ("blind_driving.speed_mps_max", self.blind_driving.speed_mps_max, 0.0, 1.0),
             ("obstacle_guard.half_width_m", guard.half_width_m, 0.01, 2.0),
@@ -233,6 +259,15 @@ impl Policy {
             ("obstacle_guard.brake_mps2", guard.brake_mps2, 0.1, 10.0),
             ("obstacle_guard.reaction_ms", f64::from(guard.reaction_ms), 0.0, 2000.0),
             ("obstacle_guard.reverse_unseen_mps_max", guard.reverse_unseen_mps_max, 0.0, 1.0),
+            ("obstacle_guard.collision_ms_min", f64::from(guard.collision_ms_min), 0.0, 5_000.0),
+            ("obstacle_guard.approach_mps_max", guard.approach_mps_max, 0.0, 10.0),
+            ("close_sensors.age_ms_max", f64::from(close.age_ms_max), 20.0, 1_000.0),
+            ("close_sensors.drop_look_m", close.drop_look_m, 0.0, 3.0),
+            ("geofence.margin_m", fence.margin_m, 0.0, 100.0),
+            ("geofence.slow_mps_max", fence.slow_mps_max, 0.05, 1.0),
+            ("geofence.accuracy_m_max", fence.accuracy_m_max, 0.1, 50.0),
+            ("geofence.position_age_ms_max", f64::from(fence.position_age_ms_max), 100.0, 5_000.0),
+            ("geofence.unknown_ms_max", f64::from(fence.unknown_ms_max), 0.0, 600_000.0),
             (
                 "obstacle_guard.brake_mps2 (of brake_mps2_max)",
                 guard.brake_mps2,
@@ -240,7 +275,7 @@ impl Policy {
                 self.brake_mps2_max,
             ),
         ];
-        for (field, value, min, max) in bounds {
+        for &(field, value, min, max) in bounds {
             // Written so that NaN is out of bounds.
             if !(value >= min && value <= max) {
                 return Err(PolicyError::Bounds { field, value, min, max });
@@ -249,39 +284,8 @@ impl Policy {
         if self.blind_driving.permitted && !guard.active {
             return Err(PolicyError::BlindWithoutGuard);
         }
+        fence.check()?;
         Ok(())
-    }
-
-    /// The checked policy in integers.
-    pub fn limits(&self) -> Result<Limits, PolicyError> {
-        self.check()?;
-        let guard = &self.obstacle_guard;
-        Ok(Limits {
-            speed_mmps_max: milli(self.speed_mps_max),
-            reverse_mmps_max: milli(self.reverse_mps_max),
-            turn_mradps_max: milli(self.turn_radps_max),
-            accel_mmps2_max: milli(self.accel_mps2_max),
-            brake_mmps2_max: milli(self.brake_mps2_max),
-            turn_mradps2_max: milli(self.turn_radps2_max),
-            command_age_ms_max: self.command_age_ms_max,
-            command_stamp_age_ms_max: self.command_stamp_age_ms_max,
-            command_stamp_slack_ms: self.command_stamp_slack_ms,
-            seen_video_ms_max: self.seen_video_ms_max,
-            blind_budget_mm: milli(self.blind_budget_m),
-            odometry_age_ms_max: self.odometry_age_ms_max,
-            scan_age_ms_max: self.scan_age_ms_max,
-            battery_low_permille: milli(self.battery_low_ratio),
-            battery_low_mmps_max: milli(self.battery_low_mps_max),
-            tilt_mrad_max: milli(self.tilt_rad_max),
-            tilt_mmps_max: milli(self.tilt_mps_max),
-            blind_permitted: self.blind_driving.permitted,
-            blind_mmps_max: milli(self.blind_driving.speed_mps_max),
-            guard_active: guard.active,
-            guard_stop_mm: milli(guard.stop_m),
-            guard_brake_mmps2: milli(guard.brake_mps2),
-            guard_reaction_ms: guard.reaction_ms,
-            guard_reverse_unseen_mmps_max: milli(guard.reverse_unseen_mps_max),
-        })
     }
 
     /// The policy as canonical JSON: no spaces, keys of every object in byte order.
@@ -362,7 +366,10 @@ mod tests {
     fn the_digest_names_the_policy_whatever_the_order_of_its_fields() {
         let policy = Policy::default();
         let json = policy.canonical_json();
-        assert!(json.starts_with(r#"{"accel_mps2_max":1.0,"battery_low_mps_max":0.5,"#), "{json}");
+        assert!(
+            json.starts_with(r#"{"accel_mps2_max":1.0,"battery_critical_ratio":0.03,"#),
+            "{json}"
+        );
         assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), policy);
         let other = Policy { speed_mps_max: 1.4, ..Policy::default() };
         assert_ne!(other.digest(), policy.digest());

@@ -109,6 +109,8 @@ mod tests {
         brake_mps2: 1.5,
         reaction_ms: 200,
         reverse_unseen_mps_max: 0.3,
+        collision_ms_min: 1_000,
+        approach_mps_max: 2.5,
     };
 
     /// A scan of 360 rays from −180 degrees, in which `range` gives the range at an angle in degrees.

@@ -1,12 +1,17 @@
 //! The state machine around the hazard table.
 
+use crate::approach::Approach;
+use crate::braking::Braking;
 use crate::codec::{Reader, Writer, bit, bits};
+use crate::fence::Fence;
 use crate::governor::{Bounds, Governor, Order};
 use crate::hazards::{Action, Facts, Judgement, judge};
-use crate::inputs::{Command, Inputs};
+use crate::inputs::{Command, Heartbeats, Inputs};
+use crate::limits::Limits;
 use crate::outputs::{EstopAnswer, Outputs, Twist, Verdict};
-use crate::policy::{Limits, Policy, PolicyError};
+use crate::policy::{Policy, PolicyError};
 use crate::stamps::Stamps;
+use crate::whereabouts::Whereabouts;
 use protocol::WireError;
 use protocol::safety::{Reason, SafetyState};
 use protocol::units::MonoMs;
@@ -31,6 +36,11 @@ struct Memory {
     /// Whether `command` was held up on the way.
     held_up: bool,
     stamps: Stamps,
+    /// What ended the drive, until somebody resumes it.
+    minimal_risk: Option<Reason>,
+    braking: Braking,
+    approach: Approach,
+    whereabouts: Whereabouts,
 }
 
 /// Decides how fast the wheels may turn.
@@ -42,6 +52,7 @@ struct Memory {
 #[derive(Debug, Clone)]
 pub struct Supervisor {
     limits: Limits,
+    fence: Fence,
     memory: Memory,
     governor: Governor,
     /// The last step let the wheels turn, but no time had passed in which they could gain speed. Only hastens the next
@@ -68,7 +79,10 @@ fn age(now: MonoMs, arrived: Option<MonoMs>) -> Option<u64> {
 
 impl Supervisor {
     /// Length of [`Supervisor::snapshot`].
-    pub const SNAPSHOT_LEN: usize = 160;
+    pub const SNAPSHOT_LEN: usize = 320;
+    /// Version of a snapshot. Version 1 had 160 bytes.
+    pub const SNAPSHOT_VERSION: u8 = 2;
+    const SNAPSHOT_LEN_OF_V1: usize = 160;
 
     /// An idle robot under `policy`.
     pub fn new(policy: &Policy) -> Result<Self, PolicyError> {
@@ -84,8 +98,19 @@ impl Supervisor {
             command: None,
             held_up: false,
             stamps: Stamps::new(),
+            minimal_risk: None,
+            braking: Braking::new(limits.guard_brake_mmps2),
+            approach: Approach::default(),
+            whereabouts: Whereabouts::default(),
         };
-        Ok(Self { limits, memory, governor: Governor::new(bounds(&limits)), starting: false })
+        let fence = policy.geofence.freeze()?;
+        Ok(Self {
+            limits,
+            fence,
+            memory,
+            governor: Governor::new(bounds(&limits)),
+            starting: false,
+        })
     }
 
     /// One step. Total: no panic, no allocation, no I/O, bounded work.
@@ -93,15 +118,22 @@ impl Supervisor {
         if now < self.memory.last_now {
             self.memory.clock_regressed = true;
         }
+        // Before the first step there is no gap.
+        let first = self.memory.last_now == MonoMs(0);
+        let gap_ms = if first { 0 } else { now.since(self.memory.last_now) };
         self.memory.last_now = self.memory.last_now.max(now);
+        self.take_sensors(now, gap_ms, inputs);
         let lease_live = self.take_lease(now, inputs);
         let verdict = self.take_command(now, inputs, lease_live);
         let estop_answer = self.take_estop(inputs, lease_live);
-        let facts = self.facts(now, inputs, lease_live);
+        let facts = Facts { step_gap_ms: gap_ms, ..self.facts(now, inputs, lease_live) };
         let judgement = judge(&facts, &self.limits);
         let drives = judgement.action < Some(Action::Hold);
-        if judgement.action >= Some(Action::Stop) && self.memory.driving {
+        if judgement.action < Some(Action::Stop) {
+            self.memory.minimal_risk = None;
+        } else if self.memory.driving {
             self.memory.rearm_needed = true;
+            self.memory.minimal_risk = Some(judgement.reason);
         }
         self.memory.driving = drives;
         let limited = if drives { limit(&facts, &judgement, &self.limits) } else { Twist::ZERO };
@@ -124,6 +156,8 @@ impl Supervisor {
             command_seq: command.map_or(0, |command| command.seq),
             verdict,
             estop_answer,
+            minimal_risk: self.memory.minimal_risk,
+            brake_mmps2: self.memory.braking.mmps2(),
             limited,
             executed,
         }
@@ -142,6 +176,18 @@ impl Supervisor {
     /// Whether the emergency stop is latched, so that it can outlive the process.
     pub const fn estop_latched(&self) -> bool {
         self.memory.estop_latched
+    }
+
+    /// What is learned from sensors, whether anybody drives or not.
+    fn take_sensors(&mut self, now: MonoMs, gap_ms: u64, inputs: &Inputs) {
+        let (_, linear_umps, angular_uradps) = self.governor.memory();
+        let told_to_move = linear_umps != 0 || angular_uradps != 0;
+        let odometry = inputs.odometry;
+        let memory = &mut self.memory;
+        let (nominal, reaction_ms) = (self.limits.guard_brake_mmps2, self.limits.guard_reaction_ms);
+        memory.braking.step(now, told_to_move, odometry, nominal, reaction_ms);
+        memory.approach.step(inputs.scan, odometry, self.limits.approach_mmps_max);
+        memory.whereabouts.step(now, gap_ms, inputs.fix, odometry, &self.fence, &self.limits);
     }
 
     fn take_lease(&mut self, now: MonoMs, inputs: &Inputs) -> bool {
@@ -213,6 +259,9 @@ impl Supervisor {
         let command = memory.command.filter(|_| lease_live);
         let seen = command.and_then(|command| command.seen);
         let latency_ms = command.and_then(|command| age(command.arrived, command.seen));
+        let close = inputs.close.unwrap_or_default();
+        let fix = memory.whereabouts.fix();
+        let [approach_ahead_mmps, approach_behind_mmps] = memory.approach.mmps();
         Facts {
             clock_regressed: memory.clock_regressed,
             estop_latched: memory.estop_latched,
@@ -226,10 +275,29 @@ impl Supervisor {
             rearm_needed: memory.rearm_needed,
             seen_age_ms: age(now, seen),
             loop_latency_ms: latency_ms.map(|ms| u32::try_from(ms).unwrap_or(u32::MAX)),
-            odometry_age_ms: age(now, inputs.odometry_arrived),
+            odometry_age_ms: age(now, inputs.odometry.map(|odometry| odometry.arrived)),
             scan_age_ms: age(now, inputs.scan.map(|scan| scan.arrived)),
             ahead_mm: inputs.scan.and_then(|scan| scan.ahead_mm),
             behind_mm: inputs.scan.and_then(|scan| scan.behind_mm),
+            brake_mmps2: memory.braking.mmps2(),
+            approach_ahead_mmps,
+            approach_behind_mmps,
+            close_age_ms: age(now, inputs.close.map(|close| close.arrived)),
+            close_ahead_mm: close.ahead_mm,
+            close_behind_mm: close.behind_mm,
+            bumper_front: close.bumper_front,
+            bumper_rear: close.bumper_rear,
+            drop_ahead: close.drop_ahead,
+            drop_behind: close.drop_behind,
+            place: memory.whereabouts.place(),
+            fix_age_ms: age(now, fix.map(|fix| fix.arrived)),
+            accuracy_mm: fix.map_or(0, |fix| fix.accuracy_mm),
+            path_mm: memory.whereabouts.path_mm(),
+            good_fix_age_ms: age(now, memory.whereabouts.good()),
+            heading: inputs.heading,
+            outward: memory.whereabouts.outward(),
+            heartbeat_age_ms: oldest_ms(now, &inputs.heartbeats),
+            step_gap_ms: 0,
             battery_permille: inputs.battery_permille,
             tilt_mrad: inputs.tilt_mrad,
             recorder_able: inputs.recorder_able,
@@ -243,10 +311,12 @@ impl Supervisor {
     /// The memory, so that a replay can begin in the middle of a run:
     ///
     /// ```text
-    ///  0 u8 flags (clock, estop, rearm, driving, command, held_up, stamp, seen)   1 u8 deadman   2 6 bytes 0
+    ///  0 u8 flags (clock, estop, rearm, driving, command, held_up, stamp, seen)   1 u8 deadman
+    ///  2 u8 version 2   3 u8 minimal_risk (a reason; 0 none)   4 4 bytes 0
     ///  8 u64 last_now   16 u64 epoch_highest   24 u64 epoch
     /// 32 command: u64 arrived, u64 epoch, u64 stamp, u64 seen, u32 seq, i16 linear, i16 angular
-    /// 72 stamps: u64 second, 10 times u32    120 governor: u64 last, i64 µm/s, i64 µrad/s    144 16 bytes 0
+    /// 72 stamps: u64 second, 10 times u32    120 governor: u64 last, i64 µm/s, i64 µrad/s
+    /// 144 braking (40)   184 approach (40)   224 whereabouts (56)    280 40 bytes 0
     /// ```
     pub fn snapshot(&self) -> [u8; Self::SNAPSHOT_LEN] {
         let memory = &self.memory;
@@ -262,7 +332,8 @@ impl Supervisor {
             command.stamp.is_some(),
             command.seen.is_some(),
         ])]);
-        w.put([u8::from(command.deadman), 0, 0, 0, 0, 0, 0]);
+        let minimal_risk = memory.minimal_risk.unwrap_or(Reason::None).as_u8();
+        w.put([u8::from(command.deadman), Self::SNAPSHOT_VERSION, minimal_risk, 0, 0, 0, 0]);
         w.put(memory.last_now.0.to_le_bytes());
         w.put(memory.epoch_highest.to_le_bytes());
         w.put(memory.epoch.to_le_bytes());
@@ -278,16 +349,26 @@ impl Supervisor {
         w.put(last_ms.to_le_bytes());
         w.put(linear_umps.to_le_bytes());
         w.put(angular_uradps.to_le_bytes());
+        memory.braking.write(&mut w);
+        memory.approach.write(&mut w);
+        memory.whereabouts.write(&mut w);
         w.finish()
     }
 
     /// Takes the memory of a snapshot. The policy is not part of it.
     pub fn resume(&mut self, snapshot: &[u8]) -> Result<(), WireError> {
+        let expected = Self::SNAPSHOT_VERSION;
+        if snapshot.len() == Self::SNAPSHOT_LEN_OF_V1 {
+            return Err(WireError::Version { expected, got: 1 });
+        }
         if snapshot.len() != Self::SNAPSHOT_LEN {
             return Err(WireError::Length { expected: Self::SNAPSHOT_LEN, got: snapshot.len() });
         }
         let mut r = Reader::new(snapshot);
-        let (flags, deadman, _zero) = (r.u8(), r.u8() == 1, r.take::<6>());
+        let [flags, deadman, got, minimal_risk, ..] = r.take::<8>();
+        if got != expected {
+            return Err(WireError::Version { expected, got });
+        }
         let (last_now, epoch_highest, epoch) = (MonoMs(r.u64()), r.u64(), r.u64());
         let command = Command {
             arrived: MonoMs(r.u64()),
@@ -295,10 +376,12 @@ impl Supervisor {
             stamp: Some(MonoMs(r.u64())).filter(|_| bit(flags, 6)),
             seen: Some(MonoMs(r.u64())).filter(|_| bit(flags, 7)),
             seq: r.u32(),
-            deadman,
+            deadman: deadman == 1,
             linear_mmps: r.i16(),
             angular_mradps: r.i16(),
         };
+        let stamps = Stamps::read(&mut r);
+        let governor = (r.u64(), r.i64(), r.i64());
         self.memory = Memory {
             last_now,
             clock_regressed: bit(flags, 0),
@@ -309,12 +392,21 @@ impl Supervisor {
             epoch,
             command: Some(command).filter(|_| bit(flags, 4)),
             held_up: bit(flags, 5),
-            stamps: Stamps::read(&mut r),
+            stamps,
+            minimal_risk: Reason::from_u8(minimal_risk).filter(|reason| *reason != Reason::None),
+            braking: Braking::read(&mut r),
+            approach: Approach::read(&mut r),
+            whereabouts: Whereabouts::read(&mut r, &self.fence),
         };
-        let memory = (r.u64(), r.i64(), r.i64());
-        self.governor = Governor::resume(bounds(&self.limits), memory);
+        self.governor = Governor::resume(bounds(&self.limits), governor);
         Ok(())
     }
+}
+
+/// Age of the oldest heartbeat of those that there are. One from the future is as bad as can be.
+fn oldest_ms(now: MonoMs, heartbeats: &Heartbeats) -> u64 {
+    let ages = heartbeats.iter().flatten().map(|beat| age(now, Some(*beat)).unwrap_or(u64::MAX));
+    ages.max().unwrap_or(0)
 }
 
 /// Whether a queue on the way held the command up: its age is bounded by the newest robot stamp that it echoes,

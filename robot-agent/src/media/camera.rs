@@ -43,6 +43,8 @@ pub(super) struct State {
     stills: Mutex<Stills>,
     /// Milliseconds on the monotonic clock; 0 for never.
     pub(super) newest_frame_ms: AtomicU64,
+    /// When the camera's thread was known to run last; the same clock.
+    pub(super) alive_ms: AtomicU64,
     pub(super) frames: AtomicU64,
     pub(super) pace: Mutex<Pace>,
     pub(super) starts: AtomicU32,
@@ -124,6 +126,7 @@ impl Camera {
             raw_frames: AtomicU64::new(0),
             stills: Mutex::default(),
             newest_frame_ms: AtomicU64::new(0),
+            alive_ms: AtomicU64::new(clock::mono_ms().0),
             frames: AtomicU64::new(0),
             pace: Mutex::default(),
             starts: AtomicU32::new(0),
@@ -190,6 +193,12 @@ impl Camera {
     pub fn healthy(&self) -> bool {
         let newest = self.state.newest_frame_ms.load(Ordering::Acquire);
         newest != 0 && clock::mono_ms().0.saturating_sub(newest) < HEALTHY_WITHIN_MS
+    }
+
+    /// When the camera's thread was known to run last, monotonic ms. It runs while it waits for a camera that is not
+    /// there; it does not while a driver holds it.
+    pub fn alive_ms(&self) -> u64 {
+        self.state.alive_ms.load(Ordering::Acquire)
     }
 
     /// Encoded frames since the start.

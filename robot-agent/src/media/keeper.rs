@@ -3,11 +3,12 @@
 
 use super::camera::{Sink, State, lock};
 use super::{CameraConfig, MediaError, encoder, pipeline, taps};
+use crate::clock;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Silence after which a camera that reports no error is started anew all the same.
@@ -87,9 +88,23 @@ fn tell(state: &State, error: &MediaError) {
     }
 }
 
+/// Waits `pause` before the next start, or until the camera is stopped, and says all the while that it is alive.
 fn wait(state: &State, pause: Duration) {
-    let guard = lock(&state.stop);
-    drop(state.stopped.wait_timeout_while(guard, pause, |stop| !*stop));
+    let until = Instant::now() + pause;
+    loop {
+        beat(state);
+        let left = until.saturating_duration_since(Instant::now()).min(PAUSE_FIRST);
+        let guard = lock(&state.stop);
+        let waited = state.stopped.wait_timeout_while(guard, left, |stop| !*stop);
+        let stopped = *waited.unwrap_or_else(PoisonError::into_inner).0;
+        if stopped || Instant::now() >= until {
+            return;
+        }
+    }
+}
+
+fn beat(state: &State) {
+    state.alive_ms.store(clock::mono_ms().0, Ordering::Release);
 }
 
 /// One attempt, watched from here.
@@ -128,6 +143,7 @@ fn watch(
     let chosen = lock(&state.encoder).is_some();
     let begun = Instant::now();
     let end = loop {
+        beat(state);
         match ended.recv_timeout(LOOK_EVERY) {
             Ok(Ok(())) => return End::Stopped,
             Ok(Err(error)) => return End::Failed(error),

@@ -31,6 +31,7 @@ const TELEMETRY: Telemetry = {
   recording: true,
   recorderLost: false,
   baseSilent: false,
+  minimalRisk: false,
   flags: 1,
   recordedKib: 0,
 };

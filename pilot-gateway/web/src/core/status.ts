@@ -37,8 +37,11 @@ export interface StatusFacts {
 const LIVE_HAZARDS = new Set([
   "obstacle-ahead",
   "geofence",
+  "position-unknown",
   "tilt",
+  "tipped",
   "battery-low",
+  "battery-critical",
   "recorder-full",
   "rearm-needed",
 ]);

@@ -17,6 +17,7 @@ import {
   type Robot,
   type Session,
 } from "../core/model";
+import { type Played, parsePlayed, type Scene, scenarioOf } from "../core/safety-try";
 import { toHex } from "../protocol/bytes";
 import { type Envelope, parseEnvelope } from "../protocol/dsse";
 import { authBytes, invitationBytes } from "../protocol/signed";
@@ -61,6 +62,8 @@ export interface Api {
     driverSignature: string,
   ) => Promise<Result<OpenedSession>>;
   readonly estop: (robot: string) => Promise<Result<null>>;
+  /** What the safety core decides in a scene. Needs no session. */
+  readonly trySafety: (scene: Scene) => Promise<Result<Played>>;
 }
 
 /** Who is signed in; the caller keeps it and may sign in anew when a session has ended. */
@@ -170,6 +173,7 @@ export function createApi(backend: Backend, credentials: Credentials): Api {
     endLease: (lease) => plain("DELETE", `/v1/leases/${id(lease)}`),
     openSession: (robot, lease, offer_sdp, driver_signature) =>
       post(`/v1/robots/${id(robot)}/session`, { lease, offer_sdp, driver_signature }, parseOpened),
+    trySafety: (scene) => post("/v1/safety/try", scenarioOf(scene), parsePlayed),
     estop: (robot) => plain("POST", `/v1/robots/${id(robot)}/estop`, {}),
   };
 }

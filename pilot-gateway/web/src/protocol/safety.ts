@@ -39,7 +39,7 @@ const REASONS: readonly Reason[] = [
   { code: "obstacle-ahead", words: "Something is right ahead", whatNext: "Back away from it or turn" },
   {
     code: "sensor-stale",
-    words: "A sensor of the robot is silent",
+    words: "The robot's wheels are not heard",
     whatNext: "Wait; if it stays, end the drive and tell the owner",
   },
   {
@@ -68,6 +68,58 @@ const REASONS: readonly Reason[] = [
     words: "Your commands arrive late",
     whatNext: "Release all keys; drive again when the link is well",
   },
+  {
+    code: "geofence-near",
+    words: "Close to the edge of the allowed area",
+    whatNext: "Turn away from the edge, or wait for a better position",
+  },
+  {
+    code: "position-unknown",
+    words: "The robot does not know where it is",
+    whatNext: "Wait for a position; if none comes, end the drive and tell the owner",
+  },
+  {
+    code: "collision-near",
+    words: "Something comes towards the robot",
+    whatNext: "Let it pass, or back away",
+  },
+  { code: "bumper", words: "The robot touches something", whatNext: "Drive away from it slowly" },
+  { code: "drop", words: "The ground ends there", whatNext: "Back away from the edge" },
+  {
+    code: "battery-critical",
+    words: "The battery is empty",
+    whatNext: "End the drive; the robot must be fetched",
+  },
+  {
+    code: "scan-stale",
+    words: "The laser scanner is silent",
+    whatNext: "Wait; if it stays, end the drive and tell the owner",
+  },
+  {
+    code: "close-stale",
+    words: "A bumper or range sensor is silent",
+    whatNext: "Wait; if it stays, end the drive and tell the owner",
+  },
+  {
+    code: "tilt-stale",
+    words: "The inertial sensor is silent",
+    whatNext: "Wait; if it stays, end the drive and tell the owner",
+  },
+  {
+    code: "task-dead",
+    words: "A part of the robot's software hangs",
+    whatNext: "Wait; if it stays, end the drive and tell the owner",
+  },
+  {
+    code: "clock-jump",
+    words: "The robot's computer was frozen",
+    whatNext: "Release all keys, then drive again",
+  },
+  {
+    code: "tipped",
+    words: "The robot tips over or was picked up",
+    whatNext: "Wait; somebody must set it on its wheels",
+  },
 ];
 
 export const REASON_COUNT = REASONS.length;
@@ -77,6 +129,10 @@ const UNKNOWN: Reason = {
   words: "The robot gives a reason that this page does not know",
   whatNext: "Reload the page",
 };
+
+export function reasonByCode(code: string): Reason {
+  return REASONS.find((reason) => reason.code === code) ?? UNKNOWN;
+}
 
 export function reasonOf(number: ReasonNumber): Reason {
   return REASONS[number] ?? UNKNOWN;

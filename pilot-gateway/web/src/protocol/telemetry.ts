@@ -41,6 +41,8 @@ export interface Telemetry {
   readonly recording: boolean;
   readonly recorderLost: boolean;
   readonly baseSilent: boolean;
+  /** A hazard ended a drive, and nobody has resumed it since. */
+  readonly minimalRisk: boolean;
   readonly flags: number;
   readonly recordedKib: number;
 }
@@ -92,6 +94,7 @@ export function decodeTelemetry(bytes: Uint8Array): Decoded<Telemetry> {
       recording: (flags & 1) !== 0,
       recorderLost: (flags & 2) !== 0,
       baseSilent: (flags & 4) !== 0,
+      minimalRisk: (flags & 8) !== 0,
       flags,
       recordedKib: u32(76),
     },

@@ -73,7 +73,7 @@ describe("golden vectors of protocol/", () => {
   it.each(cases("telemetry"))("telemetry: $name", ({ hex, ok, error }) => {
     const decoded = decodeTelemetry(bytes(hex));
     if (!decoded.ok) return expect(decoded.error).toBe(error);
-    const { recording, recorderLost, baseSilent, ...rest } = decoded.value;
+    const { recording, recorderLost, baseSilent, minimalRisk, ...rest } = decoded.value;
     const got = snake(rest);
     const unknown: Record<string, number> = {
       loop_latency_ms: 65535,
@@ -90,7 +90,8 @@ describe("golden vectors of protocol/", () => {
     got["state"] = SAFETY_STATES.indexOf(decoded.value.state);
     expect(got).toEqual(ok);
     const flags = Number(ok?.["flags"]);
-    expect([recording, recorderLost, baseSilent]).toEqual([1, 2, 4].map((bit) => (flags & bit) !== 0));
+    const told = [recording, recorderLost, baseSilent, minimalRisk];
+    expect(told).toEqual([1, 2, 4, 8].map((bit) => (flags & bit) !== 0));
   });
 
   it("reasons", () => {

@@ -7,6 +7,7 @@ import { EpisodesPage } from "./episodes-page";
 import { JoinPage } from "./join-page";
 import { MissionsPage } from "./missions-page";
 import { navigate, type Route, route } from "./router";
+import { SafetyPage } from "./safety-page";
 import { Empty, Shell } from "./shell";
 import type { AppState } from "./state";
 import { WelcomePage } from "./welcome-page";
@@ -23,7 +24,9 @@ export function App(props: { app: AppState }): JSX.Element {
       when={app.session() && routeAt("drive")}
       fallback={
         <Shell app={app}>
-          <Pages app={app} />
+          <Show when={routeAt("safety")} fallback={<Pages app={app} />}>
+            <SafetyPage app={app} />
+          </Show>
         </Shell>
       }
     >

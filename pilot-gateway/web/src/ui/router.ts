@@ -1,4 +1,4 @@
-/** The page's address as a signal: five routes need no more. */
+/** The page's address as a signal: seven routes need no more. */
 import { createSignal } from "solid-js";
 
 export type Route =
@@ -8,6 +8,7 @@ export type Route =
   | { readonly at: "episodes" }
   | { readonly at: "episode"; readonly id: string }
   | { readonly at: "account" }
+  | { readonly at: "safety" }
   | { readonly at: "nowhere" };
 
 export function routeOf(pathname: string, hash: string): Route {
@@ -24,6 +25,8 @@ export function routeOf(pathname: string, hash: string): Route {
       return second === undefined ? { at: "episodes" } : { at: "episode", id: decodeURIComponent(second) };
     case "account":
       return { at: "account" };
+    case "safety":
+      return { at: "safety" };
     default:
       return { at: "nowhere" };
   }

@@ -28,7 +28,16 @@ export function Shell(props: { app: AppState; children: JSX.Element }): JSX.Elem
           <Mark />
           Longrein
         </a>
-        <Show when={props.app.session()}>
+        <Show
+          when={props.app.session()}
+          fallback={
+            <nav>
+              <Tab href="/safety" at={["safety"]}>
+                Safety
+              </Tab>
+            </nav>
+          }
+        >
           {(session) => (
             <>
               <nav>
@@ -40,6 +49,9 @@ export function Shell(props: { app: AppState; children: JSX.Element }): JSX.Elem
                 </Tab>
                 <Tab href="/account" at={["account"]}>
                   Account
+                </Tab>
+                <Tab href="/safety" at={["safety"]}>
+                  Safety
                 </Tab>
               </nav>
               <span class="who">{session().claims.name}</span>

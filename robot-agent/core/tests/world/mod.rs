@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![allow(dead_code, reason = "each test file uses its own part of the world")]
 
-use agent_core::{Command, Inputs, Lease, Outputs, Policy, Scan, Supervisor};
+use agent_core::{Command, Inputs, Lease, Odometry, Outputs, Policy, Scan, Supervisor};
 use protocol::units::MonoMs;
 
 /// What the driver's end does with the stick.
@@ -111,7 +111,7 @@ impl World {
         for _ in 0..ms / 10 {
             self.now += 10;
             if self.sensors {
-                self.inputs.odometry_arrived = Some(MonoMs(self.now));
+                self.odometry();
                 self.inputs.scan =
                     self.inputs.scan.map(|scan| Scan { arrived: MonoMs(self.now), ..scan });
             }
@@ -119,6 +119,15 @@ impl World {
             self.step(command);
         }
         self.out
+    }
+
+    /// Fresh odometry: the wheels do what they are told.
+    pub(crate) fn odometry(&mut self) {
+        self.inputs.odometry = Some(Odometry {
+            arrived: MonoMs(self.now),
+            speed_mmps: self.out.executed.linear_mmps,
+            yaw_mradps: self.out.executed.angular_mradps,
+        });
     }
 
     /// The driver takes the stick, after the robot has heard of it at rest.

@@ -26,6 +26,12 @@ export function StateNote(props: { status: Status; view: DriveView; onClear: () 
       <span class="pip" aria-hidden="true" />
       <p>
         <b>{props.status.title}</b> {props.status.detail}
+        <Show when={props.view.telemetry?.state === "stopped"}>
+          {" "}
+          <a class="learn" href="/safety" target="_blank" rel="noopener">
+            What lets it move?
+          </a>
+        </Show>
       </p>
       <Show when={latched()}>
         <div class="clear">

@@ -31,12 +31,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+mod estop;
+
 /// How often leases are looked after.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
 /// How long a closing link has to deliver its last word.
 const LAST_WORD: Duration = Duration::from_millis(300);
-/// How long the safety core has to answer a request to clear the emergency stop.
-const CLEAR_WITHIN: Duration = Duration::from_secs(1);
 const LINK_STATS_EVERY_MS: u64 = 1_000;
 
 /// What does not change while the agent runs.
@@ -369,45 +369,6 @@ impl Leases {
         }
         self.tell_episode("lease-renewed", "the lease, renewed by the fleet", json);
         Ok(renewal)
-    }
-
-    /// An emergency stop, or a clear, over Zenoh.
-    pub(crate) async fn estop(&self, key: &str, payload: &[u8], attachment: &[u8]) -> Reply {
-        let checked = lock(&self.book).take_estop(key, payload, attachment, clock::wall_ms());
-        let request = match checked {
-            Ok(request) => request,
-            Err(refusal) => return reply(Err(refusal)),
-        };
-        if request.stop {
-            self.stop_now(&request.reason);
-            return Reply::Done;
-        }
-        let epoch = lock(&self.book).current().map_or(0, |current| current.lease().epoch);
-        match self.clear(epoch).await {
-            EstopAnswer::Cleared => Reply::Done,
-            EstopAnswer::Refused | EstopAnswer::Nothing => Reply::Refused {
-                code: code::NOT_SAFE.to_owned(),
-                detail: "the emergency stop stays: release the stick first".to_owned(),
-            },
-        }
-    }
-
-    /// Asks the safety core to clear the emergency stop.
-    async fn clear(&self, epoch: u64) -> EstopAnswer {
-        let (tell, told) = tokio::sync::oneshot::channel();
-        // Fails only when nobody waits any more.
-        let answer = Box::new(move |answer| tell.send(answer).unwrap_or_default());
-        if self.drive.try_send(drive::Message::Clear { epoch, answer }).is_err() {
-            return EstopAnswer::Refused;
-        }
-        let answer = match tokio::time::timeout(CLEAR_WITHIN, told).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) | Err(_) => EstopAnswer::Refused,
-        };
-        tracing::info!(?answer, epoch, "a clear of the emergency stop was asked for");
-        let detail = format!("a clear of the emergency stop was asked for: {answer:?}");
-        self.tell_episode("estop-clear", &detail, String::new());
-        answer
     }
 
     /// Looks after links and leases, for ever.

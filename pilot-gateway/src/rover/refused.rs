@@ -63,7 +63,7 @@ const fn what_a_program_does(reason: Reason) -> &'static str {
         Reason::VideoStale => {
             "get /v2/front before each /control; driving without pictures needs the permission of the robot's owner"
         }
-        Reason::RearmNeeded | Reason::CommandStale | Reason::CommandHeldUp => {
+        Reason::RearmNeeded | Reason::CommandStale | Reason::CommandHeldUp | Reason::ClockJump => {
             "send 0/0, then the command again"
         }
         Reason::Estop => "somebody stopped the robot; a person has to clear it in the cockpit",

@@ -52,7 +52,7 @@ fn what_a_phase_says_reaches_the_core() {
     }
     check(full(json!({"estop": true})), "emergency_stopped", "estop", 0);
     check(full(json!({"lease": false})), "idle", "no-lease", 0);
-    check(full(json!({"clock_jump_ms": -5})), "stopped", "clock-regression", 0);
+    check(full(json!({"clock_jump_ms": -50})), "stopped", "clock-regression", 0);
     check(full(json!({"clock_jump_ms": 700})), "stopped", "rearm-needed", 0);
     let drives = [
         (json!({"ahead_m": 0.3}), "obstacle-ahead", 0),

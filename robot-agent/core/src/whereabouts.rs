@@ -238,7 +238,8 @@ mod tests {
     fn a_snapshot_gives_all_back() {
         let (fence, limits) = fence();
         let mut here = Whereabouts::default();
-        for (ms, north_m, mmps) in [(0, 0, 0), (1_000, -3, 900), (2_000, -2, 900), (3_000, -3, 900)]
+        for (ms, north_m, mmps) in
+            [(0, 0, 0), (1_000, -3, 3_000), (2_000, -2, 3_000), (3_000, -3, 3_000)]
         {
             if ms > 0 {
                 here.step(MonoMs(ms), 400, fix(ms, north_m), going(mmps), &fence, &limits);

@@ -56,14 +56,14 @@ fn what_a_phase_says_reaches_the_core() {
     check(full(json!({"clock_jump_ms": 700})), "stopped", "rearm-needed", 0);
     let drives = [
         (json!({"ahead_m": 0.3}), "obstacle-ahead", 0),
-        (json!({"ahead_m": 1.0}), "obstacle-near", 1_149),
+        (json!({"ahead_m": 1.0}), "obstacle-near", 1_144),
         (json!({"cone_ahead_m": 0.2}), "obstacle-ahead", 0),
         (json!({"bumper_front": true}), "bumper", 0),
         (json!({"bumper_rear": true}), "none", 1_500),
         (json!({"drop_ahead": true}), "drop", 0),
         (json!({"battery": 0.09}), "battery-low", 500),
         (json!({"tilt_deg": 30}), "tilt", 200),
-        (json!({"seen_age_ms": 500}), "latency", 700),
+        (json!({"seen_age_ms": 480}), "latency", 729),
         (json!({"lease_mps_max": 0.6}), "policy-cap", 600),
         (json!({"edge_m": 1, "position_age_ms": 0}), "geofence", 0),
         (json!({"edge_m": -3, "edge_bearing_deg": 180, "position_age_ms": 0}), "geofence", 0),

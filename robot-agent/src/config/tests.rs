@@ -143,7 +143,7 @@ fn documented(docs: &str, table: &toml::Table, path: &str, count: &mut usize) {
         let path = format!("{path}__{name}").to_ascii_uppercase();
         match value {
             toml::Value::Table(inner) => documented(docs, inner, &path, count),
-            toml::Value::Array(items) => {
+            toml::Value::Array(items) if items.first().is_some_and(toml::Value::is_table) => {
                 documented(docs, items[0].as_table().unwrap(), &format!("{path}__0"), count);
             }
             value => {

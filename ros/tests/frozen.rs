@@ -40,8 +40,9 @@ fn both_sides_are_back_after_a_freeze() {
             command_arrived |= at_robot.try_recv() == Ok(Twist::planar(number, 0.0));
             fix_arrived && command_arrived
         });
-        let received = base.health()[2].received;
-        assert!(received > 0, "counts outlast the connection");
+        let health = base.health();
+        let fix = health.iter().find(|health| health.topic == "/fix").unwrap();
+        assert!(fix.received > 0, "counts outlast the connection");
         // The shell waits in our stead: this process can't.
         let freeze =
             format!("kill -STOP {pid}; sleep 0.3; kill -CONT {pid}", pid = std::process::id());

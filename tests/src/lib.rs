@@ -15,7 +15,7 @@ use xtask::browser::{self, Drive};
 use xtask::fleet::text;
 use xtask::process::wait_for;
 use xtask::setup;
-use xtask::stack::{Options, ROBOT, Stack};
+use xtask::stack::{Options, Stack};
 
 /// This machine's monotonic clock in milliseconds, as the simulator's trace uses it.
 pub fn mono_ms() -> u64 {
@@ -178,12 +178,6 @@ impl Rig {
         let stack = Stack::start(options)?;
         let mission = text(&stack.open_mission()?, "id")?;
         Ok(Self { stack, mission })
-    }
-
-    /// The lease that the robot says it obeys.
-    pub fn lease(&self) -> Result<Option<String>> {
-        let robot = self.stack.operator.get(&format!("/v1/robots/{ROBOT}"))?;
-        Ok(robot["state"]["lease"].as_str().map(ToOwned::to_owned))
     }
 
     /// Folder of the test's data.

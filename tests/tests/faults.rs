@@ -128,11 +128,8 @@ fn assert_drives_on(rig: &Rig, without: &str) {
     assert!(slowest > 1.0, "{without} slowed the robot down to {slowest} m/s");
 }
 
-/// Longer than a lease lasts without a renewal.
-const LEASE_OUTLIVED_MS: u64 = 33_000;
-
 #[test]
-fn a_clock_that_is_set_ends_no_drive_and_spoils_no_episode() {
+fn a_clock_that_is_set_ahead_stops_no_robot() {
     let Some(library) = faketime() else {
         let skipped = "SKIPPED: setting the agent's clock needs libfaketime (Debian: faketime)";
         assert!(std::env::var_os("CI").is_none(), "{skipped}");
@@ -154,21 +151,9 @@ fn a_clock_that_is_set_ends_no_drive_and_spoils_no_episode() {
     let rig = Rig::start_on(options).unwrap();
     let pilot = rig.holding_pilot().unwrap();
     rig.wait_for_speed(1.4).unwrap();
-    let lease = rig.lease().unwrap();
-    assert!(lease.is_some());
     set("+3600");
     assert_drives_on(&rig, "a clock set an hour ahead");
-    set("-3600");
-    assert_drives_on(&rig, "a clock set an hour back");
-    let from = mono_ms();
-    wait_for("a lease renewed under a wrong clock", 60, || {
-        assert_eq!(rig.lease()?, lease, "the drive ended");
-        Ok((mono_ms() > from + LEASE_OUTLIVED_MS).then_some(()))
-    })
-    .unwrap();
     drop(pilot);
-    let episode = rig.accepted_episode().unwrap();
-    assert_eq!(episode["state"], "accepted", "{episode}");
 }
 
 fn faketime() -> Option<String> {

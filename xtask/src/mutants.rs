@@ -3,7 +3,6 @@
 
 use crate::{progress, result, root, setup};
 use anyhow::{Result, bail, ensure};
-use std::path::PathBuf;
 use std::process::Command;
 
 /// Version of the tool.
@@ -26,32 +25,9 @@ pub struct Args {
     jobs: u32,
 }
 
-fn tool() -> Result<PathBuf> {
-    let tools = setup::target_dir().join("tools");
-    let tool = tools.join("bin/cargo-mutants");
-    if !tool.exists() {
-        progress("installing cargo-mutants (once)");
-        setup::run(
-            Command::new("cargo")
-                .args([
-                    "install",
-                    "--locked",
-                    "--debug",
-                    "cargo-mutants",
-                    "--version",
-                    CARGO_MUTANTS,
-                    "--root",
-                ])
-                .arg(&tools)
-                .current_dir(root()),
-        )?;
-    }
-    Ok(tool)
-}
-
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
-    let tool = tool()?;
+    let tool = setup::cargo_tool("cargo-mutants", CARGO_MUTANTS)?;
     let output = setup::target_dir().join("mutants");
     std::fs::create_dir_all(&output)?;
     progress("mutants of the safety core");

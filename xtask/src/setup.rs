@@ -249,3 +249,17 @@ pub fn everything() -> Result<()> {
     progress("ready");
     Ok(())
 }
+
+/// A program of crates.io in this version, built once beside the rest.
+pub fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
+    let tools = target_dir().join("tools");
+    let tool = tools.join("bin").join(name);
+    if !tool.exists() {
+        progress(&format!("installing {name} (once)"));
+        run(Command::new("cargo")
+            .args(["install", "--locked", "--debug", name, "--version", version, "--root"])
+            .arg(&tools)
+            .current_dir(root()))?;
+    }
+    Ok(tool)
+}

@@ -141,25 +141,7 @@ const TARPAULIN: &str = "0.37.5";
 
 /// Measures line coverage of the safety core and fails below 100 %.
 fn coverage() -> Result<()> {
-    let tools = setup::target_dir().join("tools");
-    let tarpaulin = tools.join("bin/cargo-tarpaulin");
-    if !tarpaulin.exists() {
-        progress("installing cargo-tarpaulin (once)");
-        setup::run(
-            Command::new("cargo")
-                .args([
-                    "install",
-                    "--locked",
-                    "--debug",
-                    "cargo-tarpaulin",
-                    "--version",
-                    TARPAULIN,
-                    "--root",
-                ])
-                .arg(&tools)
-                .current_dir(root()),
-        )?;
-    }
+    let tarpaulin = setup::cargo_tool("cargo-tarpaulin", TARPAULIN)?;
     progress("line coverage of the safety core");
     let report = setup::target_dir().join("coverage");
     std::fs::create_dir_all(&report)?;

@@ -23,6 +23,10 @@ pub mod payload_type {
     pub const INGEST: &str = "application/vnd.longrein.ingest+json";
     /// [`crate::message::LeaseRequest`] and other signed requests over Zenoh.
     pub const REQUEST: &str = "application/vnd.longrein.request+json";
+    /// [`crate::credentials::Credentials`].
+    pub const CREDENTIALS: &str = "application/vnd.longrein.credentials+json";
+    /// [`crate::settings::OwnerSettings`].
+    pub const OWNER_SETTINGS: &str = "application/vnd.longrein.owner-settings+json";
     /// [`crate::api::SessionClaims`].
     pub const SESSION: &str = "application/vnd.longrein.session+json";
 }

@@ -53,6 +53,10 @@ pub fn sensors(robot: &RobotId) -> String {
 pub fn speak(robot: &RobotId) -> String {
     key(robot, "speak")
 }
+/// Queryable of the robot: takes its owner's settings ([`crate::settings`]), signed by the owner.
+pub fn settings(robot: &RobotId) -> String {
+    key(robot, "settings")
+}
 /// Queryable of the robot: sets its lamp, signed ([`crate::rover::LampRequest`]).
 pub fn lamp(robot: &RobotId) -> String {
     key(robot, "lamp")

@@ -10,6 +10,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The name of a principal: its Ed25519 public key as `did:key:z6Mk…`. The 32 bytes are a point on the curve.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,8 +143,25 @@ impl<'de> Deserialize<'de> for Did {
     }
 }
 
+/// Something that signs for one Ed25519 key and never shows it: a TPM, a PKCS#11 token, an agent process.
+///
+/// A robot signs its states, so 10 to 60 signatures a second must be possible. TLS does not need the key: certificates
+/// have keys of their own ([`crate::credentials`]).
+pub trait Sign: Send + Sync {
+    /// Whose key it is.
+    fn did(&self) -> Did;
+    /// Signs `message` (RFC 8032, pure Ed25519). A device that can't sign now returns zeros, which no reader takes for a
+    /// signature, and reports the failure by its own means.
+    fn sign(&self, message: &[u8]) -> [u8; 64];
+}
+
 /// A principal's private key. It is never printed and never serialised except into its own key file.
-pub struct PrivateKey(SigningKey);
+pub struct PrivateKey(Holder);
+
+enum Holder {
+    Here(Box<SigningKey>),
+    Elsewhere(Did, Arc<dyn Sign>),
+}
 
 impl PrivateKey {
     /// A new key from the operating system's random source.
@@ -158,30 +176,43 @@ impl PrivateKey {
 
     /// The key of a 32-byte seed (RFC 8032), for tests and vectors.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self(SigningKey::from_bytes(seed))
+        Self(Holder::Here(Box::new(SigningKey::from_bytes(seed))))
+    }
+
+    /// A key that another device holds.
+    pub fn held_by(device: Arc<dyn Sign>) -> Self {
+        Self(Holder::Elsewhere(device.did(), device))
     }
 
     /// Reads a key file's text.
     pub fn from_pem(pem: &str) -> Result<Self, KeyFileError> {
-        SigningKey::from_pkcs8_pem(pem.trim()).map(Self).map_err(|_malformed| KeyFileError)
+        let key = SigningKey::from_pkcs8_pem(pem.trim()).map_err(|_malformed| KeyFileError)?;
+        Ok(Self(Holder::Here(Box::new(key))))
     }
 
-    /// The text of a key file. Write it with mode 0600.
+    /// The text of a key file. Write it with mode 0600. Empty for a key that another device holds: it has none.
     pub fn to_pem(&self) -> String {
+        let Holder::Here(key) = &self.0 else { return String::new() };
         // Without the public key, which makes it version 1: OpenSSL and Python's `cryptography` refuse version 2.
-        let pair = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
+        let pair = KeypairBytes { secret_key: key.to_bytes(), public_key: None };
         // Encoding 32 bytes has no way to fail; an empty text would be refused by `from_pem`.
         pair.to_pkcs8_pem(LineEnding::LF).map(|pem| pem.to_string()).unwrap_or_default()
     }
 
     /// The principal that this key speaks for.
     pub fn did(&self) -> Did {
-        Did(self.0.verifying_key().to_bytes())
+        match &self.0 {
+            Holder::Here(key) => Did(key.verifying_key().to_bytes()),
+            Holder::Elsewhere(did, _) => *did,
+        }
     }
 
     /// Signs `message`.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.0.sign(message).to_bytes()
+        match &self.0 {
+            Holder::Here(key) => key.sign(message).to_bytes(),
+            Holder::Elsewhere(_, device) => device.sign(message),
+        }
     }
 }
 
@@ -214,6 +245,24 @@ mod tests {
         assert_eq!(PrivateKey::from_pem(&key.to_pem()).unwrap().did(), key.did());
         // As `openssl genpkey -algorithm ed25519` writes it: 48 bytes, 64 characters.
         assert_eq!(key.to_pem().lines().nth(1).map(str::len), Some(64));
+    }
+
+    #[test]
+    fn a_device_signs_as_a_file_does() {
+        struct Device(SigningKey);
+        impl Sign for Device {
+            fn did(&self) -> Did {
+                Did(self.0.verifying_key().to_bytes())
+            }
+            fn sign(&self, message: &[u8]) -> [u8; 64] {
+                Signer::sign(&self.0, message).to_bytes()
+            }
+        }
+        let (file, device) = (PrivateKey::from_seed(&[5; 32]), SigningKey::from_bytes(&[5; 32]));
+        let held = PrivateKey::held_by(Arc::new(Device(device)));
+        assert_eq!(held.did(), file.did());
+        assert_eq!(held.sign(b"x"), file.sign(b"x"));
+        assert!(held.to_pem().is_empty() && PrivateKey::from_pem(&held.to_pem()).is_err());
     }
 
     #[test]

@@ -12,11 +12,13 @@
 //! - [`lease`]: who may drive, signed by the fleet, verified offline by the robot.
 //! - [`state`]: what a robot publishes to the fleet.
 //! - [`rover`]: what a program sees and asks of a robot beside driving: sensors, pictures, voice, lamp.
+//! - [`settings`]: what a robot's owner allows, signed by the owner, enforced by the robot.
 //! - [`safety`]: hazards, states and reasons, with the words a pilot reads.
-//! - [`dsse`], [`keys`], [`message`]: signatures.
+//! - [`dsse`], [`keys`], [`message`]: signatures. [`sealed`], [`credentials`]: who can read a message, who gets in.
 //! - [`api`], [`problem`]: shapes of the HTTP API that more than one program needs.
 
 pub mod api;
+pub mod credentials;
 pub mod drive;
 pub mod dsse;
 pub mod estop;
@@ -31,7 +33,9 @@ pub mod problem;
 pub mod program;
 pub mod rover;
 pub mod safety;
+pub mod sealed;
 pub mod session;
+pub mod settings;
 pub mod signal;
 pub mod state;
 pub mod telemetry;

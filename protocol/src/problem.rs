@@ -12,6 +12,8 @@ pub mod code {
     pub const SIGN_IN: &str = "sign-in";
     /// Signed in, but not allowed.
     pub const FORBIDDEN: &str = "forbidden";
+    /// The robot was taken out of the fleet; its owner enrols it anew.
+    pub const REVOKED: &str = "revoked";
     /// There is no such thing.
     pub const NOT_FOUND: &str = "not-found";
     /// The code was never given out, was used, or has expired.

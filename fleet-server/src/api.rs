@@ -1,5 +1,6 @@
 //! The HTTP API. Handlers only parse, check the caller's role, call an operation and show the result.
 
+mod credentials;
 mod episodes;
 mod events;
 mod extract;
@@ -16,7 +17,7 @@ use crate::fleet::Fleet;
 use crate::problems::Refused;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, patch, post};
+use axum::routing::{get, patch, post, put};
 use protocol::api::UPLOAD_CHUNK_MAX;
 use std::sync::Arc;
 
@@ -55,6 +56,10 @@ pub(crate) fn router(fleet: Arc<Fleet>) -> Router {
         .route("/v1/robots", get(robots::list))
         .route("/v1/robots/{id}", get(robots::one))
         .route("/v1/robots/{id}/estop", post(robots::estop))
+        .route("/v1/robots/{id}/revoke", post(credentials::revoke))
+        .route("/v1/robots/{id}/owners", put(credentials::set_owners))
+        .route("/v1/robots/{id}/fabric-key", post(credentials::fabric_key))
+        .route("/v1/certificates", post(credentials::certificate))
         .route("/v1/leases", post(robots::take_lease))
         .route("/v1/leases/{id}", get(robots::lease).delete(robots::end_lease))
         .route("/v1/leases/{id}/renew", post(robots::renew_lease))

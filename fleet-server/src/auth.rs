@@ -33,7 +33,7 @@ const TOKEN_MAX: usize = 4_096;
 /// What can be done, each with who may do it. Every handler that needs a session names one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
-    /// See robots, missions, episodes, owners' names, events.
+    /// See robots, missions, episodes, owners' names, events. Not for robots: what others do is none of their business.
     Look,
     /// Invitations, owners, enrolments.
     ManagePeople,
@@ -47,12 +47,16 @@ pub(crate) enum Act {
     Stop,
     /// Upload episodes.
     Upload,
+    /// Enrol robots, take them out, say whose they are. An owner may with robots of their own only.
+    ManageRobots,
+    /// Read what robots send, and send to them, over the message router.
+    ReadRobots,
 }
 
 const ALLOWED: &[(Act, &[Role])] = &[
     (
         Act::Look,
-        &[Role::Operator, Role::Pilot, Role::Agent, Role::Owner, Role::Robot, Role::Gateway],
+        &[Role::Operator, Role::Pilot, Role::Agent, Role::Owner, Role::Gateway],
     ),
     (Act::ManagePeople, &[Role::Operator]),
     (Act::ManageMissions, &[Role::Operator]),
@@ -60,6 +64,8 @@ const ALLOWED: &[(Act, &[Role])] = &[
     (Act::Drive, &[Role::Pilot, Role::Agent]),
     (Act::Stop, &[Role::Operator, Role::Pilot, Role::Agent, Role::Owner, Role::Gateway]),
     (Act::Upload, &[Role::Robot]),
+    (Act::ManageRobots, &[Role::Operator, Role::Owner]),
+    (Act::ReadRobots, &[Role::Gateway]),
 ];
 
 /// Somebody with a valid session.
@@ -129,7 +135,10 @@ pub(crate) async fn caller(fleet: &Fleet, token: &str) -> Result<Caller> {
     }
     // The token says who; what they may do is what is stored now.
     let principal = fleet.read::<Principal>(&claims.did.to_string()).await?;
-    principal.filter(|principal| principal.role == claims.role).map(Caller).ok_or_else(again)
+    let principal =
+        principal.filter(|principal| principal.role == claims.role).ok_or_else(again)?;
+    crate::ops::credentials::require_standing(fleet, &principal).await?;
+    Ok(Caller(principal))
 }
 
 /// A new session.
@@ -277,6 +286,8 @@ mod tests {
             Act::Drive,
             Act::Stop,
             Act::Upload,
+            Act::ManageRobots,
+            Act::ReadRobots,
         ];
         for act in acts {
             assert_eq!(ALLOWED.iter().filter(|(allowed, _)| *allowed == act).count(), 1, "{act:?}");

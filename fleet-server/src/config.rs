@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 /// What `fleet-server serve` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// TOML file with any of: data, http, zenoh, zenoh_public, name, speed_mps_max, disk_free_mb_min,
-    /// `[reward_split]`.
+    /// TOML file with any of: data, http, zenoh, zenoh_public, name, certificate_s, speed_mps_max,
+    /// disk_free_mb_min, `[reward_split]`.
     #[arg(long, env = "LONGREIN_FLEET_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// Folder for keys, store and episodes; made when missing.
@@ -20,7 +20,8 @@ pub(crate) struct ServeArgs {
     /// Address of the HTTP API [default: 127.0.0.1:7080].
     #[arg(long, env = "LONGREIN_FLEET_HTTP")]
     pub(crate) http: Option<SocketAddr>,
-    /// Endpoint on which the embedded Zenoh router listens [default: tcp/127.0.0.1:7447].
+    /// Endpoint on which the embedded Zenoh router listens [default: tls/127.0.0.1:7447]. `tls/HOST:PORT` takes
+    /// mutual certificates; `tcp/` is for tests on one machine and has neither certificates nor seals.
     #[arg(long, env = "LONGREIN_FLEET_ZENOH")]
     pub(crate) zenoh: Option<String>,
     /// The same endpoint as robots reach it, given to them when they enrol [default: --zenoh].
@@ -36,6 +37,7 @@ struct File {
     http: Option<SocketAddr>,
     zenoh: Option<String>,
     zenoh_public: Option<String>,
+    certificate_s: Option<u64>,
     name: Option<String>,
     speed_mps_max: Option<f64>,
     disk_free_mb_min: Option<u64>,
@@ -53,6 +55,8 @@ pub(crate) struct Config {
     pub(crate) zenoh: String,
     /// The same as robots reach it.
     pub(crate) zenoh_public: String,
+    /// How long certificates of robots and gateways last, s. They renew themselves at half of it.
+    pub(crate) certificate_s: u64,
     /// The fleet's name, for people.
     pub(crate) name: String,
     /// Highest speed that a lease allows, m/s. The robot's own policy applies as well.
@@ -68,7 +72,7 @@ impl Config {
     pub(crate) fn load(args: ServeArgs) -> Result<Self> {
         let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
         let data = args.data.or(file.data);
-        let zenoh = args.zenoh.or(file.zenoh).unwrap_or_else(|| "tcp/127.0.0.1:7447".into());
+        let zenoh = args.zenoh.or(file.zenoh).unwrap_or_else(|| "tls/127.0.0.1:7447".into());
         let config = Self {
             data: data.context("say where data goes: --data DIR, or data = \"DIR\" in the file")?,
             http: args
@@ -77,11 +81,21 @@ impl Config {
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7080))),
             zenoh_public: args.zenoh_public.or(file.zenoh_public).unwrap_or_else(|| zenoh.clone()),
             zenoh,
+            certificate_s: file.certificate_s.unwrap_or(86_400),
             name: file.name.unwrap_or_else(|| "Longrein".into()),
             speed_mps_max: file.speed_mps_max.unwrap_or(1.5),
             disk_free_mb_min: file.disk_free_mb_min.unwrap_or(200),
             reward_split: file.reward_split.unwrap_or_default(),
         };
+        ensure!(
+            (10..=90 * 86_400).contains(&config.certificate_s),
+            "certificate_s: 10 s to 90 days"
+        );
+        ensure!(
+            config.zenoh.starts_with("tls/") || is_local(&config.zenoh),
+            "zenoh = {:?}: over a network it must be tls/HOST:PORT, which takes mutual certificates",
+            config.zenoh
+        );
         ensure!(
             config.reward_split.is_whole(),
             "reward_split: the three shares must add up to 1000000"
@@ -92,6 +106,11 @@ impl Config {
         );
         Ok(config)
     }
+}
+
+/// Plain TCP has no certificates, and then messages are not sealed either: this machine only.
+fn is_local(endpoint: &str) -> bool {
+    ["tcp/127.0.0.1:", "tcp/[::1]:", "tcp/localhost:"].iter().any(|local| endpoint.starts_with(local))
 }
 
 fn read(path: &Path) -> Result<File> {

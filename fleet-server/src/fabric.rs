@@ -1,20 +1,28 @@
 //! The message fabric: an embedded Zenoh router, the robots' states and presence, and the fleet's emergency stop.
 //!
-//! Whoever can reach the router can put on any key, so nothing is believed but signatures.
+//! Whoever can reach the router can put on many a key, so nothing is believed but seals and signatures. See
+//! `docs/security.md`.
 
+use crate::door::{self, Inside};
 use crate::fleet::{Fleet, now};
 use crate::problems::{Refused, Result};
 use crate::tracker::{self, StateMessage};
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use protocol::ids::RobotId;
 use protocol::keyexpr;
 use protocol::message::{EstopRequest, Reply};
 use protocol::problem::code;
+use protocol::sealed::Kind;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use zenoh::Session;
+use zenoh::query::{ConsolidationMode, QueryTarget};
 use zenoh::sample::{Sample, SampleKind};
 
 /// States that wait to be looked at. When there are more, the oldest robots' newest state comes again in 200 ms
@@ -32,27 +40,114 @@ enum News {
 
 /// Opens the router and follows the robots until the program ends.
 pub(crate) async fn open(fleet: &Arc<Fleet>) -> anyhow::Result<()> {
-    let endpoint = &fleet.config.zenoh;
-    let config = serde_json::json!({
-        "mode": "router",
-        "listen": {"endpoints": [endpoint]},
-        "scouting": {"multicast": {"enabled": false}, "gossip": {"enabled": false}},
-    });
-    let config = zenoh::Config::from_json5(&config.to_string()).map_err(|error| {
-        anyhow!("zenoh is {endpoint:?}; it must be an endpoint such as tcp/127.0.0.1:7447: {error}")
-    })?;
-    let session = zenoh::open(config).await.map_err(|error| {
-        anyhow!(
-            "the Zenoh router can't listen on {endpoint}: {error} (is another fleet-server running there? Choose \
-             another endpoint with --zenoh)"
-        )
-    })?;
+    let session = match door::address(&fleet.config.zenoh) {
+        Some((address, _)) => behind_the_door(fleet, address).await?,
+        None => router(&fleet.config.zenoh, serde_json::json!({})).await?,
+    };
     let (news, inbox) = mpsc::channel(WAITING_MAX);
     subscribe(&session, news).await.map_err(|error| anyhow!("Zenoh subscription: {error}"))?;
     tokio::spawn(follow(Arc::clone(fleet), inbox));
     // Set once, here; nobody else opens a fabric.
     drop(fleet.fabric.set(session));
     Ok(())
+}
+
+/// A router that only the door reaches, and the door.
+async fn behind_the_door(fleet: &Arc<Fleet>, address: &str) -> anyhow::Result<Session> {
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: choose another endpoint with --zenoh tls/HOST:PORT")
+    })?;
+    let inside = Inside::make()?;
+    let security = serde_json::json!({
+        "transport": {"link": {"tls": {
+            "root_ca_certificate_base64": STANDARD.encode(inside.root_pem()),
+            "listen_private_key_base64": STANDARD.encode(&inside.server_key_pem),
+            "listen_certificate_base64": STANDARD.encode(&inside.server_pem),
+            "enable_mtls": true,
+        }}},
+        "access_control": rules(),
+    });
+    // A port that was free just now may be taken by the time the router wants it.
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        match router(&format!("tls/127.0.0.1:{port}"), security.clone()).await {
+            Ok(session) => {
+                door::open(fleet, listener, SocketAddr::from(([127, 0, 0, 1], port)), inside)?;
+                return Ok(session);
+            }
+            Err(error) if tries < 5 => tracing::debug!("another port for the router: {error:#}"),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What robots and gateways may do on the router, fixed for its life. A robot hears what is asked of robots and says
+/// what robots say; it hears no robot. That it can't speak *as* another robot, or read what is asked of one, is the work
+/// of seals and signatures, for these rules don't know one robot from another.
+fn rules() -> serde_json::Value {
+    let robots = |leaves: &[&str]| -> Vec<String> {
+        leaves.iter().map(|leaf| format!("longrein/v1/robots/*/{leaf}")).collect()
+    };
+    let told = robots(&["state", "telemetry", "camera/*/live"]);
+    let asked = robots(&["signal", "lease", "estop", "speak", "lamp", "intervention", "settings", "camera/*"]);
+    let (ordered, presence) = (robots(&["command"]), robots(&["presence"]));
+    let rule = |id: &str, flow: &str, messages: &[&str], keys: &[String]| {
+        serde_json::json!({
+            "id": id, "permission": "allow", "flows": [flow], "messages": messages, "key_exprs": keys,
+        })
+    };
+    serde_json::json!({
+        "enabled": true,
+        "default_permission": "deny",
+        "rules": [
+            rule("robot-tells", "ingress", &["put"], &told),
+            rule("robot-is-told-who-listens", "egress", &["declare_subscriber"], &told),
+            rule("robot-answers", "ingress", &["declare_queryable", "reply"], &asked),
+            rule("robot-is-asked", "egress", &["query"], &asked),
+            rule("robot-obeys", "ingress", &["declare_subscriber"], &ordered),
+            rule("robot-is-ordered", "egress", &["put"], &ordered),
+            rule("robot-is-there", "ingress", &["liveliness_token"], &presence),
+            rule("gateway-listens", "ingress", &["declare_subscriber"], &told),
+            rule("gateway-is-told", "egress", &["put"], &told),
+            rule("gateway-asks", "ingress", &["query"], &asked),
+            rule("gateway-is-answered", "egress", &["reply", "declare_queryable"], &asked),
+            rule("gateway-orders", "ingress", &["put"], &ordered),
+            rule("gateway-is-told-who-obeys", "egress", &["declare_subscriber"], &ordered),
+        ],
+        "subjects": [
+            {"id": "robots", "cert_common_names": ["robot"]},
+            {"id": "gateways", "cert_common_names": ["gateway"]},
+        ],
+        "policies": [
+            {"subjects": ["robots"], "rules": ["robot-tells", "robot-is-told-who-listens", "robot-answers",
+                "robot-is-asked", "robot-obeys", "robot-is-ordered", "robot-is-there"]},
+            {"subjects": ["gateways"], "rules": ["gateway-listens", "gateway-is-told", "gateway-asks",
+                "gateway-is-answered", "gateway-orders", "gateway-is-told-who-obeys"]},
+        ],
+    })
+}
+
+async fn router(endpoint: &str, security: serde_json::Value) -> anyhow::Result<Session> {
+    let mut config = serde_json::json!({
+        "mode": "router",
+        "listen": {"endpoints": [endpoint]},
+        "scouting": {"multicast": {"enabled": false}, "gossip": {"enabled": false}},
+        "adminspace": {"enabled": false},
+    });
+    if let (Some(all), serde_json::Value::Object(more)) = (config.as_object_mut(), security) {
+        all.extend(more);
+    }
+    let config = zenoh::Config::from_json5(&config.to_string()).map_err(|error| {
+        anyhow!("zenoh is {endpoint:?}; it must be an endpoint such as tls/127.0.0.1:7447: {error}")
+    })?;
+    zenoh::open(config).await.map_err(|error| {
+        anyhow!(
+            "the Zenoh router can't listen on {endpoint}: {error} (is another fleet-server running there? Choose \
+             another endpoint with --zenoh)"
+        )
+    })
 }
 
 async fn subscribe(session: &Session, news: mpsc::Sender<News>) -> zenoh::Result<()> {
@@ -81,7 +176,8 @@ async fn subscribe(session: &Session, news: mpsc::Sender<News>) -> zenoh::Result
 }
 
 fn state_message(sample: &Sample) -> Option<StateMessage> {
-    let attachment = sample.attachment()?;
+    // A sealed message has its attachment inside.
+    let attachment = sample.attachment().cloned().unwrap_or_default();
     if sample.payload().len() > STATE_LEN_MAX || attachment.len() > 64 {
         return None;
     }
@@ -95,7 +191,7 @@ fn state_message(sample: &Sample) -> Option<StateMessage> {
 async fn follow(fleet: Arc<Fleet>, mut inbox: mpsc::Receiver<News>) {
     while let Some(news) = inbox.recv().await {
         match news {
-            News::State(message) => tracker::take(&fleet, &message).await,
+            News::State(message) => tracker::take(&fleet, message).await,
             News::Presence(robot, here) => tracker::presence(&fleet, &robot, here).await,
         }
     }
@@ -110,16 +206,34 @@ pub(crate) async fn estop(fleet: &Fleet, robot: &RobotId, reason: String) -> Res
     let key = keyexpr::estop(robot);
     let signature = protocol::message::sign(&key, &payload, &fleet.key);
     let attachment = [fleet.did.as_bytes().as_slice(), signature.as_slice()].concat();
-    let replies = session
-        .get(&key)
-        .payload(payload)
-        .attachment(attachment)
-        .timeout(ESTOP_TIMEOUT)
-        .await
-        .map_err(Refused::internal)?;
+    let sealed = match (fleet.is_sealed(), fleet.live.fabric_key(robot)) {
+        (false, _) => None,
+        (true, Some(secret)) => {
+            let (sealed, asked) = secret
+                .seal(Kind::Query, &key, &payload, &attachment)
+                .map_err(|error| Refused::internal(error.to_string()))?;
+            Some((secret, sealed, asked))
+        }
+        (true, None) => return Err(Refused::not_found("robot in this fleet")),
+    };
+    // Whoever can reach the key can answer on it: each answer is looked at, until one is the robot's.
+    let get = session.get(&key).target(QueryTarget::All).consolidation(ConsolidationMode::None);
+    let get = match &sealed {
+        Some((_, sealed, _)) => get.payload(sealed.clone()),
+        None => get.payload(payload).attachment(attachment),
+    };
+    let replies = get.timeout(ESTOP_TIMEOUT).await.map_err(Refused::internal)?;
     while let Ok(reply) = replies.recv_async().await {
         let Ok(sample) = reply.result() else { continue };
-        if let Ok(reply) = serde_json::from_slice(&sample.payload().to_bytes()) {
+        let bytes = sample.payload().to_bytes();
+        let plain = match &sealed {
+            None => Some(bytes.into_owned()),
+            Some((secret, _, asked)) => {
+                let opened = secret.open(Kind::Reply(*asked), &key, &bytes).ok();
+                opened.map(|(opened, _)| opened.payload)
+            }
+        };
+        if let Some(reply) = plain.and_then(|plain| serde_json::from_slice(&plain).ok()) {
             return Ok(reply);
         }
     }

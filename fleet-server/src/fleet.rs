@@ -1,7 +1,9 @@
 //! The running fleet: what every handler shares.
 
 use crate::auth::Challenges;
+use crate::ca::Ca;
 use crate::config::Config;
+use crate::door::Links;
 use crate::events::Events;
 use crate::live::Live;
 use crate::locks::Locks;
@@ -30,6 +32,12 @@ pub(crate) struct Fleet {
     pub(crate) ledger: tokio::sync::Mutex<Ledger>,
     pub(crate) challenges: Challenges,
     pub(crate) live: Live,
+    /// Who gets in to the message router.
+    pub(crate) ca: Ca,
+    /// From which the keys of robots' messages are derived.
+    pub(crate) fabric_secret: [u8; 32],
+    /// Who came in.
+    pub(crate) links: Links,
     pub(crate) events: Events,
     pub(crate) live_uploads: Locks,
     /// The message fabric; empty until it is open, and in tests.
@@ -45,8 +53,16 @@ impl Fleet {
     ) -> anyhow::Result<Arc<Self>> {
         let ledger = checked_ledger(&*store).await?;
         let live = Live::default();
+        let fabric_secret = crate::keys::load_or_make_secret(&config.data.join("fabric.secret"))?;
+        let ca = Ca::open(&config.data, now())?;
         for robot in read_all::<Robot>(&*store).await? {
-            live.enrolled(robot.id, robot.did);
+            match &robot.revoked {
+                Some(_) => live.revoked(&robot.id),
+                None => {
+                    let key = crate::ops::credentials::fabric_key(&fabric_secret, &robot);
+                    live.enrolled(robot.id.clone(), robot.did, key);
+                }
+            }
         }
         let fleet = Arc::new(Self {
             config,
@@ -56,6 +72,9 @@ impl Fleet {
             ledger: tokio::sync::Mutex::new(ledger),
             challenges: Challenges::default(),
             live,
+            ca,
+            fabric_secret,
+            links: Links::default(),
             events: Events::default(),
             live_uploads: Locks::default(),
             fabric: OnceLock::new(),
@@ -64,6 +83,11 @@ impl Fleet {
             .await
             .map_err(|refused| anyhow::anyhow!("reading the leases: {}", refused.problem.detail))?;
         Ok(fleet)
+    }
+
+    /// Whether the message fabric has certificates and seals. Without them it is for tests on one machine.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.config.zenoh.starts_with("tls/")
     }
 
     /// A transaction. Nobody else writes until it is committed or dropped.

@@ -18,8 +18,31 @@ pub(crate) fn load_or_make(path: &Path) -> Result<PrivateKey> {
     }
 }
 
+/// Reads 32 secret bytes in hexadecimal from `path`, or makes them.
+pub(crate) fn load_or_make_secret(path: &Path) -> Result<[u8; 32]> {
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            let secret = hex::decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
+            secret.with_context(|| format!("{}: restore it from a backup", path.display()))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let mut secret = [0; 32];
+            getrandom::fill(&mut secret).map_err(|error| anyhow!("making a secret: {error}"))?;
+            write_secret(path, &hex::encode(secret))?;
+            Ok(secret)
+        }
+        Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+    }
+}
+
 fn make(path: &Path) -> Result<PrivateKey> {
     let key = PrivateKey::generate().map_err(|error| anyhow!("making a key: {error}"))?;
+    write_secret(path, &key.to_pem())?;
+    tracing::info!("made {} for {}", path.display(), key.did());
+    Ok(key)
+}
+
+fn write_secret(path: &Path, text: &str) -> Result<()> {
     // Written beside and renamed: a crash leaves a whole key or none.
     let part = path.with_extension("part");
     let write = || -> std::io::Result<()> {
@@ -29,11 +52,9 @@ fn make(path: &Path) -> Result<PrivateKey> {
             return Err(error);
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
-        file.write_all(key.to_pem().as_bytes())?;
+        file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&part, path)
     };
-    write().with_context(|| format!("writing {}", path.display()))?;
-    tracing::info!("made {} for {}", path.display(), key.did());
-    Ok(key)
+    write().with_context(|| format!("writing {}", path.display()))
 }

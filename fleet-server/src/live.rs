@@ -7,6 +7,7 @@ use fleet_core::arrival::Arrival;
 use protocol::ids::{LeaseId, MissionId, RobotId};
 use protocol::keys::Did;
 use protocol::mission::Checkpoint;
+use protocol::sealed::FabricKey;
 use protocol::state::RobotState;
 use protocol::units::WallMs;
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub(crate) struct Live(Mutex<BTreeMap<RobotId, LiveRobot>>);
 #[derive(Default)]
 pub(crate) struct LiveRobot {
     did: Option<Did>,
+    /// With which its messages are sealed.
+    fabric_key: Option<FabricKey>,
     newest: Option<(RobotState, Instant)>,
     /// Its presence token is gone, and no state has come since.
     gone: bool,
@@ -55,6 +58,8 @@ pub(crate) struct LiveMission {
 pub(crate) enum Dropped {
     #[error("no such robot is enrolled")]
     Unknown,
+    #[error("it is not sealed for the robot")]
+    Seal,
     #[error("it is not signed by the robot's enrolled key")]
     Signature,
     #[error("it can't be read: {0}")]
@@ -81,13 +86,26 @@ impl Live {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A robot was enrolled, with this key from now on.
-    pub(crate) fn enrolled(&self, robot: RobotId, did: Did) {
+    /// A robot was enrolled, with these keys from now on.
+    pub(crate) fn enrolled(&self, robot: RobotId, did: Did, fabric_key: FabricKey) {
         let mut robots = self.robots();
         let live = robots.entry(robot).or_default();
         if live.did != Some(did) {
             (live.did, live.newest) = (Some(did), None);
         }
+        live.fabric_key = Some(fabric_key);
+    }
+
+    /// A robot was taken out: nothing that it signs counts.
+    pub(crate) fn revoked(&self, robot: &RobotId) {
+        let mut robots = self.robots();
+        let live = robots.entry(robot.clone()).or_default();
+        (live.did, live.fabric_key, live.newest, live.gone) = (None, None, None, true);
+    }
+
+    /// With which a robot's messages are sealed.
+    pub(crate) fn fabric_key(&self, robot: &RobotId) -> Option<FabricKey> {
+        self.with(robot, |live| live.fabric_key.clone()).flatten()
     }
 
     /// Reads and changes one robot.

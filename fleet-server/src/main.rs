@@ -5,8 +5,10 @@
 mod api;
 mod audit;
 mod auth;
+mod ca;
 mod config;
 mod crash;
+mod door;
 mod events;
 mod fabric;
 mod fleet;

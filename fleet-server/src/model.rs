@@ -44,6 +44,8 @@ docs! {
     Episode = "episode", id;
     ChainLink = "chain", key;
     Balance = "balance", account;
+    Certificate = "certificate", sha256;
+    Certified = "certified", did;
 }
 
 /// Somebody with a key.
@@ -100,6 +102,36 @@ pub(crate) struct Robot {
     pub(crate) enrolled_at: WallMs,
     /// Digest of the manifest that was accepted last.
     pub(crate) manifest_head: Option<String>,
+    /// It was taken out of the fleet.
+    #[serde(default)]
+    pub(crate) revoked: Option<Revoked>,
+}
+
+/// When, why and by whom a robot was taken out of the fleet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub(crate) struct Revoked {
+    /// When.
+    #[schema(value_type = u64)]
+    pub(crate) at: WallMs,
+    /// In words.
+    pub(crate) why: String,
+    /// Their name.
+    pub(crate) by: String,
+}
+
+/// A certificate that lets its holder in: one that is not on record does not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Certificate {
+    pub(crate) sha256: String,
+    pub(crate) did: Did,
+    pub(crate) expires_at: WallMs,
+}
+
+/// The certificates of a robot or gateway, with their ends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Certified {
+    pub(crate) did: Did,
+    pub(crate) certificates: Vec<(String, WallMs)>,
 }
 
 /// A robot's page in the lease book.

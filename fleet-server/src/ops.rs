@@ -1,6 +1,7 @@
 //! What the fleet does, each as one transaction or as a part of one. HTTP handlers, the state tracker and the
 //! clock call these; no rule lives in any of them.
 
+pub(crate) mod credentials;
 pub(crate) mod episodes;
 pub(crate) mod interventions;
 pub(crate) mod leases;

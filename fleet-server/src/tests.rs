@@ -2,6 +2,7 @@
 
 mod auth;
 mod contract;
+mod credentials;
 mod fabric;
 mod ingest;
 mod leases;

@@ -9,6 +9,7 @@ use crate::problems::Result;
 use crate::store::Scan;
 use axum::http::StatusCode;
 use protocol::ids::{LeaseId, RobotId};
+use protocol::sealed::Kind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,8 +29,12 @@ pub(crate) struct StateMessage {
 }
 
 /// Takes one state message: verifies it, keeps it, and writes down what it means.
-pub(crate) async fn take(fleet: &Fleet, message: &StateMessage) {
-    let StateMessage { key, payload, attachment } = message;
+pub(crate) async fn take(fleet: &Fleet, message: StateMessage) {
+    let message = match unsealed(fleet, message) {
+        Ok(message) => message,
+        Err(key) => return note_dropped(&key, &Dropped::Seal),
+    };
+    let StateMessage { key, payload, attachment } = &message;
     match fleet.live.take(key, payload, attachment, now()) {
         Ok((robot, steps)) => {
             for step in steps {
@@ -38,6 +43,24 @@ pub(crate) async fn take(fleet: &Fleet, message: &StateMessage) {
             publish(fleet, &Changed::Robot(robot)).await;
         }
         Err(why) => note_dropped(key, &why),
+    }
+}
+
+/// What is in a message, or its key when it is not sealed as the robot seals.
+fn unsealed(fleet: &Fleet, message: StateMessage) -> Result<StateMessage, String> {
+    if !fleet.is_sealed() {
+        return Ok(message);
+    }
+    let robot = protocol::keyexpr::robot_of(&message.key);
+    let key = robot.and_then(|robot| fleet.live.fabric_key(&robot));
+    let opened = key.and_then(|key| key.open(Kind::Put, &message.key, &message.payload).ok());
+    match opened {
+        Some((opened, _)) => Ok(StateMessage {
+            key: message.key,
+            payload: opened.payload,
+            attachment: opened.attachment,
+        }),
+        None => Err(message.key),
     }
 }
 

@@ -76,6 +76,8 @@ pub(crate) struct RobotView {
     /// When it was enrolled.
     #[schema(value_type = u64)]
     pub(crate) enrolled_at: WallMs,
+    /// When, why and by whom it was taken out of the fleet.
+    pub(crate) revoked: Option<crate::model::Revoked>,
 }
 
 /// A lease.
@@ -333,8 +335,8 @@ pub(crate) async fn robot_of(fleet: &Fleet, robot: Robot) -> Result<RobotView> {
             share_ppm: share.share_ppm,
         });
     }
-    let Robot { id, name, did, enrolled_at, .. } = robot;
-    Ok(RobotView { id, name, did, online, state, age_ms, lease, owners, enrolled_at })
+    let Robot { id, name, did, enrolled_at, revoked, .. } = robot;
+    Ok(RobotView { id, name, did, online, state, age_ms, lease, owners, enrolled_at, revoked })
 }
 
 /// An intervention as clients see it.

@@ -4,19 +4,22 @@ use crate::auth;
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::drivers::Drivers;
-use crate::fabric::AskError;
+use crate::fabric::{self, AskError, Link};
 use crate::fleet::{Fleet, FleetInfo};
+use crate::keys::Keys;
 use crate::look::Frames;
 use crate::metrics::Metrics;
 use crate::problem::ApiError;
 use crate::rates::{Rate, Rates};
 use crate::rover::Rovers;
-use crate::states::{Heard, States};
+use crate::states::{Heard, STATE_LEN_MAX, States};
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, header};
-use protocol::api::SessionClaims;
+use protocol::api::{Role, SessionClaims};
 use protocol::ids::RobotId;
 use protocol::keys::{Did, PrivateKey};
+use protocol::problem::code;
+use protocol::sealed::Opened;
 use protocol::state::RobotState;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -40,7 +43,9 @@ pub struct App {
     /// What it runs with.
     pub config: Config,
     /// Its own key: the relay of programs' leases.
-    pub key: PrivateKey,
+    pub key: Arc<PrivateKey>,
+    /// The keys of robots' messages.
+    pub keys: Arc<Keys>,
     /// The key's name.
     pub did: Did,
     /// Monotonic time.
@@ -101,9 +106,12 @@ impl App {
         key: PrivateKey,
         fabric: watch::Receiver<Option<Session>>,
     ) -> anyhow::Result<Self> {
+        let (key, fleet) = (Arc::new(key), Fleet::new(&config.fleet)?);
+        let keys = Keys::new(config.is_sealed(), fleet.clone(), Arc::clone(&key));
         Ok(Self {
             did: key.did(),
-            fleet: Fleet::new(&config.fleet)?,
+            fleet,
+            keys: Arc::new(keys),
             drivers: Mutex::new(Drivers::new(config.drivers_max)),
             config,
             key,
@@ -163,8 +171,9 @@ impl App {
     }
 
     /// The Zenoh session.
-    pub fn session(&self) -> Result<Session, AskError> {
-        self.fabric.borrow().clone().ok_or(AskError::NotConnected)
+    pub fn session(&self) -> Result<Link, AskError> {
+        let session = self.fabric.borrow().clone().ok_or(AskError::NotConnected)?;
+        Ok(Link { session, keys: Arc::clone(&self.keys) })
     }
 
     /// Who the fleet is.
@@ -190,11 +199,15 @@ impl App {
 
     /// A state arrived over Zenoh.
     pub fn on_state(&self, sample: &Sample) {
-        let payload = sample.payload().to_bytes();
-        let attachment = sample.attachment().map(|a| a.to_bytes()).unwrap_or_default();
         let now = self.clock.now();
         let key_expr = sample.key_expr().as_str();
-        let heard = self.states().heard(now, key_expr, &payload, &attachment);
+        let heard = match fabric::overheard(&self.keys, sample, STATE_LEN_MAX) {
+            Ok(Opened { payload, attachment }) => {
+                self.states().heard(now, key_expr, &payload, &attachment)
+            }
+            Err(fabric::NotOpened::NoKey) => Heard::Unwatched,
+            Err(fabric::NotOpened::Forged) => Heard::Refused,
+        };
         match heard {
             Heard::New => {
                 let robot = protocol::keyexpr::robot_of(key_expr);
@@ -219,6 +232,11 @@ impl App {
     pub fn caller_of_token(&self, token: &str) -> Result<Caller, ApiError> {
         let fleet = self.fleet_info()?.fleet_did;
         match auth::verify(token, &fleet, clock::wall()) {
+            Ok(claims) if claims.role == Role::Robot => Err(ApiError::new(
+                403,
+                code::FORBIDDEN,
+                "robots neither look nor drive here; sign in as a pilot or a program",
+            )),
             Ok(claims) => Ok(Caller { claims, token: token.to_owned() }),
             Err(error) => Err(ApiError::sign_in(error.to_string())),
         }
@@ -241,6 +259,9 @@ impl App {
 
     /// Sees to it that states of `robot` are verified and kept, asking the fleet for its key if need be.
     pub async fn watch_robot(&self, robot: &RobotId, token: &str) -> Result<(), ApiError> {
+        if self.keys.sealed() {
+            self.keys.of(robot).await?;
+        }
         if self.states().key_of(self.clock.now(), robot).is_none() {
             let did = self.fleet.robot_did(robot, token).await?;
             self.states().watch(self.clock.now(), robot, did);

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// Serves the cockpit, the API for programs, and everything of the fleet under one address.
 ///
-/// Example: pilot-gateway --http 127.0.0.1:7070 --fleet http://127.0.0.1:7080 --zenoh tcp/127.0.0.1:7447
+/// Example: pilot-gateway --http 127.0.0.1:7070 --fleet http://127.0.0.1:7080 --zenoh tls/127.0.0.1:7447
 /// --web pilot-gateway/web/dist --key gateway.key
 #[derive(Debug, Clone, Default, Parser)]
 #[command(name = "pilot-gateway", version, about, long_about)]
@@ -27,7 +27,7 @@ pub struct Args {
     /// URL of the fleet server [default: http://127.0.0.1:7080]
     #[arg(long, env = "LONGREIN_GATEWAY_FLEET")]
     pub fleet: Option<String>,
-    /// Zenoh endpoint of the fleet server or a router [default: tcp/127.0.0.1:7447]
+    /// Zenoh endpoint of the fleet server or a router [default: tls/127.0.0.1:7447]
     #[arg(long, env = "LONGREIN_GATEWAY_ZENOH")]
     pub zenoh: Option<String>,
     /// Folder with the built web pages [default: pilot-gateway/web/dist]
@@ -36,6 +36,9 @@ pub struct Args {
     /// The gateway's private key (PKCS#8 PEM); made when missing [default: gateway.key]
     #[arg(long, env = "LONGREIN_GATEWAY_KEY")]
     pub key: Option<PathBuf>,
+    /// Code of an invitation for a gateway, needed once: with it the fleet learns this gateway's key
+    #[arg(long, env = "LONGREIN_GATEWAY_CODE")]
+    pub code: Option<String>,
 }
 
 /// The configuration file. Unknown keys are refused, so that a typing error does not go unseen.
@@ -88,8 +91,10 @@ pub struct Config {
     pub zenoh: String,
     /// Folder with the built web pages.
     pub web: PathBuf,
-    /// The gateway's key file.
+    /// The gateway's key file. Its certificate lies beside it.
     pub key: PathBuf,
+    /// With which the gateway registers, if the fleet does not know it.
+    pub code: Option<String>,
     /// Most programs that drive through this gateway at the same time.
     pub drivers_max: usize,
     /// Longest request body that is passed to the fleet, bytes.
@@ -120,10 +125,10 @@ impl Config {
         if !(fleet.starts_with("http://") || fleet.starts_with("https://")) {
             bail!("fleet is {fleet:?}; it must be a URL such as http://127.0.0.1:7080");
         }
-        let zenoh = args.zenoh.or(file.zenoh).unwrap_or_else(|| "tcp/127.0.0.1:7447".to_owned());
+        let zenoh = args.zenoh.or(file.zenoh).unwrap_or_else(|| "tls/127.0.0.1:7447".to_owned());
         // Waiting for a router that no endpoint names would never end.
         if zenoh.parse::<zenoh::config::EndPoint>().is_err() {
-            bail!("zenoh is {zenoh:?}; it must be an endpoint such as tcp/127.0.0.1:7447");
+            bail!("zenoh is {zenoh:?}; it must be an endpoint such as tls/127.0.0.1:7447");
         }
         let web = args.web.or(file.web);
         Ok(Self {
@@ -132,12 +137,20 @@ impl Config {
             zenoh,
             web: web.unwrap_or_else(|| PathBuf::from("pilot-gateway/web/dist")),
             key: args.key.or(file.key).unwrap_or_else(|| PathBuf::from("gateway.key")),
+            code: args.code,
             drivers_max: file.drivers_max.unwrap_or(64),
             // The fleet's largest upload chunk is half of this.
             proxy_body_bytes_max: file.proxy_body_bytes_max.unwrap_or(8 * 1024 * 1024),
             ice_servers: file.ice_servers,
             earth_rover: file.earth_rover,
         })
+    }
+}
+
+impl Config {
+    /// Whether the message fabric has certificates and seals. Plain TCP, for tests on one machine, has neither.
+    pub fn is_sealed(&self) -> bool {
+        !self.zenoh.starts_with("tcp/")
     }
 }
 

@@ -1,9 +1,14 @@
 //! The message fabric: one Zenoh session, opened as soon as the router is there, and what is asked through it.
 
+use crate::keys::Keys;
 use crate::problem::ApiError;
 use protocol::ids::RobotId;
 use protocol::keys::PrivateKey;
+use protocol::sealed::{Asked, FabricKey, Kind, Opened};
 use protocol::{keyexpr, message};
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use zenoh::Session;
@@ -15,6 +20,70 @@ use zenoh::sample::Sample;
 pub const REPLY_LEN_MAX: usize = 8 * 1024 * 1024;
 /// Pause between attempts to reach the router.
 const RECONNECT_EVERY: Duration = Duration::from_millis(500);
+
+/// The Zenoh session together with the keys of robots' messages.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// The session.
+    pub session: Session,
+    /// The keys.
+    pub keys: Arc<Keys>,
+}
+
+impl Deref for Link {
+    type Target = Session;
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+/// Files that let the gateway in.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Certificate and private key.
+    pub tls_pem: PathBuf,
+    /// The fleet's root.
+    pub root_pem: PathBuf,
+}
+
+/// Why a message was not opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotOpened {
+    /// Nobody here asked about this robot, so its key is not known.
+    NoKey,
+    /// It is not sealed by the robot or the fleet, or too long.
+    Forged,
+}
+
+/// What is in a message that somebody here subscribed to.
+pub fn opened(keys: &Keys, sample: &Sample, len_max: usize) -> Result<Opened, NotOpened> {
+    open_with(keys, sample, len_max, |robot| keys.cached(robot))
+}
+
+/// What is in a message that comes whether anybody here wants it.
+pub fn overheard(keys: &Keys, sample: &Sample, len_max: usize) -> Result<Opened, NotOpened> {
+    open_with(keys, sample, len_max, |robot| keys.peek(robot))
+}
+
+fn open_with(
+    keys: &Keys,
+    sample: &Sample,
+    len_max: usize,
+    key_of: impl Fn(&RobotId) -> Option<FabricKey>,
+) -> Result<Opened, NotOpened> {
+    if sample.payload().len() > len_max {
+        return Err(NotOpened::Forged);
+    }
+    let (payload, key_expr) = (sample.payload().to_bytes(), sample.key_expr().as_str());
+    if !keys.sealed() {
+        let attachment = sample.attachment().map(|a| a.to_bytes().into_owned());
+        let attachment = attachment.unwrap_or_default();
+        return Ok(Opened { payload: payload.into_owned(), attachment });
+    }
+    let key = keyexpr::robot_of(key_expr).and_then(|robot| key_of(&robot));
+    let opened = key.ok_or(NotOpened::NoKey)?.open(Kind::Put, key_expr, &payload);
+    opened.map(|(opened, _)| opened).map_err(|_forged| NotOpened::Forged)
+}
 
 /// Why a robot gave no usable reply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,13 +134,14 @@ impl AskError {
 /// itself connects again when the router was away.
 pub async fn connect(
     endpoint: String,
+    access: Option<Access>,
     ready: watch::Sender<Option<Session>>,
     on_state: impl Fn(&Sample) + Send + Sync + 'static,
 ) {
-    let on_state = std::sync::Arc::new(on_state);
+    let on_state = Arc::new(on_state);
     let mut told = false;
     loop {
-        match open(&endpoint, std::sync::Arc::clone(&on_state)).await {
+        match open(&endpoint, access.as_ref(), Arc::clone(&on_state)).await {
             Ok(session) => {
                 tracing::info!(endpoint, "message router connected");
                 ready.send_replace(Some(session));
@@ -89,9 +159,22 @@ pub async fn connect(
 
 async fn open(
     endpoint: &str,
-    on_state: std::sync::Arc<impl Fn(&Sample) + Send + Sync + 'static>,
+    access: Option<&Access>,
+    on_state: Arc<impl Fn(&Sample) + Send + Sync + 'static>,
 ) -> zenoh::Result<Session> {
     let mut config = zenoh::Config::default();
+    if let Some(access) = access {
+        // Read anew whenever a link is opened, so a renewed certificate needs no new session.
+        let tls = serde_json::json!({
+            "root_ca_certificate": access.root_pem,
+            "connect_private_key": access.tls_pem,
+            "connect_certificate": access.tls_pem,
+            "enable_mtls": true,
+            "verify_name_on_connect": true,
+            "close_link_on_expiration": false,
+        });
+        config.insert_json5("transport/link/tls", &tls.to_string())?;
+    }
     config.insert_json5("mode", "\"client\"")?;
     let endpoints = serde_json::to_string(&[endpoint])?;
     config.insert_json5("connect/endpoints", &endpoints)?;
@@ -111,12 +194,23 @@ pub async fn connected(session: &Session) -> bool {
 }
 
 /// Puts one drive packet, signed. Old ones are dropped rather than queued: the newest counts.
-pub async fn put_command(session: &Session, robot: &RobotId, packet: &[u8], key: &PrivateKey) {
+pub async fn put_command(link: &Link, robot: &RobotId, packet: &[u8], key: &PrivateKey) {
     let key_expr = keyexpr::command(robot);
     let signature = message::sign(&key_expr, packet, key);
-    let put = session
-        .put(&key_expr, packet)
-        .attachment(signature)
+    let (payload, attachment) = if link.keys.sealed() {
+        // Whoever opened the lease has learned the key; without one, nobody would open what is sent.
+        let sealed = link.keys.cached(robot);
+        let sealed = sealed.and_then(|k| k.seal(Kind::Put, &key_expr, packet, &signature).ok());
+        let Some((sealed, _)) = sealed else {
+            return tracing::debug!(%robot, "a drive packet was not sent: the robot's key is not known");
+        };
+        (sealed, None)
+    } else {
+        (packet.to_vec(), Some(signature))
+    };
+    let put = link
+        .put(&key_expr, payload)
+        .attachment(attachment)
         .congestion_control(CongestionControl::Drop)
         .priority(Priority::RealTime)
         .express(true)
@@ -126,17 +220,56 @@ pub async fn put_command(session: &Session, robot: &RobotId, packet: &[u8], key:
     }
 }
 
+/// A query that was sealed, and what opens its replies.
+struct Sealed {
+    key: FabricKey,
+    asked: Asked,
+    sealed: Vec<u8>,
+}
+
+impl Sealed {
+    fn open(&self, key_expr: &str, reply: &[u8]) -> Option<Opened> {
+        let opened = self.key.open(Kind::Reply(self.asked), key_expr, reply).ok();
+        opened.map(|(opened, _)| opened)
+    }
+}
+
+async fn seal_query(
+    link: &Link,
+    key_expr: &str,
+    payload: &[u8],
+    attachment: Option<&[u8]>,
+) -> Result<Option<Sealed>, AskError> {
+    if !link.keys.sealed() {
+        return Ok(None);
+    }
+    let robot = keyexpr::robot_of(key_expr).ok_or(AskError::Invalid)?;
+    let key = link.keys.of(&robot).await.map_err(|error| {
+        tracing::debug!(%robot, code = error.code(), "the robot's key is not known");
+        AskError::Words(error.detail().to_owned())
+    })?;
+    let (sealed, asked) = key
+        .seal(Kind::Query, key_expr, payload, attachment.unwrap_or_default())
+        .map_err(|_no_random_bytes| AskError::Invalid)?;
+    Ok(Some(Sealed { key, asked, sealed }))
+}
+
 /// Asks on `key_expr` and gives the first reply that `read` takes. Whoever can reach a key can answer on it, so
 /// a reply that `read` refuses does not hide a later, true one.
 pub async fn ask<T>(
-    session: &Session,
+    link: &Link,
     key_expr: &str,
     payload: Vec<u8>,
     attachment: Option<Vec<u8>>,
     timeout: Duration,
     read: impl Fn(&[u8], &[u8]) -> Option<T>,
 ) -> Result<T, AskError> {
-    let get = session
+    let seal = seal_query(link, key_expr, &payload, attachment.as_deref()).await?;
+    let (payload, attachment) = match &seal {
+        Some(seal) => (seal.sealed.clone(), None),
+        None => (payload, attachment),
+    };
+    let get = link
         .get(key_expr)
         .payload(payload)
         .target(QueryTarget::All)
@@ -157,8 +290,16 @@ pub async fn ask<T>(
             match reply.into_result() {
                 Ok(sample) if sample.payload().len() <= REPLY_LEN_MAX => {
                     let payload = sample.payload().to_bytes();
-                    let attachment = sample.attachment().map(|a| a.to_bytes());
-                    match read(&payload, attachment.as_deref().unwrap_or_default()) {
+                    let value = match &seal {
+                        Some(seal) => seal.open(key_expr, &payload).and_then(|opened| {
+                            read(&opened.payload, &opened.attachment)
+                        }),
+                        None => {
+                            let attachment = sample.attachment().map(|a| a.to_bytes());
+                            read(&payload, attachment.as_deref().unwrap_or_default())
+                        }
+                    };
+                    match value {
                         Some(value) => return Ok(value),
                         None => outcome = AskError::Invalid,
                     }

@@ -3,8 +3,10 @@
 
 use crate::problem::ApiError;
 use protocol::api::{
-    self, Challenge, ChallengeRequest, LeaseGrant, LeaseOrder, Session, SessionRequest,
+    self, AcceptInvitation, Challenge, ChallengeRequest, LeaseGrant, LeaseOrder, Session, SessionRequest,
 };
+use protocol::credentials::{CertificateRequest, FabricKeyGrant, FabricKeyRequest};
+use protocol::dsse::Envelope;
 use protocol::ids::{LeaseId, RobotId};
 use protocol::keys::{Did, PrivateKey};
 use protocol::problem::Problem;
@@ -94,6 +96,33 @@ impl Fleet {
     /// Any document that `token` may read.
     pub async fn get<T: DeserializeOwned>(&self, path: &str, token: &str) -> Result<T, ApiError> {
         self.call(Method::GET, path, Some(token), None::<&()>).await
+    }
+
+    /// A certificate for the message router.
+    pub async fn certificate(&self, request: &CertificateRequest) -> Result<Envelope, ApiError> {
+        self.call(Method::POST, "/v1/certificates", None, Some(request)).await
+    }
+
+    /// Registers a key with an invitation's code.
+    pub async fn accept_invitation(
+        &self,
+        code: &str,
+        accept: &AcceptInvitation,
+    ) -> Result<Session, ApiError> {
+        let path = format!("/v1/invitations/{code}/accept");
+        self.call(Method::POST, &path, None, Some(accept)).await
+    }
+
+    /// The key of a robot's messages, for the holder of `box_key`.
+    pub async fn fabric_key(
+        &self,
+        robot: &RobotId,
+        box_key: String,
+        token: &str,
+    ) -> Result<FabricKeyGrant, ApiError> {
+        let path = format!("/v1/robots/{robot}/fabric-key");
+        let request = FabricKeyRequest { box_key };
+        self.call(Method::POST, &path, Some(token), Some(&request)).await
     }
 
     /// Takes a lease for the owner of `token`.

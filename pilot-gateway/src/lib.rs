@@ -7,6 +7,7 @@
 //! gateway holds no power of its own: every lease is its caller's, signed by the fleet; every answer is signed by
 //! the robot; and nothing here can make a robot move that would otherwise stand.
 
+mod access;
 pub mod app;
 pub mod auth;
 pub mod clock;
@@ -14,6 +15,7 @@ pub mod config;
 pub mod drivers;
 pub mod fabric;
 pub mod fleet;
+pub mod keys;
 pub mod look;
 pub mod metrics;
 pub mod openapi;
@@ -88,7 +90,7 @@ impl Gateway {
             }
         };
         let mut background = vec![
-            tokio::spawn(fabric::connect(endpoint, fabric_ready, on_state)),
+            tokio::spawn(enter_fabric(Arc::clone(&app), endpoint, fabric_ready, on_state)),
             tokio::spawn(follow_fleet(Arc::clone(&app))),
             tokio::spawn(relay::run(Arc::clone(&app))),
         ];
@@ -150,6 +152,21 @@ impl Gateway {
             tracing::debug!(%error, "the message session did not close");
         }
     }
+}
+
+/// Gets a certificate if one is needed, connects, and looks after certificate and keys.
+async fn enter_fabric(
+    app: Shared,
+    endpoint: String,
+    ready: watch::Sender<Option<zenoh::Session>>,
+    on_state: impl Fn(&zenoh::sample::Sample) + Send + Sync + 'static,
+) {
+    if !app.config.is_sealed() {
+        return fabric::connect(endpoint, None, ready, on_state).await;
+    }
+    let (access, renew_at) = access::first(&app).await;
+    fabric::connect(endpoint, Some(access), ready, on_state).await;
+    tokio::join!(access::keep(&app, renew_at), Arc::clone(&app.keys).keep());
 }
 
 async fn follow_fleet(app: Shared) {

@@ -109,6 +109,12 @@ pub enum NotAllowed {
     /// Outside the hours.
     #[error("the robot's owner does not let it be driven at this hour")]
     Hours,
+    /// Outside the area.
+    #[error("the robot is outside of the area in which its owner lets it be driven")]
+    Area,
+    /// Inside or outside, nobody knows.
+    #[error("the robot does not know where it is, and its owner lets it be driven in an area only")]
+    Place,
 }
 
 /// Settings whose signature was verified. There is no other way to make one.
@@ -230,6 +236,16 @@ impl OwnerSettings {
                 minute >= from || minute < to
             }
         })
+    }
+
+    /// Whether it may be driven where it is.
+    pub fn allow_at(&self, place: Option<&GeoPoint>) -> Result<(), NotAllowed> {
+        match (&self.area, place) {
+            (None, _) => Ok(()),
+            (Some(_), None) => Err(NotAllowed::Place),
+            (Some(_), Some(place)) if self.contains(place) => Ok(()),
+            (Some(_), Some(_)) => Err(NotAllowed::Area),
+        }
     }
 
     /// Whether a place is inside the area. Corners and edges count to one side or the other.
@@ -396,5 +412,9 @@ mod tests {
         assert!(world.contains(&GeoPoint { lat_deg: 52.503, lon_deg: 13.405 }));
         assert!(!world.contains(&GeoPoint { lat_deg: 52.511, lon_deg: 13.405 }));
         assert!(!world.contains(&GeoPoint { lat_deg: f64::NAN, lon_deg: 13.405 }));
+        let far = GeoPoint { lat_deg: 0.0, lon_deg: 0.0 };
+        assert_eq!(world.allow_at(Some(&far)), Err(NotAllowed::Area));
+        assert_eq!(world.allow_at(None), Err(NotAllowed::Place));
+        assert_eq!(OwnerSettings { area: None, ..world }.allow_at(None), Ok(()));
     }
 }

@@ -14,6 +14,7 @@ use protocol::program::{NO_RECEIPT, ProgramCommand, ProgramReceipt, head_of};
 use protocol::rover::{FrameInfo, open_frame, seal_frame};
 use protocol::safety::{Reason, SafetyState};
 use protocol::session::{Receipt, packet_digest};
+use protocol::settings::{Drivers, Hours, OwnerSettings, SettingsError, VerifiedSettings};
 use protocol::signal;
 use protocol::telemetry::{self, Telemetry};
 use protocol::units::WallMs;
@@ -388,4 +389,104 @@ fn no_bytes_make_a_decoder_panic() {
         let estop = EstopPacket::decode(&bytes);
         prop_assert!(estop.is_err() || estop.unwrap().encode().as_slice() == bytes.as_slice());
     });
+}
+
+fn settings_verdict(outcome: &Result<VerifiedSettings, SettingsError>) -> &'static str {
+    match outcome {
+        Ok(_) => "taken",
+        Err(SettingsError::NotTheOwners(_)) => "not-the-owners",
+        Err(SettingsError::OtherRobot(_)) => "other-robot",
+        Err(SettingsError::Rollback { .. }) => "rollback",
+        Err(_) => "value",
+    }
+}
+
+#[test]
+fn owner_settings() {
+    let (owner, other) = (PrivateKey::from_seed(&[21; 32]), PrivateKey::from_seed(&[22; 32]));
+    let robot: protocol::ids::RobotId = "rover-1".parse().unwrap();
+    let full = OwnerSettings {
+        v: 1,
+        robot: robot.clone(),
+        version: 5,
+        at: WallMs(1_793_602_800_000),
+        speed_mmps_max: Some(800),
+        area: Some(vec![
+            vec![[134_040_000, 525_190_000], [134_060_000, 525_190_000], [134_060_000, 525_210_000], [134_040_000, 525_210_000]],
+            vec![[-1_800_000_000, -900_000_000], [-1_799_999_000, -900_000_000], [-1_799_999_000, -899_999_000]],
+        ]),
+        hours: Some(vec![Hours { from_min: 480, to_min: 1_080 }, Hours { from_min: 10_000, to_min: 60 }]),
+        utc_offset_min: 60,
+        drivers: Drivers { pilots: true, agents: false, only: vec![other.did()] },
+        blind_driving: false,
+        price_per_hour: Some(1_200),
+    };
+    let open = OwnerSettings {
+        speed_mmps_max: None,
+        area: None,
+        hours: None,
+        utc_offset_min: -300,
+        drivers: Drivers { pilots: true, agents: true, only: vec![] },
+        blind_driving: true,
+        price_per_hour: None,
+        version: 1,
+        ..full.clone()
+    };
+    let sign = |settings: &OwnerSettings| {
+        Envelope::sign(payload_type::OWNER_SETTINGS, settings, &owner).unwrap()
+    };
+    let unknown_field = json!({"v": 1, "robot": "rover-1", "surprise": true});
+    let mut cases = Vec::new();
+    for (name, envelope, known) in [
+        ("everything is set", sign(&full), 0),
+        ("nothing is set", sign(&open), 0),
+        ("the next version", sign(&full), 4),
+        ("the same version", sign(&full), 5),
+        ("an older version", sign(&full), 6),
+        ("signed by somebody else", Envelope::sign(payload_type::OWNER_SETTINGS, &full, &other).unwrap(), 0),
+        ("of another kind", Envelope::sign(payload_type::LEASE, &full, &owner).unwrap(), 0),
+        ("for another robot", sign(&OwnerSettings { robot: "rover-2".parse().unwrap(), ..full.clone() }), 0),
+        ("another version of the document", sign(&OwnerSettings { v: 2, ..full.clone() }), 0),
+        ("too fast", sign(&OwnerSettings { speed_mmps_max: Some(10_001), ..full.clone() }), 0),
+        ("a polygon of two corners", sign(&OwnerSettings { area: Some(vec![vec![[0, 0], [1, 1]]]), ..full.clone() }), 0),
+        ("nine polygons", sign(&OwnerSettings { area: Some(vec![vec![[0, 0], [1, 0], [1, 1]]; 9]), ..full.clone() }), 0),
+        ("a minute after the week", sign(&OwnerSettings { hours: Some(vec![Hours { from_min: 10_080, to_min: 5 }]), ..full.clone() }), 0),
+        ("unknown and missing fields", Envelope::sign(payload_type::OWNER_SETTINGS, &unknown_field, &owner).unwrap(), 0),
+    ] {
+        let verified = VerifiedSettings::verify(envelope.clone(), &robot, &[owner.did()]);
+        let before = OwnerSettings { version: known, ..full.clone() };
+        let before = (known > 0).then(|| VerifiedSettings::verify(sign(&before), &robot, &[owner.did()]).unwrap());
+        let outcome = verified.and_then(|settings| settings.after(before.as_ref()));
+        let digest = outcome.as_ref().ok().map(|settings| hex::encode(settings.digest()));
+        cases.push(json!({
+            "name": name, "envelope": envelope, "known_version": known,
+            "verdict": settings_verdict(&outcome), "sha256": digest,
+        }));
+    }
+    let places: Vec<Value> = [
+        [134_050_000, 525_200_000],
+        [134_030_000, 525_200_000],
+        [134_050_000, 525_220_000],
+        [-1_799_999_100, -899_999_950],
+        [-1_799_999_900, -899_999_050],
+        [0, 0],
+    ]
+    .into_iter()
+    .map(|[lon, lat]: [i32; 2]| {
+        let point = protocol::units::GeoPoint { lat_deg: f64::from(lat) / 1e7, lon_deg: f64::from(lon) / 1e7 };
+        json!({"corner": [lon, lat], "inside": full.contains(&point)})
+    })
+    .collect();
+    let times: Vec<Value> = [-61, -60, -1, 0, 599, 600, 1_440, 8_980, 8_979, 10_080]
+        .into_iter()
+        .map(|minutes: i64| {
+            let at = WallMs(u64::try_from(1_793_602_800_000 + minutes * 60_000).unwrap());
+            json!({"at": at, "open": full.is_open(at)})
+        })
+        .collect();
+    let vectors = json!({
+        "owner_seed": hex::encode([21_u8; 32]), "owner": owner.did(), "robot": robot,
+        "cases": cases, "places": places, "times": times,
+    });
+    golden("owner-settings.json", &vectors);
 }

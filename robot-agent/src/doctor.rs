@@ -70,6 +70,7 @@ async fn identity_and_server(
         let (enrolment, check) = identity::enrolment(&home);
         checks.push(check);
         if let Some(enrolment) = enrolment {
+            checks.push(identity::certificate(&home, &enrolment));
             server.get_or_insert(enrolment.server);
             endpoint.get_or_insert(enrolment.enrolled.zenoh_endpoint);
         }
@@ -93,7 +94,7 @@ async fn identity_and_server(
         ]),
     }
     match endpoint {
-        Some(endpoint) => checks.extend(server::router(&endpoint).await),
+        Some(endpoint) => checks.extend(server::router(&endpoint, &Home::as_it_is(&config.data).tls_files()).await),
         None => checks.push(Check::not_checked("server", "router", "known only after enrolment")),
     }
     agent

@@ -2,6 +2,7 @@
 
 use crate::backoff::Backoff;
 use crate::clock;
+use crate::home::TlsFiles;
 use crate::leases::Leases;
 use crate::live;
 use crate::requests::Requests;
@@ -11,6 +12,7 @@ use anyhow::{Result, anyhow};
 use protocol::ids::RobotId;
 use protocol::keys::PrivateKey;
 use protocol::rover::Terms;
+use protocol::sealed::{self, FabricKey, Kind, Opened};
 use protocol::{keyexpr, message};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -27,6 +29,8 @@ const STATE_EVERY: Duration = Duration::from_millis(200);
 const STATE_EVERY_RELAYED: Duration = Duration::from_millis(100);
 /// With a relayed driver, how often it is looked whether the safety core decided anew: as often as it decides.
 const DECISION_EVERY: Duration = Duration::from_millis(10);
+/// Longest drive packet with its signature and seal.
+const COMMAND_LEN_MAX: usize = 1024;
 /// Longest request that is read.
 const REQUEST_LEN_MAX: usize = 256 * 1024;
 
@@ -40,6 +44,16 @@ pub(crate) struct Fabric {
     pub(crate) requests: Arc<Requests>,
     /// What the owner lets programs do, voice and lamp aside.
     pub(crate) terms: Terms,
+    /// With which messages are sealed. None on a fabric without certificates: one machine, for tests.
+    pub(crate) seal: Option<FabricKey>,
+}
+
+/// A query that is ours to answer.
+struct Asked {
+    payload: Vec<u8>,
+    signature: Vec<u8>,
+    /// Its salt, by which the reply is sealed.
+    salt: sealed::Asked,
 }
 
 pub(crate) fn wrong(error: zenoh::Error) -> anyhow::Error {
@@ -47,11 +61,11 @@ pub(crate) fn wrong(error: zenoh::Error) -> anyhow::Error {
 }
 
 /// Connects, again and again until the router is there. After that, Zenoh itself connects again.
-pub(crate) async fn connect(endpoint: &str) -> Session {
+pub(crate) async fn connect(endpoint: &str, access: Option<&TlsFiles>) -> Session {
     let mut told = false;
     let mut backoff = Backoff::new(RECONNECT.0, RECONNECT.1);
     loop {
-        match open(endpoint).await {
+        match open(endpoint, access).await {
             Ok(session) => {
                 tracing::info!(endpoint, "message router connected");
                 return session;
@@ -67,8 +81,20 @@ pub(crate) async fn connect(endpoint: &str) -> Session {
 }
 
 /// One attempt to connect.
-pub(crate) async fn open(endpoint: &str) -> zenoh::Result<Session> {
+pub(crate) async fn open(endpoint: &str, access: Option<&TlsFiles>) -> zenoh::Result<Session> {
     let mut config = zenoh::Config::default();
+    if let Some(access) = access {
+        // Read anew whenever a link is opened, so a renewed certificate needs no new session.
+        let tls = serde_json::json!({
+            "root_ca_certificate": access.root_pem,
+            "connect_private_key": access.tls_pem,
+            "connect_certificate": access.tls_pem,
+            "enable_mtls": true,
+            "verify_name_on_connect": true,
+            "close_link_on_expiration": false,
+        });
+        config.insert_json5("transport/link/tls", &tls.to_string())?;
+    }
     config.insert_json5("mode", "\"client\"")?;
     config.insert_json5("connect/endpoints", &serde_json::to_string(&[endpoint])?)?;
     config.insert_json5("scouting/multicast/enabled", "false")?;
@@ -127,12 +153,25 @@ impl Fabric {
         )
         .await?;
         let key = keyexpr::command(&self.robot);
-        let leases = Arc::clone(&self.leases);
+        let (leases, seal) = (Arc::clone(&self.leases), self.seal.clone());
         session
             .declare_subscriber(key.clone())
             .callback(move |sample| {
-                let signature = sample.attachment().map(ZBytes::to_bytes).unwrap_or_default();
-                leases.relayed_packet(&key, &sample.payload().to_bytes(), &signature);
+                if sample.payload().len() > COMMAND_LEN_MAX {
+                    return;
+                }
+                let payload = sample.payload().to_bytes();
+                match &seal {
+                    None => {
+                        let signature = sample.attachment().map(ZBytes::to_bytes).unwrap_or_default();
+                        leases.relayed_packet(&key, &payload, &signature);
+                    }
+                    Some(seal) => {
+                        if let Ok((opened, _)) = seal.open(Kind::Put, &key, &payload) {
+                            leases.relayed_packet(&key, &opened.payload, &opened.attachment);
+                        }
+                    }
+                }
             })
             .background()
             .await
@@ -141,6 +180,69 @@ impl Fabric {
             self.camera(session, index).await?;
         }
         live::start_cameras(self, session).await
+    }
+
+    /// What a query asks, if it is short enough and sealed for us.
+    fn asked(&self, key: &str, query: &Query) -> Option<Asked> {
+        let payload = query.payload().map(ZBytes::to_bytes).unwrap_or_default();
+        if payload.len() > REQUEST_LEN_MAX {
+            return None;
+        }
+        let Some(seal) = &self.seal else {
+            let signature = query.attachment().map(|a| a.to_bytes().into_owned());
+            let signature = signature.unwrap_or_default();
+            return Some(Asked { payload: payload.into_owned(), signature, salt: [0; 16] });
+        };
+        match seal.open(Kind::Query, key, &payload) {
+            Ok((opened, salt)) => {
+                let Opened { payload, attachment: signature } = opened;
+                Some(Asked { payload, signature, salt })
+            }
+            Err(error) => {
+                tracing::debug!(key, %error, "a query is not answered");
+                None
+            }
+        }
+    }
+
+    async fn reply(
+        &self,
+        query: &Query,
+        key: &str,
+        salt: sealed::Asked,
+        payload: impl Into<ZBytes> + AsRef<[u8]>,
+        attachment: Vec<u8>,
+    ) {
+        let sent = match &self.seal {
+            None if attachment.is_empty() => query.reply(key, payload).await,
+            None => query.reply(key, payload).attachment(attachment).await,
+            Some(seal) => match seal.seal(Kind::Reply(salt), key, payload.as_ref(), &attachment) {
+                Ok((sealed, _)) => query.reply(key, sealed).await,
+                Err(error) => Err(error.into()),
+            },
+        };
+        if let Err(error) = sent {
+            tracing::debug!(key, %error, "a reply was not sent");
+        }
+    }
+
+    /// A message as it is put on `key`: payload and attachment.
+    pub(crate) fn wrap(
+        &self,
+        key: &str,
+        payload: impl Into<ZBytes> + AsRef<[u8]>,
+        attachment: &[u8],
+    ) -> Option<(ZBytes, Option<Vec<u8>>)> {
+        match &self.seal {
+            None => Some((payload.into(), Some(attachment.to_vec()))),
+            Some(seal) => match seal.seal(Kind::Put, key, payload.as_ref(), attachment) {
+                Ok((sealed, _)) => Some((sealed.into(), None)),
+                Err(error) => {
+                    tracing::error!(key, %error, "a message was not sealed, and not sent");
+                    None
+                }
+            },
+        }
     }
 
     /// Answers each query in a task of its own.
@@ -160,18 +262,13 @@ impl Fabric {
         session
             .declare_queryable(key)
             .callback(move |query| {
-                let payload =
-                    query.payload().map(|p| p.to_bytes().into_owned()).unwrap_or_default();
-                let signature =
-                    query.attachment().map(|a| a.to_bytes().into_owned()).unwrap_or_default();
-                if payload.len() > REQUEST_LEN_MAX {
-                    return;
-                }
+                let Some(asked) = fabric.asked(&on, &query) else { return };
+                let Asked { payload, signature, salt } = asked;
                 let answer = answer(Arc::clone(&fabric), on.clone(), payload, signature);
-                let on = on.clone();
+                let (fabric, on) = (Arc::clone(&fabric), on.clone());
                 runtime.spawn(async move {
                     match answer.await {
-                        Ok(bytes) => reply(&query, &on, bytes, None).await,
+                        Ok(bytes) => fabric.reply(&query, &on, salt, bytes, Vec::new()).await,
                         Err(error) => tracing::error!(%error, "a reply has no JSON form"),
                     }
                 });
@@ -190,16 +287,18 @@ impl Fabric {
         session
             .declare_queryable(key)
             .callback(move |query| {
+                // Pictures cost the robot time: who is not of the fleet gets none made.
+                let Some(Asked { salt, .. }) = fabric.asked(&on, &query) else { return };
                 let (fabric, on) = (Arc::clone(&fabric), on.clone());
                 runtime.spawn(async move {
-                    let key_expr = on.clone();
+                    let (key_expr, of_us) = (on.clone(), Arc::clone(&fabric));
                     let sealed = tokio::task::spawn_blocking(move || {
-                        let camera = fabric.leases.cameras().get(index)?;
-                        live::sealed_still(camera, &key_expr, &fabric.key)
+                        let camera = of_us.leases.cameras().get(index)?;
+                        live::sealed_still(camera, &key_expr, &of_us.key)
                     });
                     match sealed.await {
                         Ok(Some((still, sealed))) => {
-                            reply(&query, &on, still.jpeg, Some(sealed)).await;
+                            fabric.reply(&query, &on, salt, still.jpeg, sealed).await;
                         }
                         Ok(None) => refuse(&query, "the camera gives no picture now").await,
                         Err(_panicked) => refuse(&query, "the picture could not be encoded").await,
@@ -241,7 +340,9 @@ impl Fabric {
                 telemetry::state(of_us, clock::mono_ms(), clock::wall_ms(), &status, &sensors);
             let payload = serde_json::to_vec(&state)?;
             let signature = message::sign(&key, &payload, &self.key);
-            if let Err(error) = publisher.put(payload).attachment(&signature[..]).await {
+            if let Some((payload, attachment)) = self.wrap(&key, payload, &signature)
+                && let Err(error) = publisher.put(payload).attachment(attachment).await
+            {
                 tracing::debug!(%error, "a state was not sent");
             }
             self.pause(&status).await;
@@ -269,17 +370,6 @@ impl Fabric {
                 return;
             }
         }
-    }
-}
-
-async fn reply(query: &Query, key: &str, payload: impl Into<ZBytes>, attachment: Option<Vec<u8>>) {
-    let reply = query.reply(key, payload);
-    let sent = match attachment {
-        Some(attachment) => reply.attachment(attachment).await,
-        None => reply.await,
-    };
-    if let Err(error) = sent {
-        tracing::debug!(key, %error, "a reply was not sent");
     }
 }
 

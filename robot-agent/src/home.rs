@@ -3,6 +3,8 @@
 //! ```text
 //! robot.key          private key, PKCS#8 PEM, mode 0600
 //! enrolment.json     what the fleet answered when the robot was enrolled
+//! credentials.json   the newest certificate, its private key and the fabric key, mode 0600
+//! tls.pem, root.pem  the same as files that the message fabric reads
 //! epoch.json         the highest epoch ever seen; written before a lease is opened
 //! chain.json         SHA-256 of the manifest that was sealed last
 //! agent.lock         held by the running agent
@@ -13,6 +15,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use protocol::api::Enrolled;
+use protocol::dsse::Envelope;
 use protocol::ids::EpisodeId;
 use protocol::keys::{Did, PrivateKey};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -42,6 +45,26 @@ struct Epoch {
 #[derive(Serialize, Deserialize)]
 struct Chain {
     previous_manifest_sha256: String,
+}
+
+/// `credentials.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeptCredentials {
+    /// The fleet's signed [`protocol::credentials::Credentials`].
+    pub envelope: Envelope,
+    /// Private TLS key and certificate, PEM.
+    pub tls_pem: String,
+    /// The robot's fabric key, in hexadecimal.
+    pub fabric_key: String,
+}
+
+/// What the message fabric reads whenever it connects.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// Certificate and private key.
+    pub tls_pem: PathBuf,
+    /// The fleet's root.
+    pub root_pem: PathBuf,
 }
 
 /// The folder.
@@ -183,6 +206,68 @@ impl Home {
         self.write("enrolment.json", enrolment)
     }
 
+    /// What lets this robot into the message fabric, if it was ever let in.
+    pub fn credentials(&self) -> Result<Option<KeptCredentials>> {
+        self.read("credentials.json")
+    }
+
+    /// Keeps credentials.
+    pub fn write_credentials(&self, kept: &KeptCredentials) -> Result<()> {
+        self.write_bytes("credentials.json", &serde_json::to_vec_pretty(kept)?, 0o600)
+    }
+
+    /// Writes the files that the message fabric reads whenever it connects.
+    pub fn write_tls(&self, tls_pem: &str, root_pem: &str) -> Result<TlsFiles> {
+        self.write_bytes("tls.pem", tls_pem.as_bytes(), 0o600)?;
+        self.write_bytes("root.pem", root_pem.as_bytes(), 0o644)?;
+        Ok(self.tls_files())
+    }
+
+    /// Where those files are, whether they are there or not.
+    pub fn tls_files(&self) -> TlsFiles {
+        TlsFiles { tls_pem: self.dir.join("tls.pem"), root_pem: self.dir.join("root.pem") }
+    }
+
+    /// Puts the key aside, so that the next [`Home::key_or_new`] makes another. Episodes that were signed with it stay
+    /// verifiable by its public key.
+    pub fn retire_key(&self) -> Result<()> {
+        let (path, old) = (self.dir.join("robot.key"), self.dir.join("robot.key.old"));
+        fs::rename(&path, &old)
+            .or_else(missing_is_fine)
+            .with_context(|| format!("renaming {}", path.display()))?;
+        // A chain of manifests is one key's.
+        fs::remove_file(self.dir.join("chain.json"))
+            .or_else(missing_is_fine)
+            .context("removing chain.json")
+    }
+
+    /// Removes what makes this machine the robot: keys, enrolment, credentials and episodes. Other files stay.
+    pub fn wipe(&self) -> Result<()> {
+        // Keys first: a wipe that is cut off in the middle leaves nothing that still speaks for the robot.
+        let files = [
+            "robot.key",
+            "robot.key.old",
+            "credentials.json",
+            "tls.pem",
+            "root.pem",
+            "enrolment.json",
+            "settings.dsse.json",
+            "epoch.json",
+            "chain.json",
+            "estop.latched",
+        ];
+        for name in files {
+            let path = self.dir.join(name);
+            fs::remove_file(&path)
+                .or_else(missing_is_fine)
+                .with_context(|| format!("removing {}", path.display()))?;
+        }
+        let episodes = self.episodes();
+        fs::remove_dir_all(&episodes)
+            .with_context(|| format!("removing {}", episodes.display()))?;
+        File::open(&self.dir).and_then(|dir| dir.sync_all()).context("writing the folder")
+    }
+
     /// The highest epoch ever seen.
     pub fn epoch_highest(&self) -> Result<u64> {
         Ok(self.read::<Epoch>("epoch.json")?.map_or(0, |epoch| epoch.epoch_highest))
@@ -214,12 +299,9 @@ impl Home {
         if latched {
             return self.write("estop.latched", &true);
         }
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("removing {}", path.display()))
-            }
-            _ => Ok(()),
-        }
+        fs::remove_file(&path)
+            .or_else(missing_is_fine)
+            .with_context(|| format!("removing {}", path.display()))
     }
 
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
@@ -236,15 +318,26 @@ impl Home {
 
     /// Writes a file so that after a crash there is either the old one or the new one, whole.
     fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
+        self.write_bytes(name, &serde_json::to_vec_pretty(value)?, 0o644)
+    }
+
+    fn write_bytes(&self, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
         let (part, path) = (self.dir.join(format!("{name}.part")), self.dir.join(name));
         let what = || format!("writing {}", path.display());
-        let mut file = File::create(&part).with_context(what)?;
-        file.write_all(&serde_json::to_vec_pretty(value)?).with_context(what)?;
+        // What an earlier crash left may have another mode.
+        fs::remove_file(&part).or_else(missing_is_fine).with_context(what)?;
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.write(true).create_new(true).mode(mode).open(&part).with_context(what)?;
+        file.write_all(bytes).with_context(what)?;
         file.sync_all().with_context(what)?;
-        // A crash here leaves a `.part` that the next writer overwrites.
         fs::rename(&part, &path).with_context(what)?;
         File::open(&self.dir).and_then(|dir| dir.sync_all()).with_context(what)
     }
+}
+
+fn missing_is_fine(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 #[cfg(test)]

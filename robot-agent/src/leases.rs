@@ -333,6 +333,12 @@ impl Leases {
         }
     }
 
+    /// Ends the open lease, if there is one, for a reason of the robot's own.
+    pub(crate) async fn end_because(self: &Arc<Self>, why: &str) {
+        let _changing = self.changing.lock().await;
+        self.end(why);
+    }
+
     /// A request of the relay about its lease.
     pub(crate) async fn ask(
         self: &Arc<Self>,

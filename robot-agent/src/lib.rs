@@ -7,6 +7,7 @@ mod blind;
 mod budget;
 pub mod clock;
 pub mod config;
+mod credentials;
 mod doctor;
 mod drive;
 mod enroll;

@@ -191,8 +191,9 @@ impl Live {
 
     fn put(&self, still: &Still, key: &PrivateKey) {
         let sealed = seal_frame(&self.key, &still.jpeg, &info_of(still), key);
-        let put = self.publisher.put(still.jpeg.clone()).attachment(sealed).wait();
-        if let Err(error) = put {
+        let wrapped = self.fabric.wrap(&self.key, still.jpeg.clone(), &sealed);
+        let Some((payload, attachment)) = wrapped else { return };
+        if let Err(error) = self.publisher.put(payload).attachment(attachment).wait() {
             tracing::debug!(%error, "a picture was not sent");
         }
     }
@@ -231,7 +232,8 @@ pub(crate) async fn publish_sensors(fabric: Arc<Fabric>, session: Session) -> Re
         let Some(report) = report(&fabric) else { continue };
         let payload = serde_json::to_vec(&report)?;
         let signature = message::sign(&key, &payload, &fabric.key);
-        if let Err(error) = publisher.put(payload).attachment(&signature[..]).await {
+        let Some((payload, attachment)) = fabric.wrap(&key, payload, &signature) else { continue };
+        if let Err(error) = publisher.put(payload).attachment(attachment).await {
             tracing::debug!(%error, "the sensors were not sent");
         }
     }

@@ -29,7 +29,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Enrol this robot with a single-use code that the fleet's operator gives out.
+    /// Enrol this robot with a single-use code from the owner's page or the fleet's operator.
     Enroll {
         /// The fleet-server's URL.
         #[arg(long)]
@@ -40,6 +40,25 @@ enum Command {
         /// Folder for the robot's key, its enrolment and its episodes; made when missing.
         #[arg(long)]
         data: PathBuf,
+        /// Enrol anew: after the robot was taken out, or to move it to another fleet or owner. Its key stays.
+        #[arg(long)]
+        again: bool,
+        /// With --again: a new key as well, because the old one may be known to others. Episodes that wait must be
+        /// uploaded before.
+        #[arg(long, requires = "again")]
+        new_key: bool,
+    },
+    /// Remove what makes this machine the robot: key, enrolment, certificate, episodes.
+    Wipe {
+        /// Folder for the robot's key, its enrolment and its episodes.
+        #[arg(long)]
+        data: PathBuf,
+        /// Yes, remove it. Without it, only what would be removed is told.
+        #[arg(long)]
+        yes: bool,
+        /// Also episodes that no fleet has confirmed to have. They exist nowhere else.
+        #[arg(long)]
+        with_episodes: bool,
     },
     /// Write a configuration with comments, after a look at the ROS graph and the cameras.
     Init {
@@ -157,8 +176,9 @@ pub fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let outcome = match command {
-        Command::Enroll { server, code, data } => in_runtime(async move {
-            let robot = enroll::enroll(&server, &code, &data).await?;
+        Command::Enroll { server, code, data, again, new_key } => in_runtime(async move {
+            let order = enroll::Order { server, code, again, new_key };
+            let robot = enroll::enroll(&order, &data).await?;
             let key = crate::home::Home::open(&data)?.key()?;
             say(&format!("{robot} is enrolled. Its key is {}", run::did(&key)));
             Ok(ExitCode::SUCCESS)
@@ -170,6 +190,12 @@ pub fn main() -> ExitCode {
             let domain_id = domain_id(&config)?;
             in_runtime(async move { run::run(config, domain_id).await.map(|()| ExitCode::SUCCESS) })
         }),
+        Command::Wipe { data, yes, with_episodes } => {
+            enroll::wipe(&data, yes, with_episodes).map(|told| {
+                say(&told);
+                ExitCode::SUCCESS
+            })
+        }
         Command::Doctor { settings, json } => examine(&settings, json),
         Command::Config(ConfigCommand::Docs) => {
             say(config::docs().trim_end());

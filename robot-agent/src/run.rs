@@ -2,10 +2,11 @@
 
 use crate::budget::Budget;
 use crate::config::Config;
+use crate::credentials::{self, Desk};
 use crate::drive;
 use crate::episodes;
 use crate::fabric::{self, Fabric};
-use crate::home::{Enrolment, Home};
+use crate::home::Home;
 use crate::leases::{Fixed, Leases};
 use crate::live;
 use crate::media::{Camera, CameraConfig};
@@ -114,6 +115,7 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
     let voice = start_voice(&config, &recorder)?;
     let requests = Requests::new(Arc::clone(&leases), Arc::clone(&shared), base, voice);
     let waiting = Arc::new(AtomicU32::new(0));
+    let (desk_home, desk_server) = (home.clone(), server.clone());
     let telling = Telling {
         robot: robot.to_string(),
         leases: Arc::clone(&leases),
@@ -139,16 +141,24 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
     };
     tokio::spawn(uploader.run());
     let service = service::start(Arc::clone(&shared)).context("telling systemd")?;
+    let desk = Desk {
+        home: desk_home,
+        server: desk_server,
+        enrolment: enrolment.clone(),
+        key: Arc::clone(&key),
+        client: reqwest::Client::new(),
+    };
     let fabric = Fabric {
         robot,
         key,
+        seal: None,
         leases: Arc::clone(&leases),
         shared: Arc::clone(&shared),
         episodes_waiting: waiting,
         requests: Arc::new(requests),
         terms: config.terms(),
     };
-    serve(&config, &enrolment, Arc::new(fabric)).await?;
+    serve(&config, desk, fabric).await?;
     service.stopping();
     stop(&leases, &shared, &recorder, threads).await;
     Ok(())
@@ -191,14 +201,27 @@ fn keep_spool_and_tell(config: &Config, home: &Home, telling: Telling) -> Result
 }
 
 /// Serves the fleet until a signal comes.
-async fn serve(config: &Config, enrolment: &Enrolment, fabric: Arc<Fabric>) -> Result<()> {
+async fn serve(config: &Config, desk: Desk, mut fabric: Fabric) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let endpoint = config.zenoh.endpoint.as_ref().unwrap_or(&enrolment.enrolled.zenoh_endpoint);
+    let enrolled = desk.enrolment.enrolled.zenoh_endpoint.clone();
     let robot = fabric.robot.to_string();
     let serving = async {
-        let session = fabric::connect(endpoint).await;
+        let named = config.zenoh.endpoint.clone();
+        let (session, access) = match credentials::needed(named.as_ref().unwrap_or(&enrolled)) {
+            true => {
+                let (session, access) = desk.enter(named.as_deref()).await?;
+                (session, Some(access))
+            }
+            false => (fabric::connect(&named.unwrap_or(enrolled), None).await, None),
+        };
+        fabric.seal = access.as_ref().map(|access| access.fabric_key.clone());
+        let fabric = Arc::new(fabric);
         fabric.declare(&session).await?;
+        if let Some(access) = access {
+            let leases = Arc::clone(&fabric.leases);
+            tokio::spawn(desk.keep(access, session.clone(), leases));
+        }
         tracing::info!(robot, "ready");
         let sensors = live::publish_sensors(Arc::clone(&fabric), session.clone());
         tokio::try_join!(sensors, Arc::clone(&fabric).publish(session)).map(|_ended| ())

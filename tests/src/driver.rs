@@ -1,5 +1,6 @@
 //! A program that drives over the relay's lane, command by command.
 
+use crate::guest::{Guest, fabric};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use protocol::api::{LeaseGrant, LeaseOrder};
 use protocol::drive::{DriveCommand, Seen};
@@ -7,6 +8,7 @@ use protocol::ids::RobotId;
 use protocol::keys::PrivateKey;
 use protocol::lease::Lease;
 use protocol::message::{LeaseRequest, Reply};
+use protocol::sealed::{FabricKey, Kind};
 use protocol::signal::{SignalReply, SignalRequest, open_bytes};
 use protocol::state::RobotState;
 use protocol::units::MonoMs;
@@ -23,26 +25,14 @@ type States = zenoh::pubsub::Subscriber<zenoh::handlers::RingChannelHandler<zeno
 #[derive(Debug)]
 pub struct Driver {
     client: Client,
-    zenoh: zenoh::Session,
+    /// How it reaches the robot.
+    gateway: Guest,
+    seal: FabricKey,
     states: States,
     robot: RobotId,
     relay: PrivateKey,
     lease: Lease,
     seq: u32,
-}
-
-fn fabric(error: zenoh::Error) -> anyhow::Error {
-    anyhow!("message fabric: {error}")
-}
-
-/// The payload of the one answer to a query.
-async fn answer(
-    replies: zenoh::handlers::FifoChannelHandler<zenoh::query::Reply>,
-) -> Result<Vec<u8>> {
-    let reply = replies.recv_async().await.map_err(fabric)?;
-    let sample =
-        reply.into_result().map_err(|error| anyhow!("the robot has an error: {error:?}"))?;
-    Ok(sample.payload().to_bytes().into_owned())
 }
 
 fn new_key() -> Result<PrivateKey> {
@@ -64,13 +54,10 @@ impl Driver {
         let digest = sha2::Sha256::digest(grant.lease.body_unverified()?).into();
         let lease: Lease = grant.lease.document_unverified()?;
 
-        let config = format!(
-            "{{mode: 'client', connect: {{endpoints: ['{}']}}, scouting: {{multicast: {{enabled: false}}}}}}",
-            stack.zenoh
-        );
-        let config = zenoh::Config::from_json5(&config).map_err(fabric)?;
-        let zenoh = zenoh::open(config).await.map_err(fabric)?;
-        let states = zenoh
+        let gateway = Guest::gateway(stack).await?;
+        let seal = gateway.fabric_key(&robot)?;
+        let states = gateway
+            .zenoh
             .declare_subscriber(keyexpr::state(&robot))
             .with(zenoh::handlers::RingChannel::new(1))
             .await
@@ -81,16 +68,13 @@ impl Driver {
             driver_signature: hex(&holder.sign(&open_bytes(&digest, ""))),
             ice_servers: Vec::new(),
         };
-        let replies = zenoh
-            .get(keyexpr::signal(&robot))
-            .payload(serde_json::to_vec(&request)?)
-            .await
-            .map_err(fabric)?;
-        match serde_json::from_slice(&answer(replies).await?)? {
+        let asked = serde_json::to_vec(&request)?;
+        let answer = gateway.ask(&seal, &keyexpr::signal(&robot), &asked, &[]).await?;
+        match serde_json::from_slice(&answer)? {
             SignalReply::Opened { .. } => {}
             other => bail!("the lease was not opened: {other:?}"),
         }
-        Ok(Self { client, zenoh, states, robot, relay, lease, seq: 0 })
+        Ok(Self { client, gateway, seal, states, robot, relay, lease, seq: 0 })
     }
 
     /// The lease.
@@ -105,8 +89,14 @@ impl Driver {
 
     /// The robot's newest state, or its next one.
     pub async fn state(&self) -> Result<RobotState> {
-        let state = self.states.recv_async().await.map_err(fabric)?;
-        serde_json::from_slice(&state.payload().to_bytes()).context("the robot's state")
+        loop {
+            let state = self.states.recv_async().await.map_err(fabric)?;
+            let (key, payload) = (state.key_expr().as_str(), state.payload().to_bytes());
+            // Others may put on the key as well.
+            if let Ok((opened, _)) = self.seal.open(Kind::Put, key, &payload) {
+                return serde_json::from_slice(&opened.payload).context("the robot's state");
+            }
+        }
     }
 
     /// A sequence number that no command had.
@@ -133,8 +123,8 @@ impl Driver {
     pub async fn put(&self, packet: &[u8]) -> Result<()> {
         let key = keyexpr::command(&self.robot);
         let signature = message::sign(&key, packet, &self.relay);
-        let put = self.zenoh.put(&key, packet.to_vec()).attachment(signature.to_vec());
-        put.await.map_err(fabric)
+        let sealed = self.seal.seal(Kind::Put, &key, packet, &signature)?.0;
+        self.gateway.zenoh.put(&key, sealed).await.map_err(fabric)
     }
 
     /// Sends what `make` makes of good commands, 40 times at 25 ms.
@@ -168,8 +158,8 @@ impl Driver {
         let lease_id = self.lease.lease_id;
         let request = serde_json::to_vec(&LeaseRequest::Release { lease_id })?;
         let signature = message::sign(&key, &request, &self.relay);
-        let get = self.zenoh.get(&key).payload(request).attachment(signature.to_vec());
-        let reply: Reply = serde_json::from_slice(&answer(get.await.map_err(fabric)?).await?)?;
+        let answer = self.gateway.ask(&self.seal, &key, &request, &signature).await?;
+        let reply: Reply = serde_json::from_slice(&answer)?;
         ensure!(reply == Reply::Done, "the robot does not release the lease: {reply:?}");
         self.client.delete(&format!("/v1/leases/{lease_id}")).map(drop)
     }

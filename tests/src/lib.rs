@@ -1,9 +1,11 @@
 //! What the system tests share: a running stack, and the simulator's account of what the robot did.
 
 mod driver;
+pub mod guest;
 mod turn;
 
 pub use driver::Driver;
+pub use guest::Guest;
 pub use turn::Turn;
 
 use anyhow::{Context, Result, ensure};

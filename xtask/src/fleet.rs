@@ -88,6 +88,15 @@ impl Client {
         Self::answer("POST", path, request.send_json(body))
     }
 
+    /// PUT of JSON.
+    pub fn put(&self, path: &str, body: &Value) -> Result<Value> {
+        let mut request = self.agent.put(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        Self::answer("PUT", path, request.send_json(body))
+    }
+
     /// DELETE.
     pub fn delete(&self, path: &str) -> Result<Value> {
         let mut request = self.agent.delete(format!("{}{path}", self.base));

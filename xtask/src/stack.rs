@@ -143,31 +143,35 @@ impl Options {
                 "--http",
                 &format!("127.0.0.1:{http}"),
                 "--zenoh",
-                &format!("tcp/127.0.0.1:{zenoh}"),
+                &format!("tls/127.0.0.1:{zenoh}"),
             ]),
             self.log("fleet-server"),
         )
     }
 
-    /// Starts the gateway on fixed ports.
-    pub fn start_gateway(&self, http: u16, fleet: u16, zenoh: u16) -> Result<Process> {
-        Process::start(
-            "pilot-gateway",
-            &self.program("pilot-gateway"),
-            &strings(&[
+    /// Starts the gateway on fixed ports. `code` registers it with the fleet, once.
+    pub fn start_gateway(
+        &self,
+        http: u16,
+        fleet: u16,
+        zenoh: u16,
+        code: Option<&str>,
+    ) -> Result<Process> {
+        let mut args = strings(&[
                 "--http",
                 &format!("127.0.0.1:{http}"),
                 "--fleet",
                 &format!("http://127.0.0.1:{fleet}"),
                 "--zenoh",
-                &format!("tcp/127.0.0.1:{zenoh}"),
+                &format!("tls/127.0.0.1:{zenoh}"),
                 "--web",
                 &shown(&self.web),
                 "--key",
                 &shown(&self.data.join("gateway.key")),
-            ]),
-            self.log("pilot-gateway"),
-        )
+        ]);
+        args.extend(code.into_iter().flat_map(|code| ["--code".to_owned(), code.to_owned()]));
+        let program = self.program("pilot-gateway");
+        Process::start("pilot-gateway", &program, &args, self.log("pilot-gateway"))
     }
 
     /// Starts the simulated robot.
@@ -301,7 +305,11 @@ impl Stack {
         let operator = Client::new(&fleet_url).sign_in(&PrivateKey::from_pem(&key)?)?;
 
         progress("starting pilot-gateway");
-        let mut gateway = options.start_gateway(http, fleet_http, zenoh)?;
+        let code = match options.data.join("gateway.key").exists() {
+            true => None,
+            false => Some(invite(&operator, "gateway")?),
+        };
+        let mut gateway = options.start_gateway(http, fleet_http, zenoh, code.as_deref())?;
         let probe = Client::new(&url);
         wait_for("pilot-gateway's start", 30, || {
             gateway.check()?;
@@ -331,7 +339,7 @@ impl Stack {
             let sees = placed && public.succeeds(&format!("/v1/robots/{ROBOT}/look"));
             Ok(sees.then_some(()))
         })?;
-        let zenoh = format!("tcp/127.0.0.1:{zenoh}");
+        let zenoh = format!("tls/127.0.0.1:{zenoh}");
         Ok(Self { options, url, fleet_url, zenoh, operator, agent, sim, gateway, fleet })
     }
 
@@ -381,7 +389,7 @@ impl Stack {
 
     /// A single-use code with which a program gets its key registered.
     pub fn invite_agent(&self) -> Result<String> {
-        text(&self.operator.post("/v1/invitations", &json!({"role": "agent"}))?, "code")
+        invite(&self.operator, "agent")
     }
 
     /// A single-use link with which somebody becomes a pilot.
@@ -417,11 +425,18 @@ impl Drop for Stack {
     }
 }
 
+/// A single-use code with which a key is registered as `role`.
+pub fn invite(operator: &Client, role: &str) -> Result<String> {
+    text(&operator.post("/v1/invitations", &json!({"role": role}))?, "code")
+}
+
 /// Writes the ports of this run into the robot's enrolment.
 fn refresh_enrolment(path: &Path, fleet_url: &str, zenoh: u16) -> Result<()> {
     let mut enrolment: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
     enrolment["server"] = json!(fleet_url);
-    enrolment["zenoh_endpoint"] = json!(format!("tcp/127.0.0.1:{zenoh}"));
+    enrolment["zenoh_endpoint"] = json!(format!("tls/127.0.0.1:{zenoh}"));
     std::fs::write(path, serde_json::to_string_pretty(&enrolment)?)?;
+    // The fleet's word in them names the ports of the run before.
+    drop(std::fs::remove_file(path.with_file_name("credentials.json")));
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! OpenAPI 3.1, generated from the handlers.
 
-use super::{episodes, events, interventions, missions, money, people, public, robots};
+use super::{credentials, episodes, events, interventions, missions, money, people, public, robots};
 use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -18,6 +18,7 @@ use utoipa::{Modify, OpenApi};
         robots::list, robots::one, robots::estop, robots::take_lease, robots::renew_lease,
         robots::lease, robots::end_lease,
         interventions::start, interventions::end, interventions::list,
+        credentials::certificate, credentials::fabric_key, credentials::revoke, credentials::set_owners,
         episodes::begin, episodes::upload, episodes::append, episodes::complete,
         episodes::list, episodes::one, episodes::file, events::stream,
     )

@@ -90,7 +90,9 @@ pub(crate) async fn session(
     let principal = fleet.read::<Principal>(&request.did.to_string()).await?;
     let unknown =
         || Refused::sign_in("nobody is registered with this key; accept an invitation first");
-    Ok(Json(new_session(&fleet, &principal.ok_or_else(unknown)?)?))
+    let principal = principal.ok_or_else(unknown)?;
+    crate::ops::credentials::require_standing(&fleet, &principal).await?;
+    Ok(Json(new_session(&fleet, &principal)?))
 }
 
 /// What an invitation is for.

@@ -48,6 +48,30 @@ pub(crate) struct ChallengeRequest {
     did: String,
 }
 
+/// Asks for a certificate.
+#[derive(ToSchema)]
+pub(crate) struct CertificateRequest {
+    /// `did:key:…` of the robot or gateway.
+    did: String,
+    /// `did:key:…` of the key that the certificate will hold.
+    tls_key: String,
+    /// X25519 key to which the fabric key is sent, 64 hexadecimal digits.
+    box_key: String,
+    /// Unix time, ms.
+    at: u64,
+    /// By `did` over `longrein-certificate-v1`, `tls_key`, `box_key`, `at`, joined by line feeds; hexadecimal.
+    signature: String,
+    /// By `tls_key` over the same.
+    tls_signature: String,
+}
+
+/// Asks for a robot's fabric key.
+#[derive(ToSchema)]
+pub(crate) struct FabricKeyRequest {
+    /// X25519 key to which it is sent, 64 hexadecimal digits.
+    box_key: String,
+}
+
 /// The nonce: one use, one minute.
 #[derive(ToSchema)]
 pub(crate) struct Challenge {

@@ -35,6 +35,9 @@ pub(crate) async fn grant(
     };
     let robot = robot_of(&order, mission.as_ref())?;
     let robot = tx.need::<Robot>(&robot, "robot").await?;
+    if robot.revoked.is_some() {
+        return Err(crate::ops::credentials::revoked(&robot));
+    }
     require_online(tx, &robot)?;
     let id = LeaseId::new(Uuid::now_v7());
     let mut page = page_of(tx, &robot.id).await?;

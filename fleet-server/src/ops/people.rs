@@ -3,6 +3,7 @@
 use crate::auth::{check_signature, code_key, random_hex};
 use crate::events::Changed;
 use crate::model::{Enrolment, Invitation, LeasePage, Owner, Principal, Robot};
+use crate::ops::credentials::require_owner;
 use crate::problems::{Refused, Result};
 use crate::txn::Txn;
 use axum::http::StatusCode;
@@ -101,6 +102,7 @@ pub(crate) async fn add_owner(tx: &mut Txn<'_>, name: String, did: Option<Did>) 
 /// Makes a single-use code with which a robot enrols.
 pub(crate) async fn order_enrolment(
     tx: &mut Txn<'_>,
+    by: &Principal,
     robot: RobotId,
     name: String,
     owners: Vec<OwnerShare>,
@@ -110,6 +112,7 @@ pub(crate) async fn order_enrolment(
     for share in &owners {
         tx.need::<Owner>(share.owner, "owner").await?;
     }
+    require_right_to_enrol(tx, by, &robot, &owners).await?;
     let code = random_hex::<16>()?;
     let enrolment = Enrolment {
         code_sha256: code_key(&code),
@@ -121,6 +124,29 @@ pub(crate) async fn order_enrolment(
     };
     tx.put(&enrolment)?;
     Ok((code, enrolment))
+}
+
+/// An owner enrols robots of their own: a new one, or one that is theirs already, with the shares as they are.
+async fn require_right_to_enrol(
+    tx: &mut Txn<'_>,
+    by: &Principal,
+    robot: &RobotId,
+    owners: &[OwnerShare],
+) -> Result<()> {
+    if by.role == Role::Operator {
+        return Ok(());
+    }
+    match tx.get::<Robot>(robot).await? {
+        Some(known) => {
+            require_owner(by, &known)?;
+            let same = known.owners.len() == owners.len()
+                && known.owners.iter().all(|share| owners.contains(share));
+            let detail = "this robot's shares are others; change them first, then enrol it again";
+            if same { Ok(()) } else { Err(Refused::wrong_state(detail)) }
+        }
+        None if owners.iter().any(|s| Some(s.owner) == by.owner && s.share_ppm > 0) => Ok(()),
+        None => Err(Refused::forbidden("keep a share of the robot that you enrol")),
+    }
 }
 
 /// Enrols a robot. The same robot with the same code gets the same answer: the first may have been lost.
@@ -153,6 +179,8 @@ pub(crate) async fn accept_enrolment(
             tx.remove(&principal);
         }
         require_undriven(tx, &enrolment.robot).await?;
+        let old = old.did;
+        tx.then(move |fleet| fleet.links.close(&old));
     }
     enrolment.used_by = Some(accept.did);
     tx.put(&enrolment)?;
@@ -163,6 +191,7 @@ pub(crate) async fn accept_enrolment(
         owners: enrolment.owners.clone(),
         enrolled_at: tx.now,
         manifest_head: before.filter(|old| old.did == accept.did).and_then(|old| old.manifest_head),
+        revoked: None,
     };
     tx.put(&robot)?;
     tx.put(&Principal {
@@ -174,7 +203,10 @@ pub(crate) async fn accept_enrolment(
         created_at: tx.now,
     })?;
     tx.changed(Changed::Robot(robot.id.clone()));
-    tx.then(move |fleet| fleet.live.enrolled(robot.id, robot.did));
+    tx.then(move |fleet| {
+        let key = crate::ops::credentials::fabric_key(&fleet.fabric_secret, &robot);
+        fleet.live.enrolled(robot.id, robot.did, key);
+    });
     Ok(enrolled)
 }
 

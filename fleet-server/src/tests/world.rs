@@ -70,6 +70,7 @@ async fn open(
         http: ([127, 0, 0, 1], 0).into(),
         zenoh: zenoh.into(),
         zenoh_public: "tcp/robots.example:7447".into(),
+        certificate_s: 3_600,
         name: "Test".into(),
         speed_mps_max: 1.5,
         disk_free_mb_min,
@@ -315,7 +316,7 @@ impl Rover {
     /// One signed state.
     pub(super) async fn report(&mut self, world: &World) {
         let state = self.state();
-        tracker::take(&world.fleet, &self.message(&state)).await;
+        tracker::take(&world.fleet, self.message(&state)).await;
     }
 
     /// Goes to a place and reports from there until the stay is long enough.

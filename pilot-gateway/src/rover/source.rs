@@ -2,12 +2,13 @@
 //! by everybody who does.
 
 use crate::app::{App, Shared};
-use crate::fabric::REPLY_LEN_MAX;
+use crate::fabric::{self, REPLY_LEN_MAX};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use protocol::ids::RobotId;
 use protocol::keys::Did;
 use protocol::rover::{FrameInfo, SensorReport, open_frame};
+use protocol::sealed::Opened;
 use protocol::units::{GeoPoint, MonoMs};
 use protocol::{keyexpr, message};
 use std::collections::VecDeque;
@@ -271,11 +272,8 @@ impl Source {
     }
 
     fn take_report(&self, app: &App, sample: &Sample, key_expr: &str) -> Option<Sensed> {
-        let attachment = sample.attachment().map(|a| a.to_bytes()).unwrap_or_default();
-        let payload = sample.payload().to_bytes();
-        if payload.len() > REPORT_LEN_MAX {
-            return None;
-        }
+        let Opened { payload, attachment } =
+            fabric::opened(&app.keys, sample, REPORT_LEN_MAX).ok()?;
         message::verify(key_expr, &payload, &attachment, &self.did()?).ok()?;
         let report: SensorReport = serde_json::from_slice(&payload).ok()?;
         if report.robot != self.robot {
@@ -311,11 +309,8 @@ impl Source {
         sample: &Sample,
         key_expr: &str,
     ) -> Option<Frame> {
-        if sample.payload().len() > REPLY_LEN_MAX {
-            return None;
-        }
-        let jpeg = sample.payload().to_bytes();
-        let attachment = sample.attachment().map(|a| a.to_bytes()).unwrap_or_default();
+        let Opened { payload: jpeg, attachment } =
+            fabric::opened(&app.keys, sample, REPLY_LEN_MAX).ok()?;
         let info = open_frame(key_expr, &jpeg, &attachment, &self.did()?).ok()?;
         let newer = camera.get().is_none_or(|known| {
             info.capture_ms > known.info.capture_ms || info.wall_ms > known.info.wall_ms
@@ -323,7 +318,7 @@ impl Source {
         if !newer {
             return None;
         }
-        let frame = Frame::new(info, Bytes::from(jpeg.into_owned()), app.clock.now());
+        let frame = Frame::new(info, Bytes::from(jpeg), app.clock.now());
         Some(match camera.get() {
             Some(before) => frame.after(&before),
             None => frame,
@@ -344,6 +339,14 @@ async fn follow<T>(
             return;
         }
         let session = strong.session();
+        if strong.keys.sealed()
+            && let Some(robot) = keyexpr::robot_of(key_expr)
+            && let Err(error) = strong.keys.of(&robot).await
+        {
+            tracing::debug!(key_expr, code = error.code(), "the robot's key is not known; trying on");
+            tokio::time::sleep(TICK).await;
+            continue;
+        }
         drop(strong);
         let Ok(session) = session else {
             tokio::time::sleep(TICK).await;

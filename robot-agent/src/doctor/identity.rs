@@ -3,6 +3,8 @@
 use super::report::Check;
 use crate::home::{Enrolment, Home};
 use crate::status::{self, Status};
+use crate::{clock, credentials};
+use protocol::credentials::Credentials;
 use std::os::unix::fs::MetadataExt;
 
 /// Who holds the data folder.
@@ -124,6 +126,39 @@ pub(super) fn enrolment(home: &Home) -> (Option<Enrolment>, Check) {
         }
     };
     (Some(enrolment), check)
+}
+
+/// The certificate for the message router, and until when it lasts.
+pub(super) fn certificate(home: &Home, enrolment: &Enrolment) -> Check {
+    const AREA: &str = "enrolment";
+    const WHAT: &str = "certificate";
+    if !credentials::needed(&enrolment.enrolled.zenoh_endpoint) {
+        return Check::not_checked(AREA, WHAT, "this fleet's router takes none");
+    }
+    let kept = match home.credentials() {
+        Ok(Some(kept)) => kept,
+        Ok(None) => {
+            let advice = "start the agent once while it reaches the fleet: it asks for one";
+            return Check::warning(AREA, WHAT, "there is none yet", advice);
+        }
+        Err(error) => {
+            let advice = "remove credentials.json: the agent asks for new ones";
+            return Check::failed(AREA, WHAT, format!("{error:#}"), advice);
+        }
+    };
+    let (fleet, did) = (&enrolment.enrolled.fleet_did, enrolment.did);
+    let read = did.and_then(|did| Credentials::verify(&kept.envelope, fleet, &did).ok());
+    let Some(credentials) = read else {
+        let advice = "start the agent: it asks for new ones";
+        return Check::warning(AREA, WHAT, "it is another enrolment's", advice);
+    };
+    let left_s = credentials.expires_at.0.saturating_sub(clock::wall_ms().0) / 1_000;
+    if left_s == 0 {
+        let advice = "let the robot reach the fleet: the agent asks for a new one at once";
+        return Check::warning(AREA, WHAT, "it has ended", advice);
+    }
+    Check::ok(AREA, WHAT, format!("valid for {} h {} min", left_s / 3_600, left_s / 60 % 60))
+        .with("left_s", left_s)
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use super::report::Check;
 use crate::clock;
+use crate::credentials;
 use crate::fabric;
+use crate::home::TlsFiles;
 use std::time::{Duration, Instant, SystemTime};
 
 const AREA: &str = "server";
@@ -138,9 +140,9 @@ impl Clocks {
 }
 
 /// The message router at a Zenoh endpoint.
-pub(super) async fn router(endpoint: &str) -> Vec<Check> {
+pub(super) async fn router(endpoint: &str, files: &TlsFiles) -> Vec<Check> {
     let Some((scheme, rest)) = endpoint.split_once('/') else {
-        let advice = "set zenoh.endpoint to one such as tcp/192.0.2.1:7447";
+        let advice = "set zenoh.endpoint to one such as tls/192.0.2.1:7447";
         return vec![Check::failed(AREA, "router", format!("{endpoint:?} is no endpoint"), advice)];
     };
     // What follows are options of the endpoint.
@@ -152,8 +154,9 @@ pub(super) async fn router(endpoint: &str) -> Vec<Check> {
         let why = format!("an endpoint of {scheme} is tried only as a whole");
         checks.push(Check::not_checked(AREA, "router TCP", why));
     }
+    let files = credentials::needed(endpoint).then_some(files);
     let begun = Instant::now();
-    checks.push(match tokio::time::timeout(WITHIN, fabric::open(endpoint)).await {
+    checks.push(match tokio::time::timeout(WITHIN, fabric::open(endpoint, files)).await {
         Ok(Ok(session)) => {
             let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             let closed = session.close().await;

@@ -71,15 +71,17 @@ async fn a_robot_with_a_certificate_gets_nothing_of_another() {
     let gateway = Guest::gateway(&rig.stack).await.unwrap();
     let own = mallory.own_key.clone().unwrap();
 
-    // Ears everywhere, and a mouth on everything that is asked of the victim.
+    // Ears everywhere, and an answer to everything that is asked of the victim; on a link of their own, for a session
+    // hears itself.
+    let ears = guest::open(&mallory.config).await.unwrap();
     let heard = Heard::default();
     for key in EVERYTHING {
-        listen(&mallory.zenoh, key.to_owned(), &heard).await;
+        listen(&ears, key.to_owned(), &heard).await;
     }
-    listen(&mallory.zenoh, keyexpr::state(&victim), &heard).await;
-    listen(&mallory.zenoh, keyexpr::camera_live(&victim, "front"), &heard).await;
+    listen(&ears, keyexpr::state(&victim), &heard).await;
+    listen(&ears, keyexpr::camera_live(&victim, "front"), &heard).await;
     let ordered = Heard::default();
-    listen(&mallory.zenoh, keyexpr::command(&victim), &ordered).await;
+    listen(&ears, keyexpr::command(&victim), &ordered).await;
     let asked = Heard::default();
     for leaf in ASKED {
         let key = format!("longrein/v1/robots/{victim}/{leaf}");
@@ -94,7 +96,7 @@ async fn a_robot_with_a_certificate_gets_nothing_of_another() {
                 zenoh::Wait::wait(query.reply(on.clone(), reply)).ok();
             }
         };
-        mallory.zenoh.declare_queryable(key).callback(answer).background().await.unwrap();
+        ears.declare_queryable(key).callback(answer).background().await.unwrap();
     }
 
     // The victim is looked at, driven, and says where it is.
@@ -124,13 +126,15 @@ async fn a_robot_with_a_certificate_gets_nothing_of_another() {
         let text = String::from_utf8_lossy(payload).into_owned();
         assert!(!text.contains("lease") && !text.contains("sdp"), "{key}: {text}");
     }
-    println!("mallory saw {} sealed orders and {} sealed questions", orders.len(), questions.len());
+    let (saw, of) = (orders.len(), questions.len());
+    xtask::result(&format!("a hostile robot saw {saw} sealed orders and {of} sealed questions"));
 
     forged_states_count_for_nothing(&rig, &mallory, &gateway, &recorded).await;
 
     // Orders: recorded ones again, forged ones, while the driver rests and after it has gone.
     driver.rest().await.unwrap();
-    wait_for("the victim at rest", 10, || Ok((fastest(mono_ms() - 300) < 0.01).then_some(()))).unwrap();
+    wait_for("the victim at rest", 10, || Ok((fastest(mono_ms() - 300) < 0.01).then_some(())))
+        .unwrap();
     let from = mono_ms();
     let key = keyexpr::command(&victim);
     for _ in 0..20 {
@@ -151,7 +155,8 @@ async fn a_robot_with_a_certificate_gets_nothing_of_another() {
     driver.release().await.unwrap();
 
     // An emergency stop is not mallory's to make, and its answers are not believed.
-    let request = EstopRequest { stop: true, lease_id: None, at: guest::wall(), reason: "mallory".into() };
+    let request =
+        EstopRequest { stop: true, lease_id: None, at: guest::wall(), reason: "mallory".into() };
     let (key, payload) = (keyexpr::estop(&victim), serde_json::to_vec(&request).unwrap());
     let signature = message::sign(&key, &payload, &mallory.key);
     let attachment = [mallory.key.did().as_bytes().as_slice(), &signature].concat();
@@ -175,7 +180,8 @@ async fn a_robot_with_a_certificate_gets_nothing_of_another() {
     }
 
     // The operator's stop works, whoever else answers; so do pictures.
-    let stopped = rig.stack.operator.post(&format!("/v1/robots/{ROBOT}/estop"), &json!({})).unwrap();
+    let stopped =
+        rig.stack.operator.post(&format!("/v1/robots/{ROBOT}/estop"), &json!({})).unwrap();
     assert_eq!(stopped, json!({"result": "done"}));
     wait_for("the emergency stop in the victim's state", 5, || {
         Ok((robot(&rig)["state"]["safety"] == "emergency_stopped").then_some(()))
@@ -188,18 +194,21 @@ async fn a_robot_with_a_certificate_gets_nothing_of_another() {
     let begun = Instant::now();
     rig.stack.operator.post("/v1/robots/mallory/revoke", &json!({"reason": "hostile"})).unwrap();
     loop {
-        if mallory.zenoh.info().routers_zid().await.next().is_none() {
+        if mallory.zenoh.info().routers_zid().await.next().is_none()
+            && ears.info().routers_zid().await.next().is_none()
+        {
             break;
         }
         assert!(begun.elapsed() < Duration::from_secs(10), "its link stays open");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    println!("out after {:?}", begun.elapsed());
+    xtask::result(&format!("out {} ms after it was revoked", begun.elapsed().as_millis()));
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(mallory.zenoh.info().routers_zid().await.next().is_none(), "it came back");
     let refused = mallory.client.get("/v1/me").unwrap_err().to_string();
     assert!(refused.contains("revoked"), "{refused}");
-    let fleet = xtask::fleet::text(&rig.stack.operator.get("/v1/fleet").unwrap(), "fleet_did").unwrap();
+    let fleet =
+        xtask::fleet::text(&rig.stack.operator.get("/v1/fleet").unwrap(), "fleet_did").unwrap();
     let refused = guest::certificate(&mallory.client, &mallory.key, &fleet.parse().unwrap());
     assert!(refused.unwrap_err().to_string().contains("revoked"));
     rig.stack.check().unwrap();
@@ -307,9 +316,12 @@ fn a_revoked_robot_is_out_within_a_minute_says_so_and_comes_back_enrolled_anew()
     // A new code, a new key: it is back, and what it did before is still there.
     rig.stack.agent.stop();
     let owners = &gone["owners"];
-    let shares: Vec<Value> = owners.as_array().unwrap().iter().map(|share| {
-        json!({"owner": share["owner"], "share_ppm": share["share_ppm"]})
-    }).collect();
+    let shares: Vec<Value> = owners
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|share| json!({"owner": share["owner"], "share_ppm": share["share_ppm"]}))
+        .collect();
     let order = json!({"robot": ROBOT, "name": "Demo Rover", "owners": shares});
     let code = rig.stack.operator.post("/v1/enrolments", &order).unwrap();
     let enroll = |more: &[&str]| {
@@ -328,7 +340,8 @@ fn a_revoked_robot_is_out_within_a_minute_says_so_and_comes_back_enrolled_anew()
     let out = enroll(&["--again", "--new-key"]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     rig.stack.agent = rig.stack.options.start_agent().unwrap();
-    wait_for("the robot online again", 40, || Ok((robot(&rig)["online"] == true).then_some(()))).unwrap();
+    wait_for("the robot online again", 40, || Ok((robot(&rig)["online"] == true).then_some(())))
+        .unwrap();
     assert_ne!(robot(&rig)["did"], gone["did"], "another key");
     assert!(robot(&rig)["revoked"].is_null());
 }

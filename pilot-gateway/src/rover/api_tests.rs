@@ -34,7 +34,11 @@ struct World {
 impl World {
     fn new() -> Self {
         // Nothing listens there: what these tests ask needs no fleet.
-        let args = Args { fleet: Some("http://127.0.0.1:9".to_owned()), ..Args::default() };
+        let args = Args {
+            fleet: Some("http://127.0.0.1:9".to_owned()),
+            zenoh: Some("tcp/127.0.0.1:9".to_owned()),
+            ..Args::default()
+        };
         rustls::crypto::ring::default_provider().install_default().ok();
         let app = App::new(Config::load(args).unwrap(), key(1), watch::channel(None).1).unwrap();
         let fleet_did = key(2).did();

@@ -179,6 +179,7 @@ impl World {
             zenoh: endpoint,
             web: web.path().to_owned(),
             key: "unused".into(),
+            code: None,
             drivers_max: 4,
             proxy_body_bytes_max: 100_000,
             ice_servers: Vec::new(),
@@ -567,6 +568,7 @@ fn state(world: &Inner, robot: &RobotId, seq: u64) -> RobotState {
         minimal_risk: None,
         episodes_waiting: 0,
         version: "fake".to_owned(),
+        settings_version: 0,
     }
 }
 

@@ -92,6 +92,9 @@ pub struct Manifest {
     pub policy: Document,
     /// Calibration of cameras and sensors.
     pub calibration: Document,
+    /// The owner's settings when the episode began, as the owner signed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_settings: Option<Envelope>,
     /// [`sha256`] of the manifest that this robot sealed before this one: a chain per robot.
     pub previous_manifest_sha256: Option<String>,
     /// What a crash took; `None` when the recording ended by itself.

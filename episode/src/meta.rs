@@ -34,6 +34,10 @@ pub struct EpisodeMeta {
     pub policy: Document,
     /// Calibration of cameras and sensors.
     pub calibration: Document,
+    /// The owner's settings that the robot kept to when the episode began, as the owner signed them. Later ones go to
+    /// `/longrein/event`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_settings: Option<Envelope>,
 }
 
 impl EpisodeMeta {

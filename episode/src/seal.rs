@@ -92,6 +92,7 @@ pub fn seal(dir: &Path, ending: Ending, key: &PrivateKey) -> Result<Sealed, Epis
         software: meta.software,
         policy: meta.policy,
         calibration: meta.calibration,
+        owner_settings: meta.owner_settings,
         previous_manifest_sha256: ending.previous_manifest_sha256,
         loss: open.loss,
     };

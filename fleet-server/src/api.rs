@@ -12,6 +12,7 @@ mod people;
 mod public;
 mod robots;
 mod schemas;
+mod settings;
 
 use crate::fleet::Fleet;
 use crate::problems::Refused;
@@ -58,6 +59,8 @@ pub(crate) fn router(fleet: Arc<Fleet>) -> Router {
         .route("/v1/robots/{id}/estop", post(robots::estop))
         .route("/v1/robots/{id}/revoke", post(credentials::revoke))
         .route("/v1/robots/{id}/owners", put(credentials::set_owners))
+        .route("/v1/robots/{id}/track", get(robots::track))
+        .route("/v1/robots/{id}/settings", get(settings::one).put(settings::set))
         .route("/v1/robots/{id}/fabric-key", post(credentials::fabric_key))
         .route("/v1/certificates", post(credentials::certificate))
         .route("/v1/leases", post(robots::take_lease))

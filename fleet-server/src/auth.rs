@@ -54,10 +54,7 @@ pub(crate) enum Act {
 }
 
 const ALLOWED: &[(Act, &[Role])] = &[
-    (
-        Act::Look,
-        &[Role::Operator, Role::Pilot, Role::Agent, Role::Owner, Role::Gateway],
-    ),
+    (Act::Look, &[Role::Operator, Role::Pilot, Role::Agent, Role::Owner, Role::Gateway]),
     (Act::ManagePeople, &[Role::Operator]),
     (Act::ManageMissions, &[Role::Operator]),
     (Act::ManageMoney, &[Role::Operator]),

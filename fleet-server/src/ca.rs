@@ -201,11 +201,13 @@ mod tests {
         let holder = PrivateKey::from_seed(&[3; 32]).did();
         let made = again.client("robot", holder, now, WallMs(now.0 + 60_000)).unwrap();
         let verify = |root: &str, at_s: u64| {
-            let provider = std::sync::Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+            let provider =
+                std::sync::Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
             let mut roots = tokio_rustls::rustls::RootCertStore::empty();
             roots.add(CertificateDer::from_pem_slice(root.as_bytes()).unwrap()).unwrap();
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build().unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
+                .build()
+                .unwrap();
             let leaf = CertificateDer::from_pem_slice(made.pem.as_bytes()).unwrap();
             let at = UnixTime::since_unix_epoch(Duration::from_secs(at_s));
             verifier.verify_client_cert(&leaf, &[], at).is_ok()

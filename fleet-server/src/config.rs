@@ -110,7 +110,9 @@ impl Config {
 
 /// Plain TCP has no certificates, and then messages are not sealed either: this machine only.
 fn is_local(endpoint: &str) -> bool {
-    ["tcp/127.0.0.1:", "tcp/[::1]:", "tcp/localhost:"].iter().any(|local| endpoint.starts_with(local))
+    ["tcp/127.0.0.1:", "tcp/[::1]:", "tcp/localhost:"]
+        .iter()
+        .any(|local| endpoint.starts_with(local))
 }
 
 fn read(path: &Path) -> Result<File> {

@@ -187,7 +187,8 @@ fn acceptor(fleet: &Fleet, now: WallMs) -> Result<(TlsAcceptor, WallMs)> {
     let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     for endpoint in [&fleet.config.zenoh, &fleet.config.zenoh_public] {
         let host = address(endpoint).map(|(_, host)| host.to_owned());
-        hosts.extend(host.filter(|host| host != "0.0.0.0" && host != "::" && !hosts.contains(host)));
+        hosts
+            .extend(host.filter(|host| host != "0.0.0.0" && host != "::" && !hosts.contains(host)));
     }
     let key = new_key()?;
     let until = WallMs(now.0.saturating_add(SERVER_CERTIFICATE_MS));
@@ -269,7 +270,8 @@ impl Door {
 
     /// Who holds the certificate with this digest, if they may come in.
     async fn welcome(&self, sha256: &str) -> Result<(Did, Guest)> {
-        let issued = self.fleet.read::<Certificate>(sha256).await.map_err(|r| anyhow!(r.problem.detail))?;
+        let issued =
+            self.fleet.read::<Certificate>(sha256).await.map_err(|r| anyhow!(r.problem.detail))?;
         let issued = issued.context("the certificate is not on record")?;
         Ok((issued.did, self.standing(issued.did).await?))
     }
@@ -384,7 +386,8 @@ mod tests {
     #[test]
     fn a_holder_has_few_links_and_loses_them_together() {
         let links = Links::default();
-        let (one, two) = (PrivateKey::from_seed(&[1; 32]).did(), PrivateKey::from_seed(&[2; 32]).did());
+        let (one, two) =
+            (PrivateKey::from_seed(&[1; 32]).did(), PrivateKey::from_seed(&[2; 32]).did());
         let first = links.enter(one).unwrap();
         for _ in 1..LINKS_PER_HOLDER {
             links.enter(one).unwrap();
@@ -407,7 +410,10 @@ mod tests {
 
     #[test]
     fn endpoints_name_a_host() {
-        assert_eq!(address("tls/fleet.example:7447"), Some(("fleet.example:7447", "fleet.example")));
+        assert_eq!(
+            address("tls/fleet.example:7447"),
+            Some(("fleet.example:7447", "fleet.example"))
+        );
         assert_eq!(address("tls/[::1]:7447"), Some(("[::1]:7447", "::1")));
         assert_eq!(address("tcp/127.0.0.1:7447"), None);
     }

@@ -5,6 +5,7 @@
 
 use crate::door::{self, Inside};
 use crate::fleet::{Fleet, now};
+use crate::live::LiveRobot;
 use crate::problems::{Refused, Result};
 use crate::tracker::{self, StateMessage};
 use anyhow::{Context, anyhow};
@@ -30,8 +31,8 @@ use zenoh::sample::{Sample, SampleKind};
 const WAITING_MAX: usize = 16_384;
 /// Longest state message that is read, bytes.
 const STATE_LEN_MAX: usize = 16 * 1024;
-/// How long a robot has to answer to an emergency stop.
-const ESTOP_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a robot has to answer.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 
 enum News {
     State(StateMessage),
@@ -191,45 +192,85 @@ fn state_message(sample: &Sample) -> Option<StateMessage> {
 async fn follow(fleet: Arc<Fleet>, mut inbox: mpsc::Receiver<News>) {
     while let Some(news) = inbox.recv().await {
         match news {
-            News::State(message) => tracker::take(&fleet, message).await,
+            News::State(message) => {
+                let robot = keyexpr::robot_of(&message.key);
+                tracker::take(&fleet, message).await;
+                let owes = |robot: &RobotId| fleet.live.with(robot, LiveRobot::owes_settings);
+                if let Some(robot) = robot.filter(|robot| owes(robot) == Some(true)) {
+                    let fleet = Arc::clone(&fleet);
+                    tokio::spawn(async move { push_settings(&fleet, &robot).await });
+                }
+            }
             News::Presence(robot, here) => tracker::presence(&fleet, &robot, here).await,
+        }
+    }
+}
+
+/// Brings a robot its owner's settings, if there are any. It is brought them again if it does not take them now.
+pub(crate) async fn push_settings(fleet: &Fleet, robot: &RobotId) {
+    let pushed = async {
+        let Some(request) = crate::ops::settings::request(fleet, robot).await? else {
+            return Ok(Reply::Done);
+        };
+        let payload = serde_json::to_vec(&request)?;
+        ask(fleet, robot, &keyexpr::settings(robot), payload, Vec::new()).await
+    };
+    match pushed.await {
+        Ok(Reply::Done) => {}
+        Ok(Reply::Refused { code, detail }) => {
+            tracing::warn!(%robot, code, detail, "the robot refuses its owner's settings");
+        }
+        Err(refused) => {
+            let refused: Refused = refused;
+            tracing::info!(%robot, "the owner's settings wait: {}", refused.problem.detail);
         }
     }
 }
 
 /// Stops a robot, signed by the fleet. Returns what the robot answered.
 pub(crate) async fn estop(fleet: &Fleet, robot: &RobotId, reason: String) -> Result<Reply> {
-    let session =
-        fleet.fabric.get().ok_or_else(|| Refused::unavailable("the fabric is not open"))?;
     let request = EstopRequest { stop: true, lease_id: None, at: now(), reason };
     let payload = serde_json::to_vec(&request)?;
     let key = keyexpr::estop(robot);
     let signature = protocol::message::sign(&key, &payload, &fleet.key);
     let attachment = [fleet.did.as_bytes().as_slice(), signature.as_slice()].concat();
+    ask(fleet, robot, &key, payload, attachment).await
+}
+
+/// Asks a robot something and gives its reply.
+async fn ask(
+    fleet: &Fleet,
+    robot: &RobotId,
+    key: &str,
+    payload: Vec<u8>,
+    attachment: Vec<u8>,
+) -> Result<Reply> {
+    let session =
+        fleet.fabric.get().ok_or_else(|| Refused::unavailable("the fabric is not open"))?;
     let sealed = match (fleet.is_sealed(), fleet.live.fabric_key(robot)) {
         (false, _) => None,
         (true, Some(secret)) => {
             let (sealed, asked) = secret
-                .seal(Kind::Query, &key, &payload, &attachment)
+                .seal(Kind::Query, key, &payload, &attachment)
                 .map_err(|error| Refused::internal(error.to_string()))?;
             Some((secret, sealed, asked))
         }
         (true, None) => return Err(Refused::not_found("robot in this fleet")),
     };
     // Whoever can reach the key can answer on it: each answer is looked at, until one is the robot's.
-    let get = session.get(&key).target(QueryTarget::All).consolidation(ConsolidationMode::None);
+    let get = session.get(key).target(QueryTarget::All).consolidation(ConsolidationMode::None);
     let get = match &sealed {
         Some((_, sealed, _)) => get.payload(sealed.clone()),
         None => get.payload(payload).attachment(attachment),
     };
-    let replies = get.timeout(ESTOP_TIMEOUT).await.map_err(Refused::internal)?;
+    let replies = get.timeout(REPLY_TIMEOUT).await.map_err(Refused::internal)?;
     while let Ok(reply) = replies.recv_async().await {
         let Ok(sample) = reply.result() else { continue };
         let bytes = sample.payload().to_bytes();
         let plain = match &sealed {
             None => Some(bytes.into_owned()),
             Some((secret, _, asked)) => {
-                let opened = secret.open(Kind::Reply(*asked), &key, &bytes).ok();
+                let opened = secret.open(Kind::Reply(*asked), key, &bytes).ok();
                 opened.map(|(opened, _)| opened.payload)
             }
         };

@@ -64,6 +64,9 @@ impl Fleet {
                 }
             }
         }
+        for settings in read_all::<crate::model::Settings>(&*store).await? {
+            live.with(&settings.robot, |live| live.settings_version = settings.version);
+        }
         let fleet = Arc::new(Self {
             config,
             did: key.did(),

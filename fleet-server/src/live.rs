@@ -9,13 +9,19 @@ use protocol::keys::Did;
 use protocol::mission::Checkpoint;
 use protocol::sealed::FabricKey;
 use protocol::state::RobotState;
-use protocol::units::WallMs;
-use std::collections::BTreeMap;
+use protocol::units::{GeoPoint, WallMs};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A robot that was silent for longer counts as offline.
 const SILENT_MAX: Duration = Duration::from_secs(3);
+/// Places of a robot's track, and how far they are apart: at least this, and the accuracy up to the second.
+const TRACK_MAX: usize = 2_000;
+const TRACK_STEP_M: f64 = 2.0;
+const TRACK_STEP_M_MAX: f64 = 10.0;
+/// How often a robot that does not take its owner's settings is brought them again.
+const SETTINGS_EVERY: Duration = Duration::from_secs(5);
 /// How far a robot's wall clock may be from ours: leases depend on it.
 pub(crate) const CLOCK_OFF_MS_MAX: u64 = 30_000;
 
@@ -33,6 +39,12 @@ pub(crate) struct LiveRobot {
     /// Its presence token is gone, and no state has come since.
     gone: bool,
     pub(crate) lease: Option<LiveLease>,
+    /// Version of the owner's settings that the fleet keeps for it.
+    pub(crate) settings_version: u64,
+    /// Where it has been since the server started, oldest first.
+    track: VecDeque<GeoPoint>,
+    /// When they were last brought to the robot.
+    settings_sent: Option<Instant>,
 }
 
 /// The lease that blocks a robot.
@@ -161,6 +173,7 @@ impl Live {
                 return Err(Dropped::Replayed);
             }
             let steps = live.steps(&state);
+            live.walked(&state);
             live.newest = Some((state, Instant::now()));
             live.gone = false;
             Ok(steps)
@@ -174,6 +187,34 @@ impl LiveRobot {
     pub(crate) fn is_online(&self) -> bool {
         let fresh = self.newest.as_ref().is_some_and(|(_, at)| at.elapsed() <= SILENT_MAX);
         fresh && !self.gone
+    }
+
+    /// Whether the robot is here and should be brought its owner's newest settings now.
+    pub(crate) fn owes_settings(&mut self) -> bool {
+        let known = self.newest.as_ref().map_or(0, |(state, _)| state.settings_version);
+        let lately = self.settings_sent.is_some_and(|sent| sent.elapsed() < SETTINGS_EVERY);
+        let owes = known < self.settings_version && !lately && self.is_online();
+        if owes {
+            self.settings_sent = Some(Instant::now());
+        }
+        owes
+    }
+
+    fn walked(&mut self, state: &RobotState) {
+        let known = state.position.as_ref().filter(|p| p.fix > 0 && p.point.is_valid());
+        let Some(position) = known else { return };
+        let step_m = TRACK_STEP_M.max(position.h_acc_m.min(TRACK_STEP_M_MAX));
+        if self.track.back().is_none_or(|last| last.distance_m(&position.point) >= step_m) {
+            if self.track.len() >= TRACK_MAX {
+                self.track.pop_front();
+            }
+            self.track.push_back(position.point);
+        }
+    }
+
+    /// Where it has been since the server started, oldest first.
+    pub(crate) fn track(&self) -> Vec<GeoPoint> {
+        self.track.iter().copied().collect()
     }
 
     /// The newest state and its age.

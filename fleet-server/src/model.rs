@@ -46,6 +46,7 @@ docs! {
     Balance = "balance", account;
     Certificate = "certificate", sha256;
     Certified = "certified", did;
+    Settings = "settings", robot;
 }
 
 /// Somebody with a key.
@@ -117,6 +118,15 @@ pub(crate) struct Revoked {
     pub(crate) why: String,
     /// Their name.
     pub(crate) by: String,
+}
+
+/// What a robot's owner allows, as the owner signed it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    pub(crate) robot: RobotId,
+    pub(crate) version: u64,
+    pub(crate) signer: Did,
+    pub(crate) envelope: Envelope,
 }
 
 /// A certificate that lets its holder in: one that is not on record does not.

@@ -7,3 +7,4 @@ pub(crate) mod interventions;
 pub(crate) mod leases;
 pub(crate) mod missions;
 pub(crate) mod people;
+pub(crate) mod settings;

@@ -291,9 +291,9 @@ pub async fn ask<T>(
                 Ok(sample) if sample.payload().len() <= REPLY_LEN_MAX => {
                     let payload = sample.payload().to_bytes();
                     let value = match &seal {
-                        Some(seal) => seal.open(key_expr, &payload).and_then(|opened| {
-                            read(&opened.payload, &opened.attachment)
-                        }),
+                        Some(seal) => seal
+                            .open(key_expr, &payload)
+                            .and_then(|opened| read(&opened.payload, &opened.attachment)),
                         None => {
                             let attachment = sample.attachment().map(|a| a.to_bytes());
                             read(&payload, attachment.as_deref().unwrap_or_default())

@@ -3,7 +3,8 @@
 
 use crate::problem::ApiError;
 use protocol::api::{
-    self, AcceptInvitation, Challenge, ChallengeRequest, LeaseGrant, LeaseOrder, Session, SessionRequest,
+    self, AcceptInvitation, Challenge, ChallengeRequest, LeaseGrant, LeaseOrder, Session,
+    SessionRequest,
 };
 use protocol::credentials::{CertificateRequest, FabricKeyGrant, FabricKeyRequest};
 use protocol::dsse::Envelope;

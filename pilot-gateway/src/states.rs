@@ -123,6 +123,7 @@ mod tests {
             minimal_risk: None,
             episodes_waiting: 0,
             version: "test".to_owned(),
+            settings_version: 0,
         }
     }
 

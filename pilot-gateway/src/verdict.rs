@@ -81,6 +81,7 @@ pub(crate) mod tests {
             minimal_risk: None,
             episodes_waiting: 0,
             version: "test".to_owned(),
+            settings_version: 0,
         }
     }
 

@@ -119,8 +119,11 @@ pub struct Enrolled {
     pub robot: RobotId,
     /// The fleet's key: leases are verified with it.
     pub fleet_did: Did,
-    /// Where to connect: a Zenoh endpoint such as `tcp/127.0.0.1:7447`.
+    /// Where to connect: a Zenoh endpoint such as `tls/fleet.example:7447`.
     pub zenoh_endpoint: String,
+    /// The keys of its owners, as far as they have any: whose settings the robot takes.
+    #[serde(default)]
+    pub owners: Vec<Did>,
 }
 
 /// `POST /v1/leases`: asks for the right to drive.

@@ -25,6 +25,8 @@ pub mod payload_type {
     pub const REQUEST: &str = "application/vnd.longrein.request+json";
     /// [`crate::credentials::Credentials`].
     pub const CREDENTIALS: &str = "application/vnd.longrein.credentials+json";
+    /// [`crate::settings::Owners`].
+    pub const OWNERS: &str = "application/vnd.longrein.owners+json";
     /// [`crate::settings::OwnerSettings`].
     pub const OWNER_SETTINGS: &str = "application/vnd.longrein.owner-settings+json";
     /// [`crate::api::SessionClaims`].

@@ -199,8 +199,9 @@ pub struct BoxKey {
 
 fn ephemeral() -> Result<(EphemeralPrivateKey, [u8; 32]), SealError> {
     let random = SystemRandom::new();
-    let private = EphemeralPrivateKey::generate(&X25519, &random).map_err(|_| SealError)?;
-    let public = private.compute_public_key().map_err(|_| SealError)?;
+    let private =
+        EphemeralPrivateKey::generate(&X25519, &random).map_err(|_unspecified| SealError)?;
+    let public = private.compute_public_key().map_err(|_unspecified| SealError)?;
     let public = public.as_ref().try_into().map_err(|_length| SealError)?;
     Ok((private, public))
 }
@@ -281,7 +282,10 @@ mod tests {
         assert!(!sealed.windows(5).any(|bytes| bytes == b"where"));
         assert_eq!(sealed.len(), OVERHEAD + 10 + 9);
         let (opened, again) = key(1).open(Kind::Put, KEY, &sealed).unwrap();
-        assert_eq!((&opened.payload[..], &opened.attachment[..]), (&b"where I am"[..], &b"signature"[..]));
+        assert_eq!(
+            (&opened.payload[..], &opened.attachment[..]),
+            (&b"where I am"[..], &b"signature"[..])
+        );
         assert_eq!(salt, again);
         assert!(key(2).open(Kind::Put, KEY, &sealed).is_err());
         assert!(key(1).open(Kind::Query, KEY, &sealed).is_err());
@@ -319,7 +323,11 @@ mod tests {
         let derive = |id: &str, did: &str, at| FabricKey::derive(&[7; 32], id, did, at);
         let one = derive("a", "did:key:z1", 1);
         assert_eq!(one, derive("a", "did:key:z1", 1));
-        for other in [derive("b", "did:key:z1", 1), derive("a", "did:key:z2", 1), derive("a", "did:key:z1", 2)] {
+        for other in [
+            derive("b", "did:key:z1", 1),
+            derive("a", "did:key:z2", 1),
+            derive("a", "did:key:z1", 2),
+        ] {
             assert_ne!(one, other);
         }
         assert_eq!(FabricKey::from_hex(&one.to_hex()), Some(one));

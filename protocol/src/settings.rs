@@ -117,6 +117,27 @@ pub enum NotAllowed {
     Place,
 }
 
+/// What the fleet asks a robot to take (query on [`crate::keyexpr::settings`]). The reply is [`crate::message::Reply`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsRequest {
+    /// Signed [`OwnerSettings`].
+    pub settings: Envelope,
+    /// The fleet's signed [`Owners`], for a robot that was enrolled before its owner had a key. A robot that knows an
+    /// owner does not look at it.
+    pub owners: Envelope,
+}
+
+/// Whose a robot is, in the fleet's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Owners {
+    /// The robot's key.
+    pub robot_did: Did,
+    /// Its owners' keys.
+    pub owners: Vec<Did>,
+}
+
 /// Settings whose signature was verified. There is no other way to make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedSettings {
@@ -188,7 +209,8 @@ impl VerifiedSettings {
 impl OwnerSettings {
     /// Whether every value makes sense.
     pub fn check(&self) -> Result<(), SettingsError> {
-        let fits = |right: bool, words| if right { Ok(()) } else { Err(SettingsError::Value(words)) };
+        let fits =
+            |right: bool, words| if right { Ok(()) } else { Err(SettingsError::Value(words)) };
         fits(self.v == 1, "another version of the document")?;
         fits(self.version > 0, "versions count from 1")?;
         fits(self.speed_mmps_max.is_none_or(|mmps| mmps <= 10_000), "speed is 0 to 10000 mm/s")?;
@@ -196,7 +218,8 @@ impl OwnerSettings {
         fits(self.drivers.only.len() <= DRIVERS_MAX, "at most 64 drivers are named")?;
         if let Some(hours) = &self.hours {
             fits(hours.len() <= HOURS_MAX, "at most 14 windows of time")?;
-            let within = |h: &Hours| u64::from(h.from_min) < WEEK_MIN && u64::from(h.to_min) <= WEEK_MIN;
+            let within =
+                |h: &Hours| u64::from(h.from_min) < WEEK_MIN && u64::from(h.to_min) <= WEEK_MIN;
             fits(hours.iter().all(within), "a week has 10080 minutes")?;
         }
         if let Some(area) = &self.area {
@@ -230,11 +253,7 @@ impl OwnerSettings {
         let minute = week_minute(now, self.utc_offset_min);
         hours.iter().any(|window| {
             let (from, to) = (u64::from(window.from_min), u64::from(window.to_min));
-            if from < to {
-                (from..to).contains(&minute)
-            } else {
-                minute >= from || minute < to
-            }
+            if from < to { (from..to).contains(&minute) } else { minute >= from || minute < to }
         })
     }
 
@@ -257,11 +276,10 @@ impl OwnerSettings {
 }
 
 /// A place in the units of corners; none when it is no place on Earth.
-#[expect(clippy::cast_possible_truncation, reason = "within ±1.8e9, checked first")]
 pub fn corner(point: &GeoPoint) -> Option<Corner> {
-    point.is_valid().then(|| {
-        [(point.lon_deg * 1e7).round() as i32, (point.lat_deg * 1e7).round() as i32]
-    })
+    point
+        .is_valid()
+        .then(|| [(point.lon_deg * 1e7).round() as i32, (point.lat_deg * 1e7).round() as i32])
 }
 
 /// Minutes from Monday 00:00 at a place `offset_min` ahead of UTC.
@@ -326,18 +344,24 @@ mod tests {
     fn only_an_owner_signs_and_nobody_goes_back() {
         let (owner, other) = (PrivateKey::from_seed(&[1; 32]), PrivateKey::from_seed(&[2; 32]));
         let owners = [other.did(), owner.did()];
-        let verify = |envelope: Envelope, owners: &[Did]| VerifiedSettings::verify(envelope, &robot(), owners);
+        let verify = |envelope: Envelope, owners: &[Did]| {
+            VerifiedSettings::verify(envelope, &robot(), owners)
+        };
         let first = verify(sign(&settings(3), &owner), &owners).unwrap();
         assert_eq!(first.signer(), &owner.did());
         let foreign = verify(sign(&settings(3), &owner), &[other.did()]);
         assert!(matches!(foreign, Err(SettingsError::NotTheOwners(_))));
-        assert!(matches!(verify(sign(&settings(3), &owner), &[]), Err(SettingsError::NotTheOwners(_))));
+        assert!(matches!(
+            verify(sign(&settings(3), &owner), &[]),
+            Err(SettingsError::NotTheOwners(_))
+        ));
         let elsewhere = OwnerSettings { robot: "b".parse().unwrap(), ..settings(4) };
         let elsewhere = verify(sign(&elsewhere, &owner), &owners);
         assert!(matches!(elsewhere, Err(SettingsError::OtherRobot(_))));
         let same = verify(sign(&settings(3), &owner), &owners).unwrap().after(Some(&first));
         assert!(matches!(same, Err(SettingsError::Rollback { got: 3, known: 3 })));
-        let next = verify(sign(&settings(4), &owner), &owners).unwrap().after(Some(&first)).unwrap();
+        let next =
+            verify(sign(&settings(4), &owner), &owners).unwrap().after(Some(&first)).unwrap();
         assert_eq!(next.settings().version, 4);
         assert!(first.after(None).is_ok());
     }
@@ -355,9 +379,18 @@ mod tests {
             OwnerSettings { area: Some(vec![square.clone(); 9]), ..good.clone() },
             OwnerSettings { area: Some(vec![vec![[0, 0]; 33]]), ..good.clone() },
             OwnerSettings { area: Some(vec![vec![[0, 0], [1, 1]]]), ..good.clone() },
-            OwnerSettings { area: Some(vec![vec![[0, 0], [1, 0], [1, 900_000_001]]]), ..good.clone() },
-            OwnerSettings { hours: Some(vec![Hours { from_min: 10_080, to_min: 5 }]), ..good.clone() },
-            OwnerSettings { hours: Some(vec![Hours { from_min: 0, to_min: 5 }; 15]), ..good.clone() },
+            OwnerSettings {
+                area: Some(vec![vec![[0, 0], [1, 0], [1, 900_000_001]]]),
+                ..good.clone()
+            },
+            OwnerSettings {
+                hours: Some(vec![Hours { from_min: 10_080, to_min: 5 }]),
+                ..good.clone()
+            },
+            OwnerSettings {
+                hours: Some(vec![Hours { from_min: 0, to_min: 5 }; 15]),
+                ..good.clone()
+            },
             OwnerSettings { utc_offset_min: 841, ..good.clone() },
         ] {
             assert!(bad.check().is_err(), "{bad:?}");
@@ -384,7 +417,8 @@ mod tests {
 
     #[test]
     fn drivers_are_of_a_kind_and_may_be_named() {
-        let (ada, bob) = (PrivateKey::from_seed(&[1; 32]).did(), PrivateKey::from_seed(&[2; 32]).did());
+        let (ada, bob) =
+            (PrivateKey::from_seed(&[1; 32]).did(), PrivateKey::from_seed(&[2; 32]).did());
         let always = OwnerSettings { hours: None, ..settings(1) };
         let now = WallMs(0);
         assert_eq!(always.allow(&ada, DriverKind::Pilot, now), Ok(()));
@@ -406,7 +440,11 @@ mod tests {
         let around: Vec<_> = l_shape.iter().rev().copied().collect();
         assert!(place(&around, 10, 90) && !place(&around, 60, 60), "either way round");
         let world = OwnerSettings {
-            area: Some(vec![vec![[134_000_000, 525_000_000], [134_100_000, 525_000_000], [134_050_000, 525_100_000]]]),
+            area: Some(vec![vec![
+                [134_000_000, 525_000_000],
+                [134_100_000, 525_000_000],
+                [134_050_000, 525_100_000],
+            ]]),
             ..settings(1)
         };
         assert!(world.contains(&GeoPoint { lat_deg: 52.503, lon_deg: 13.405 }));

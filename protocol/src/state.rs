@@ -51,6 +51,9 @@ pub struct RobotState {
     pub episodes_waiting: u32,
     /// Software of the agent.
     pub version: String,
+    /// Version of the owner's settings ([`crate::settings`]) that the robot keeps to; 0 without any.
+    #[serde(default)]
+    pub settings_version: u64,
 }
 
 /// A position with its accuracy.

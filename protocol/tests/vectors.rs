@@ -412,10 +412,22 @@ fn owner_settings() {
         at: WallMs(1_793_602_800_000),
         speed_mmps_max: Some(800),
         area: Some(vec![
-            vec![[134_040_000, 525_190_000], [134_060_000, 525_190_000], [134_060_000, 525_210_000], [134_040_000, 525_210_000]],
-            vec![[-1_800_000_000, -900_000_000], [-1_799_999_000, -900_000_000], [-1_799_999_000, -899_999_000]],
+            vec![
+                [134_040_000, 525_190_000],
+                [134_060_000, 525_190_000],
+                [134_060_000, 525_210_000],
+                [134_040_000, 525_210_000],
+            ],
+            vec![
+                [-1_800_000_000, -900_000_000],
+                [-1_799_999_000, -900_000_000],
+                [-1_799_999_000, -899_999_000],
+            ],
         ]),
-        hours: Some(vec![Hours { from_min: 480, to_min: 1_080 }, Hours { from_min: 10_000, to_min: 60 }]),
+        hours: Some(vec![
+            Hours { from_min: 480, to_min: 1_080 },
+            Hours { from_min: 10_000, to_min: 60 },
+        ]),
         utc_offset_min: 60,
         drivers: Drivers { pilots: true, agents: false, only: vec![other.did()] },
         blind_driving: false,
@@ -443,19 +455,50 @@ fn owner_settings() {
         ("the next version", sign(&full), 4),
         ("the same version", sign(&full), 5),
         ("an older version", sign(&full), 6),
-        ("signed by somebody else", Envelope::sign(payload_type::OWNER_SETTINGS, &full, &other).unwrap(), 0),
+        (
+            "signed by somebody else",
+            Envelope::sign(payload_type::OWNER_SETTINGS, &full, &other).unwrap(),
+            0,
+        ),
         ("of another kind", Envelope::sign(payload_type::LEASE, &full, &owner).unwrap(), 0),
-        ("for another robot", sign(&OwnerSettings { robot: "rover-2".parse().unwrap(), ..full.clone() }), 0),
+        (
+            "for another robot",
+            sign(&OwnerSettings { robot: "rover-2".parse().unwrap(), ..full.clone() }),
+            0,
+        ),
         ("another version of the document", sign(&OwnerSettings { v: 2, ..full.clone() }), 0),
         ("too fast", sign(&OwnerSettings { speed_mmps_max: Some(10_001), ..full.clone() }), 0),
-        ("a polygon of two corners", sign(&OwnerSettings { area: Some(vec![vec![[0, 0], [1, 1]]]), ..full.clone() }), 0),
-        ("nine polygons", sign(&OwnerSettings { area: Some(vec![vec![[0, 0], [1, 0], [1, 1]]; 9]), ..full.clone() }), 0),
-        ("a minute after the week", sign(&OwnerSettings { hours: Some(vec![Hours { from_min: 10_080, to_min: 5 }]), ..full.clone() }), 0),
-        ("unknown and missing fields", Envelope::sign(payload_type::OWNER_SETTINGS, &unknown_field, &owner).unwrap(), 0),
+        (
+            "a polygon of two corners",
+            sign(&OwnerSettings { area: Some(vec![vec![[0, 0], [1, 1]]]), ..full.clone() }),
+            0,
+        ),
+        (
+            "nine polygons",
+            sign(&OwnerSettings {
+                area: Some(vec![vec![[0, 0], [1, 0], [1, 1]]; 9]),
+                ..full.clone()
+            }),
+            0,
+        ),
+        (
+            "a minute after the week",
+            sign(&OwnerSettings {
+                hours: Some(vec![Hours { from_min: 10_080, to_min: 5 }]),
+                ..full.clone()
+            }),
+            0,
+        ),
+        (
+            "unknown and missing fields",
+            Envelope::sign(payload_type::OWNER_SETTINGS, &unknown_field, &owner).unwrap(),
+            0,
+        ),
     ] {
         let verified = VerifiedSettings::verify(envelope.clone(), &robot, &[owner.did()]);
         let before = OwnerSettings { version: known, ..full.clone() };
-        let before = (known > 0).then(|| VerifiedSettings::verify(sign(&before), &robot, &[owner.did()]).unwrap());
+        let before = (known > 0)
+            .then(|| VerifiedSettings::verify(sign(&before), &robot, &[owner.did()]).unwrap());
         let outcome = verified.and_then(|settings| settings.after(before.as_ref()));
         let digest = outcome.as_ref().ok().map(|settings| hex::encode(settings.digest()));
         cases.push(json!({
@@ -473,7 +516,10 @@ fn owner_settings() {
     ]
     .into_iter()
     .map(|[lon, lat]: [i32; 2]| {
-        let point = protocol::units::GeoPoint { lat_deg: f64::from(lat) / 1e7, lon_deg: f64::from(lon) / 1e7 };
+        let point = protocol::units::GeoPoint {
+            lat_deg: f64::from(lat) / 1e7,
+            lon_deg: f64::from(lon) / 1e7,
+        };
         json!({"corner": [lon, lat], "inside": full.contains(&point)})
     })
     .collect();

@@ -75,7 +75,8 @@ impl Desk {
 
     /// Asks for new credentials and keeps them.
     pub(crate) async fn renew(&self) -> Result<Access> {
-        let asking = Asking::begin(&self.key, clock::wall_ms()).context("asking for credentials")?;
+        let asking =
+            Asking::begin(&self.key, clock::wall_ms()).context("asking for credentials")?;
         let url = format!("{}/v1/certificates", self.server);
         let request = self.client.post(&url).timeout(REQUEST_TIMEOUT).json(asking.request());
         let response = request
@@ -96,11 +97,8 @@ impl Desk {
         let envelope: Envelope = serde_json::from_slice(&bytes).context("the server's answer")?;
         let granted = asking.take(&envelope, &self.enrolment.enrolled.fleet_did)?;
         let fabric_key = granted.fabric_key.context("the fleet gave no fabric key")?;
-        let kept = KeptCredentials {
-            envelope,
-            tls_pem: granted.tls_pem,
-            fabric_key: fabric_key.to_hex(),
-        };
+        let kept =
+            KeptCredentials { envelope, tls_pem: granted.tls_pem, fabric_key: fabric_key.to_hex() };
         self.home.write_credentials(&kept)?;
         let files = self.home.write_tls(&kept.tls_pem, &granted.credentials.root)?;
         Ok(Access { credentials: granted.credentials, fabric_key, files })
@@ -154,7 +152,8 @@ impl Desk {
                 Some(_router) => 0,
                 None => alone + 1,
             };
-            let due = clock::wall_ms() >= access.credentials.renew_at && again_at.elapsed() > Duration::ZERO;
+            let due = clock::wall_ms() >= access.credentials.renew_at
+                && again_at.elapsed() > Duration::ZERO;
             let worried = alone >= ALONE_LOOKS && asked.elapsed() >= ASK_EVERY;
             if !due && !worried {
                 continue;
@@ -162,9 +161,14 @@ impl Desk {
             asked = tokio::time::Instant::now();
             match self.renew().await {
                 Ok(new) => {
-                    tracing::info!(until_ms = new.credentials.expires_at.0, "the certificate is renewed");
+                    tracing::info!(
+                        until_ms = new.credentials.expires_at.0,
+                        "the certificate is renewed"
+                    );
                     if new.fabric_key != access.fabric_key {
-                        tracing::error!("the fleet has another key for this robot's messages: start the agent anew");
+                        tracing::error!(
+                            "the fleet has another key for this robot's messages: start the agent anew"
+                        );
                     }
                     access = new;
                     pause = PAUSE_MIN;

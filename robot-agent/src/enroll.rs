@@ -89,6 +89,8 @@ pub(crate) async fn enroll(order: &Order, data: &Path) -> Result<String> {
         home.write_epoch(0)?;
     }
     let enrolment = Enrolment { server: server.to_owned(), did: Some(key.did()), enrolled };
+    // Settings are an owner's; those of owners who no longer are do not count.
+    home.forget_settings_unless_of(&enrolment.enrolled.owners, &enrolment.enrolled.robot)?;
     home.write_enrolment(&enrolment)?;
     let desk = Desk { home, server: server.to_owned(), enrolment, key, client };
     desk.renew().await.context(
@@ -125,7 +127,9 @@ pub(crate) fn wipe(data: &Path, yes: bool, with_episodes: bool) -> Result<String
         "{waiting} episodes exist nowhere else: let the agent upload them, or say --with-episodes to lose them"
     );
     home.wipe()?;
-    Ok(format!("removed from {what}. The fleet still lists the robot: take it out on the owner's page"))
+    Ok(format!(
+        "removed from {what}. The fleet still lists the robot: take it out on the owner's page"
+    ))
 }
 
 #[cfg(test)]

@@ -152,6 +152,14 @@ impl Fabric {
             },
         )
         .await?;
+        self.queryable(
+            session,
+            keyexpr::settings(&self.robot),
+            |fabric, _key, payload, _signature| async move {
+                serde_json::to_vec(&fabric.leases.take_settings(&payload).await)
+            },
+        )
+        .await?;
         let key = keyexpr::command(&self.robot);
         let (leases, seal) = (Arc::clone(&self.leases), self.seal.clone());
         session
@@ -163,7 +171,8 @@ impl Fabric {
                 let payload = sample.payload().to_bytes();
                 match &seal {
                     None => {
-                        let signature = sample.attachment().map(ZBytes::to_bytes).unwrap_or_default();
+                        let signature =
+                            sample.attachment().map(ZBytes::to_bytes).unwrap_or_default();
                         leases.relayed_packet(&key, &payload, &signature);
                     }
                     Some(seal) => {
@@ -333,6 +342,7 @@ impl Fabric {
                 epoch_highest: book.epoch_highest(),
                 last_ended: book.last_ended().cloned(),
                 episodes_waiting: self.episodes_waiting.load(Ordering::Relaxed),
+                settings_version: book.settings_version(),
             };
             // The stamp that a driver echoes: taken as late as can be.
             let (status, sensors) = (self.shared.status(), self.shared.sensors());

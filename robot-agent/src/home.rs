@@ -5,6 +5,7 @@
 //! enrolment.json     what the fleet answered when the robot was enrolled
 //! credentials.json   the newest certificate, its private key and the fabric key, mode 0600
 //! tls.pem, root.pem  the same as files that the message fabric reads
+//! settings.dsse.json what the owner allows, signed by the owner
 //! epoch.json         the highest epoch ever seen; written before a lease is opened
 //! chain.json         SHA-256 of the manifest that was sealed last
 //! agent.lock         held by the running agent
@@ -16,8 +17,9 @@
 use anyhow::{Context, Result, bail, ensure};
 use protocol::api::Enrolled;
 use protocol::dsse::Envelope;
-use protocol::ids::EpisodeId;
+use protocol::ids::{EpisodeId, RobotId};
 use protocol::keys::{Did, PrivateKey};
+use protocol::settings::VerifiedSettings;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
@@ -206,6 +208,27 @@ impl Home {
         self.write("enrolment.json", enrolment)
     }
 
+    /// The owner's settings, as they were signed.
+    pub fn settings(&self) -> Result<Option<Envelope>> {
+        self.read("settings.dsse.json")
+    }
+
+    /// Keeps the owner's settings. Only after this do they count.
+    pub fn write_settings(&self, settings: &Envelope) -> Result<()> {
+        self.write("settings.dsse.json", settings)
+    }
+
+    /// Forgets settings that none of `owners` has signed: they were another owner's.
+    pub fn forget_settings_unless_of(&self, owners: &[Did], robot: &RobotId) -> Result<()> {
+        let Some(settings) = self.settings()? else { return Ok(()) };
+        if VerifiedSettings::verify(settings, robot, owners).is_ok() {
+            return Ok(());
+        }
+        fs::remove_file(self.dir.join("settings.dsse.json"))
+            .or_else(missing_is_fine)
+            .context("removing the settings of another owner")
+    }
+
     /// What lets this robot into the message fabric, if it was ever let in.
     pub fn credentials(&self) -> Result<Option<KeptCredentials>> {
         self.read("credentials.json")
@@ -379,6 +402,7 @@ mod tests {
             robot: "a".parse().unwrap(),
             fleet_did,
             zenoh_endpoint: "tcp/127.0.0.1:1".to_owned(),
+            owners: vec![],
         };
         let own = Enrolment { server: String::new(), did: Some(did), enrolled };
         home.write_enrolment(&own).unwrap();

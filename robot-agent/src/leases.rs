@@ -22,6 +22,7 @@ use protocol::message::{LeaseRequest, Reply};
 use protocol::problem::code;
 use protocol::program::RelayedReceipt;
 use protocol::session::{FromRobot, ToRobot};
+use protocol::settings::NotAllowed;
 use protocol::signal::{SignalReply, SignalRequest, sign_answer};
 use protocol::units::MonoMs;
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 mod estop;
+mod owner;
 
 /// How often leases are looked after.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
@@ -130,6 +132,10 @@ impl Leases {
             Ok(checked) => checked,
             Err(refusal) => return refused(refusal.code(), refusal.to_string()),
         };
+        if let Err(not_allowed) = self.allowed_here() {
+            let refusal = Refusal::Owner(not_allowed);
+            return refused(refusal.code(), refusal.to_string());
+        }
         let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
         // First what can fail without harm: an offer that can't be answered must not end another's drive.
         let (link, answer_sdp) = if checked.relayed {
@@ -261,9 +267,9 @@ impl Leases {
         let drive_lease = {
             let mut book = lock(&self.book);
             book.open(checked, now);
-            let current = book.current().ok_or("the lease did not open")?;
+            let core = book.core().ok_or("the lease did not open")?;
             DriveLease {
-                core: current.core(),
+                core,
                 generation,
                 link,
                 distance_start_m: self.shared.sensors().distance_m,
@@ -295,6 +301,7 @@ impl Leases {
             software: BTreeMap::from([("robot-agent".to_owned(), version)]),
             policy: self.fixed.policy.clone(),
             calibration: self.fixed.calibration.clone(),
+            owner_settings: lock(&self.book).settings().map(|s| s.envelope().clone()),
         }
     }
 
@@ -333,12 +340,6 @@ impl Leases {
         }
     }
 
-    /// Ends the open lease, if there is one, for a reason of the robot's own.
-    pub(crate) async fn end_because(self: &Arc<Self>, why: &str) {
-        let _changing = self.changing.lock().await;
-        self.end(why);
-    }
-
     /// A request of the relay about its lease.
     pub(crate) async fn ask(
         self: &Arc<Self>,
@@ -368,7 +369,7 @@ impl Leases {
         let json = serde_json::to_string(&envelope).unwrap_or_default();
         let mut book = lock(&self.book);
         let renewal = book.renew(envelope, clock::mono_ms(), clock::wall_ms())?;
-        let core = book.current().map(crate::session::Current::core);
+        let core = book.core();
         drop(book);
         if let (Some(core), Some(lease)) = (core, lock(&self.shared.lease).as_mut()) {
             lease.core = core;
@@ -420,10 +421,12 @@ impl Leases {
             }
             book.due(clock::mono_ms()).is_some()
         };
-        if due {
+        // The last line behind the geofence, which slows down before an edge: whoever is out is out.
+        let outside = self.allowed_here() == Err(NotAllowed::Area);
+        if due || outside {
             let _changing = self.changing.lock().await;
             let why = lock(&self.book).due(clock::mono_ms());
-            if let Some(why) = why {
+            if let Some(why) = why.or(outside.then_some("outside-area")) {
                 self.end(why);
             }
         }

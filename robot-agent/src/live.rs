@@ -250,6 +250,7 @@ fn report(fabric: &Fabric) -> Option<SensorReport> {
     let mut terms = fabric.terms.clone();
     terms.speaks = fabric.requests.speaks();
     terms.has_lamp = shared.has_lamp.load(Ordering::Relaxed);
+    fabric.leases.book().narrow_terms(&mut terms);
     Some(SensorReport {
         robot: fabric.robot.clone(),
         robot_ms: now.ms().0,

@@ -94,7 +94,13 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
         policy: Document::from_json(config.policy.canonical_json()),
         calibration: Document::new(&config.calibration)?,
     };
-    let book = Book::new(robot.clone(), key.did(), enrolment.enrolled.fleet_did, epoch_highest);
+    let owners = enrolment.enrolled.owners.clone();
+    let book = Book::new(robot.clone(), key.did(), enrolment.enrolled.fleet_did, epoch_highest)
+        .with_owners(owners, home.settings()?)
+        .context(
+            "settings.dsse.json in the data folder is not of this robot's owner: enrol the robot anew, or have its owner \
+             sign new settings and remove the file",
+        )?;
     let leases = Arc::new(Leases::new(
         fixed,
         book,

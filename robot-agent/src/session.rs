@@ -15,10 +15,13 @@ use protocol::problem::code;
 use protocol::program::{self, RelayedReceipt};
 use protocol::rover::{LAMP_LEVEL_MAX, LampRequest, SPEAK_CHARS_MAX, SpeakRequest};
 use protocol::session::{RECEIPT_PACKETS_MAX, Receipt};
+use protocol::settings::{NotAllowed, VerifiedSettings};
 use protocol::signal::SignalRequest;
 use protocol::state::EndedLease;
 use protocol::units::{MonoMs, WallMs};
 use sha2::{Digest, Sha256};
+
+mod owner;
 
 /// How far the wall clocks of fleet and robot may be apart, ms.
 pub const CLOCK_TOLERANCE_MS: u64 = 5_000;
@@ -81,6 +84,12 @@ pub enum Refusal {
     /// A request is a copy, or was overtaken.
     #[error("the request is not newer than the one before")]
     Repeated,
+    /// The robot's owner does not allow it.
+    #[error("{0}")]
+    Owner(NotAllowed),
+    /// The owner's settings are refused.
+    #[error("{0}")]
+    Settings(String),
     /// A request was made too long ago.
     #[error("the request was made {} by this robot's clock: try again, and check the clocks", ago(.0))]
     OldRequest(i64),
@@ -93,9 +102,12 @@ impl Refusal {
             Self::NotOfTheFleet(_) | Self::DriverSignature | Self::MessageSignature(_) => {
                 code::BAD_SIGNATURE
             }
-            Self::OtherRobot(_) | Self::NoOffer | Self::Receipt(_) | Self::Request(_) => {
-                code::BAD_REQUEST
-            }
+            Self::Owner(_) => code::FORBIDDEN,
+            Self::OtherRobot(_)
+            | Self::Settings(_)
+            | Self::NoOffer
+            | Self::Receipt(_)
+            | Self::Request(_) => code::BAD_REQUEST,
             Self::Outdated(_) | Self::Ended { .. } | Self::NotCurrent => code::LEASE_ENDED,
             Self::OldRenewal { .. } | Self::OldRequest(_) | Self::Repeated => code::CONFLICT,
         }
@@ -198,13 +210,25 @@ pub struct Book {
     last_ended: Option<EndedLease>,
     /// When the newest emergency stop of each who may stop was made, by the clock of that one.
     stops: Vec<(Did, WallMs)>,
+    /// Whose settings are taken.
+    owners: Vec<Did>,
+    settings: Option<VerifiedSettings>,
 }
 
 impl Book {
     /// A robot that has seen `epoch_highest` and has no lease open.
-    pub const fn new(robot: RobotId, robot_did: Did, fleet: Did, epoch_highest: u64) -> Self {
-        let stops = Vec::new();
-        Self { robot, robot_did, fleet, epoch_highest, current: None, last_ended: None, stops }
+    pub fn new(robot: RobotId, robot_did: Did, fleet: Did, epoch_highest: u64) -> Self {
+        Self {
+            robot,
+            robot_did,
+            fleet,
+            epoch_highest,
+            current: None,
+            last_ended: None,
+            stops: Vec::new(),
+            owners: Vec::new(),
+            settings: None,
+        }
     }
 
     /// The open lease.
@@ -259,6 +283,10 @@ impl Book {
         if !unsigned_program && request.verify_driver(&verified).is_err() {
             return Err(Refusal::DriverSignature);
         }
+        if let Some(settings) = &self.settings {
+            let allowed = settings.settings().allow(&lease.holder, lease.driver_kind, wall);
+            allowed.map_err(Refusal::Owner)?;
+        }
         Ok(Checked { lease: verified, again, relayed })
     }
 
@@ -297,6 +325,10 @@ impl Book {
     /// clock or, should somebody have set that during the drive, by the fleet's clock as this drive knows it.
     pub fn renew(&mut self, envelope: Envelope, now: MonoMs, wall: WallMs) -> Result<u32, Refusal> {
         let verified = self.verify(envelope)?;
+        let of_owner = self.settings.as_ref().map(VerifiedSettings::settings);
+        if of_owner.is_some_and(|settings| !settings.is_open(wall)) {
+            return Err(Refusal::Owner(NotAllowed::Hours));
+        }
         let current = self.current.as_mut().ok_or(Refusal::NotCurrent)?;
         check_fresh(verified.lease(), wall).or_else(|refusal| {
             check_fresh(verified.lease(), current.fleet_clock.now(now)).map_err(|_too| refusal)

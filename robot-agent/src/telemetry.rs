@@ -116,6 +116,7 @@ pub(crate) struct Publisher<'a> {
     pub(crate) epoch_highest: u64,
     pub(crate) last_ended: Option<EndedLease>,
     pub(crate) episodes_waiting: u32,
+    pub(crate) settings_version: u64,
 }
 
 /// A state as the fleet gets it.
@@ -148,6 +149,7 @@ pub(crate) fn state(
         command_seq: outputs.command_seq,
         episodes_waiting: publisher.episodes_waiting,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        settings_version: publisher.settings_version,
     }
 }
 

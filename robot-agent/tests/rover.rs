@@ -261,6 +261,7 @@ fn prepare(data: &Path, domain_id: u16, endpoint: &str) -> (Unconnected, Agent) 
             robot: robot.clone(),
             fleet_did: fleet.did(),
             zenoh_endpoint: endpoint.to_owned(),
+            owners: vec![],
         },
     })
     .unwrap();

@@ -103,8 +103,7 @@ fn a_rover_with_a_mission_of_its_own_asks_for_its_start() {
     );
     std::fs::write(&config, text).unwrap();
     let code = xtask::stack::invite(&rig.stack.operator, "gateway").unwrap();
-    let args =
-        ["--config".to_owned(), config.display().to_string(), "--code".to_owned(), code];
+    let args = ["--config".to_owned(), config.display().to_string(), "--code".to_owned(), code];
     let log = rig.data().join("logs/pilot-gateway-2.log");
     let mut gateway =
         Process::start("pilot-gateway", &rig.program("pilot-gateway"), &args, log).unwrap();

@@ -13,17 +13,6 @@ use xtask::process::wait_for;
 use xtask::stack::ROBOT;
 use xtask::{root, setup};
 
-/// The owner of the demo's robot with the larger share.
-fn owner(rig: &Rig) -> String {
-    let robot = rig.stack.operator.get(&format!("/v1/robots/{ROBOT}")).unwrap();
-    text(&robot["owners"][0], "owner").unwrap()
-}
-
-fn invite(rig: &Rig, owner: &str) -> Value {
-    let order = json!({"role": "owner", "owner": owner});
-    rig.stack.operator.post("/v1/invitations", &order).unwrap()
-}
-
 fn fastest(rig: &Rig, from: u64) -> f64 {
     let trace = rig.trace_since(from).unwrap();
     trace.iter().map(|line| line.speed_mps.abs()).fold(0.0, f64::max)
@@ -32,13 +21,13 @@ fn fastest(rig: &Rig, from: u64) -> f64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_sets_limits_in_the_browser_and_the_robot_keeps_them() {
     let rig = Rig::start_with("owner", &["--no-people"]).unwrap();
-    let path = text(&invite(&rig, &owner(&rig)), "path").unwrap();
+    let join = rig.stack.invite_owner().unwrap();
     let shots = rig.data().join("screenshots");
     let out = Command::new("node")
         .arg("headless-owner.mjs")
         .arg("--chromium")
         .arg(setup::chromium().unwrap())
-        .args(["--join", &format!("{}{path}", rig.stack.url), "--robot", ROBOT])
+        .args(["--join", &join, "--robot", ROBOT])
         .arg("--screenshots")
         .arg(&shots)
         .current_dir(root().join("tests/browser"))
@@ -76,8 +65,9 @@ async fn an_owner_sets_limits_in_the_browser_and_the_robot_keeps_them() {
 async fn signed_limits_hold_on_the_robot_whoever_carries_them() {
     let rig = Rig::start_with("owner-limits", &["--no-people"]).unwrap();
     let key = PrivateKey::generate().unwrap();
-    let code = text(&invite(&rig, &owner(&rig)), "code").unwrap();
-    let ada = Client::new(&rig.stack.url).join(&code, "Ada", &key).unwrap();
+    let join = rig.stack.invite_owner().unwrap();
+    let (_, code) = join.split_once('#').unwrap();
+    let ada = Client::new(&rig.stack.url).join(code, "Ada", &key).unwrap();
     let path = format!("/v1/robots/{ROBOT}/settings");
     let settings = |version, mmps, agents| OwnerSettings {
         v: 1,
@@ -128,7 +118,9 @@ async fn signed_limits_hold_on_the_robot_whoever_carries_them() {
     let episode = protocol::ids::EpisodeId::from(lease).to_string();
     let manifest = rig.data().join("robot/episodes").join(episode).join("manifest.dsse.json");
     let manifest = wait_for("the sealed episode", 20, || {
-        Ok(std::fs::read(&manifest).ok().and_then(|bytes| serde_json::from_slice::<Envelope>(&bytes).ok()))
+        Ok(std::fs::read(&manifest)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<Envelope>(&bytes).ok()))
     })
     .unwrap();
     let statement: Value = manifest.document_unverified().unwrap();

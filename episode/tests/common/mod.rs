@@ -77,6 +77,7 @@ impl World {
             software: BTreeMap::from([("robot-agent".into(), "0.1.0".into())]),
             policy: Document::from_json(r#"{"speed_mps_max":1.5}"#.into()),
             calibration: Document::from_json("{}".into()),
+            owner_settings: None,
         }
     }
 

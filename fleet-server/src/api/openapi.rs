@@ -1,6 +1,8 @@
 //! OpenAPI 3.1, generated from the handlers.
 
-use super::{credentials, episodes, events, interventions, missions, money, people, public, robots};
+use super::{
+    credentials, episodes, events, interventions, missions, money, people, public, robots, settings,
+};
 use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -15,10 +17,11 @@ use utoipa::{Modify, OpenApi};
         people::invite, people::add_owner, people::owners, people::order_enrolment, people::me,
         money::deposit, money::ledger, money::entries,
         missions::create, missions::list, missions::one, missions::fund, missions::open, missions::cancel,
-        robots::list, robots::one, robots::estop, robots::take_lease, robots::renew_lease,
+        robots::list, robots::one, robots::track, robots::estop, robots::take_lease, robots::renew_lease,
         robots::lease, robots::end_lease,
         interventions::start, interventions::end, interventions::list,
         credentials::certificate, credentials::fabric_key, credentials::revoke, credentials::set_owners,
+        settings::one, settings::set,
         episodes::begin, episodes::upload, episodes::append, episodes::complete,
         episodes::list, episodes::one, episodes::file, events::stream,
     )

@@ -172,6 +172,9 @@ pub(crate) struct Me {
     role: Role,
     /// Name.
     name: String,
+    /// The owner that this key is.
+    #[schema(value_type = Option<String>)]
+    owner: Option<OwnerId>,
     /// What they hold; null for robots and gateways.
     account: Option<AccountView>,
     /// What was ever settled to that account.
@@ -198,6 +201,6 @@ pub(crate) async fn me(State(fleet): Shared, caller: Caller) -> Result<Json<Me>>
         account = Some(AccountView { name, balance: ledger.balance(&name) });
         earnings = ledger.earned(&name);
     }
-    let crate::model::Principal { did, role, name, .. } = caller.0;
-    Ok(Json(Me { did, role, name, account, earnings }))
+    let crate::model::Principal { did, role, name, owner, .. } = caller.0;
+    Ok(Json(Me { did, role, name, owner, account, earnings }))
 }

@@ -14,7 +14,8 @@ use axum::http::StatusCode;
 use protocol::api::{LeaseGrant, LeaseOrder};
 use protocol::ids::{LeaseId, RobotId};
 use protocol::message::Reply;
-use serde::Deserialize;
+use protocol::units::GeoPoint;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -51,6 +52,28 @@ pub(crate) async fn one(
 ) -> Result<Json<RobotView>> {
     caller.may(Act::Look)?;
     Ok(Json(robot(&fleet, &id).await?))
+}
+
+/// Where a robot has been.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TrackView {
+    /// `{lat_deg, lon_deg}`, oldest first.
+    #[schema(value_type = Vec<Object>)]
+    points: Vec<GeoPoint>,
+}
+
+/// Where a robot has been since this server started: its newest 2000 places, a few metres apart.
+#[utoipa::path(get, path = "/v1/robots/{id}/track", tag = "everybody", security(("session" = [])),
+    params(("id" = String, Path)), responses((status = 200, body = TrackView),
+    (status = 404, body = schemas::Problem)))]
+pub(crate) async fn track(
+    State(fleet): Shared,
+    caller: Caller,
+    Segment(id): Segment<RobotId>,
+) -> Result<Json<TrackView>> {
+    caller.may(Act::Look)?;
+    let points = fleet.live.with(&id, |live| live.track());
+    Ok(Json(TrackView { points: points.ok_or_else(|| Refused::not_found("robot"))? }))
 }
 
 /// Why to stop.

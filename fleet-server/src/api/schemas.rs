@@ -141,6 +141,8 @@ pub(crate) struct Enrolled {
     fleet_did: String,
     /// Zenoh endpoint.
     zenoh_endpoint: String,
+    /// Keys of its owners, as far as they have any.
+    owners: Vec<String>,
 }
 
 /// Asks for the right to drive.

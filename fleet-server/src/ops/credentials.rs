@@ -32,7 +32,7 @@ pub(crate) fn revoked(robot: &Robot) -> Refused {
     let why = if why.is_empty() { String::new() } else { format!(": {why}") };
     let detail = format!(
         "{} was taken out of the fleet{why}. Its owner can take it back: make an enrolment code on the owner's page, then \
-         run 'robot-agent enroll --again --code CODE' on the robot",
+         run 'robot-agent enroll --again --server URL --code CODE --data DIR' on the robot",
         robot.name
     );
     Refused::new(StatusCode::FORBIDDEN, code::REVOKED, detail)
@@ -81,7 +81,11 @@ pub(crate) async fn issue(tx: &mut Txn<'_>, request: &CertificateRequest) -> Res
             }
             Some(robot)
         }
-        _ => return Err(Refused::forbidden("only robots and gateways connect to the message router")),
+        _ => {
+            return Err(Refused::forbidden(
+                "only robots and gateways connect to the message router",
+            ));
+        }
     };
     let lifetime_ms = tx.fleet.config.certificate_s.saturating_mul(1_000);
     let expires_at = WallMs(tx.now.0.saturating_add(lifetime_ms));
@@ -137,8 +141,9 @@ async fn record(tx: &mut Txn<'_>, did: Did, sha256: String, expires_at: WallMs) 
 }
 
 fn boxed(box_key: &str, secret_hex: &str) -> Result<Boxed> {
-    Boxed::seal(box_key, secret_hex.as_bytes())
-        .map_err(|_bad_key| Refused::bad_request("box_key is no X25519 key of 32 bytes in hexadecimal"))
+    Boxed::seal(box_key, secret_hex.as_bytes()).map_err(|_bad_key| {
+        Refused::bad_request("box_key is no X25519 key of 32 bytes in hexadecimal")
+    })
 }
 
 /// The key of a robot's messages, for a gateway.
@@ -199,7 +204,9 @@ pub(crate) async fn transfer(
         let new = |owner| owners.iter().find(|s| s.owner == owner).map_or(0, |s| s.share_ppm);
         let mut others = robot.owners.iter().filter(|share| Some(share.owner) != by.owner);
         if others.any(|old| new(old.owner) < old.share_ppm) {
-            return Err(Refused::forbidden("you can give away your own share only; no other owner's may shrink"));
+            return Err(Refused::forbidden(
+                "you can give away your own share only; no other owner's may shrink",
+            ));
         }
     }
     robot.owners = owners;

@@ -9,6 +9,7 @@ use crate::model::{
 };
 use crate::ops::interventions;
 use crate::ops::missions::{advance, save};
+use crate::ops::settings;
 use crate::problems::{Refused, Result};
 use crate::txn::Txn;
 use axum::http::StatusCode;
@@ -39,6 +40,10 @@ pub(crate) async fn grant(
         return Err(crate::ops::credentials::revoked(&robot));
     }
     require_online(tx, &robot)?;
+    let kind = if caller.role == Role::Agent { DriverKind::Agent } else { DriverKind::Pilot };
+    let owner_mmps = settings::require_allowed(tx, &robot, &caller.did, kind).await?;
+    let speed_mps_max = tx.fleet.config.speed_mps_max;
+    let speed_mps_max = owner_mmps.map_or(speed_mps_max, |m| speed_mps_max.min(f64::from(m) / 1e3));
     let id = LeaseId::new(Uuid::now_v7());
     let mut page = page_of(tx, &robot.id).await?;
     if let Some(expired) = page.page.expired(tx.now).map(|live| live.id) {
@@ -69,12 +74,12 @@ pub(crate) async fn grant(
         robot_did: robot.did,
         holder: caller.did,
         relay: order.relay,
-        driver_kind: if caller.role == Role::Agent { DriverKind::Agent } else { DriverKind::Pilot },
+        driver_kind: kind,
         epoch: granted.epoch,
         renewal: 0,
         issued_at: tx.now,
         ttl_ms: TTL_MS,
-        limits: LeaseLimits { speed_mps_max: tx.fleet.config.speed_mps_max },
+        limits: LeaseLimits { speed_mps_max },
         mission: mission.map(|mission| LeaseMission {
             id: mission.id,
             name: mission.name,

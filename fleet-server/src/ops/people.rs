@@ -149,6 +149,15 @@ async fn require_right_to_enrol(
     }
 }
 
+/// The keys of owners, as far as they have any.
+async fn owner_keys(tx: &mut Txn<'_>, owners: &[OwnerShare]) -> Result<Vec<Did>> {
+    let mut keys = Vec::new();
+    for share in owners.iter().filter(|share| share.share_ppm > 0) {
+        keys.extend(tx.get::<Owner>(share.owner).await?.and_then(|owner| owner.did));
+    }
+    Ok(keys)
+}
+
 /// Enrols a robot. The same robot with the same code gets the same answer: the first may have been lost.
 pub(crate) async fn accept_enrolment(
     tx: &mut Txn<'_>,
@@ -161,6 +170,7 @@ pub(crate) async fn accept_enrolment(
         robot: enrolment.robot.clone(),
         fleet_did: tx.fleet.did,
         zenoh_endpoint: tx.fleet.config.zenoh_public.clone(),
+        owners: owner_keys(tx, &enrolment.owners).await?,
     };
     if enrolment.used_by == Some(accept.did) {
         return Ok(enrolled);

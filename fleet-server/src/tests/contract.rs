@@ -56,7 +56,8 @@ async fn shapes_of_the_protocol_have_the_fields_that_the_document_says() {
             json!(api::Enrolled {
                 robot: "a".parse().unwrap(),
                 fleet_did: did,
-                zenoh_endpoint: text()
+                zenoh_endpoint: text(),
+                owners: vec![],
             }),
         ),
         ("LeaseOrder", json!(api::LeaseOrder { robot: None, mission: None, relay: None })),

@@ -60,7 +60,9 @@ async fn a_robot_and_a_gateway_get_certificates_and_the_same_key() {
     for token in [&pilot.token, &world.operator] {
         world.refused(("POST", path, token), order(), 403, "forbidden").await;
     }
-    world.refused(("POST", path, &gateway.token), json!({"box_key": "x"}), 400, "bad-request").await;
+    world
+        .refused(("POST", path, &gateway.token), json!({"box_key": "x"}), 400, "bad-request")
+        .await;
 }
 
 #[tokio::test]
@@ -104,9 +106,8 @@ async fn a_revoked_robot_is_nobody_until_it_is_enrolled_anew() {
     assert_eq!(ended["why"], "revoked");
     rover.report(&world).await;
     assert_eq!(world.get("/v1/robots/rover-1").await["online"], false);
-    let said = world
-        .refused(CERTIFICATES, body(asking(&rover.key).request()), 403, "revoked")
-        .await;
+    let said =
+        world.refused(CERTIFICATES, body(asking(&rover.key).request()), 403, "revoked").await;
     assert!(said["detail"].as_str().unwrap().contains("stolen"), "{said}");
     world.refused(("GET", "/v1/me", &rover.token), Value::Null, 403, "revoked").await;
     let order = json!({"box_key": BoxKey::generate().unwrap().public_hex()});
@@ -145,7 +146,8 @@ async fn an_owner_enrols_and_gives_away_what_is_theirs() {
     let order = |owners: Value| json!({"robot": "rover-9", "name": "Nine", "owners": owners});
     let enrol = ("POST", "/v1/enrolments", ben.token.as_str());
     world.refused(enrol, order(shares(1_000_000, 0)), 403, "forbidden").await;
-    let made = world.ok("POST", "/v1/enrolments", &anna.token, order(shares(600_000, 400_000))).await;
+    let made =
+        world.ok("POST", "/v1/enrolments", &anna.token, order(shares(600_000, 400_000))).await;
     let code = made["code"].as_str().unwrap();
     let signature = hex::encode(key(7).sign(&protocol::api::enrolment_bytes(code)));
     let accept = json!({"did": key(7).did().to_string(), "signature": signature});
@@ -169,4 +171,54 @@ async fn an_owner_enrols_and_gives_away_what_is_theirs() {
     let revoke = ("POST", "/v1/robots/rover-9/revoke", anna.token.as_str());
     world.refused(revoke, json!({}), 403, "forbidden").await;
     world.ok("POST", "/v1/robots/rover-9/revoke", &ben.token, json!({})).await;
+}
+
+#[tokio::test]
+async fn settings_are_signed_by_an_owner_and_looked_at_before_a_lease() {
+    let world = World::new().await;
+    let mut rover = world.rover("rover-1", 2).await;
+    let robot = world.get("/v1/robots/rover-1").await;
+    let code = json!({"role": "owner", "owner": robot["owners"][0]["owner"]});
+    let code = world.ok("POST", "/v1/invitations", &world.operator, code).await;
+    let code = code["code"].as_str().unwrap();
+    let accept = World::acceptance(&key(5), code, "Anna");
+    let path = format!("/v1/invitations/{code}/accept");
+    let session = world.ok("POST", &path, "", accept).await;
+    let anna = session["token"].as_str().unwrap().to_owned();
+    let driver = world.person("pilot", 4, "Ada").await;
+    let path = "/v1/robots/rover-1/settings";
+    assert_eq!(world.get(path).await, Value::Null);
+    let settings = |version, pilots| {
+        json!({"v": 1, "robot": "rover-1", "version": version, "at": 1, "speed_mmps_max": 700, "area": null,
+            "hours": null, "utc_offset_min": 0, "drivers": {"pilots": pilots, "agents": true, "only": []},
+            "blind_driving": true, "price_per_hour": null})
+    };
+    let sign = |settings: &Value, n: u8| {
+        let kind = protocol::dsse::payload_type::OWNER_SETTINGS;
+        serde_json::to_value(Envelope::sign(kind, settings, &key(n)).unwrap()).unwrap()
+    };
+    let put = |token| ("PUT", path, token);
+    world.refused(put(&world.operator), sign(&settings(1, true), 5), 401, "bad-signature").await;
+    world.refused(put(&anna), sign(&settings(1, true), 4), 401, "bad-signature").await;
+    world.refused(put(&driver.token), sign(&settings(1, true), 4), 403, "forbidden").await;
+    let nonsense = settings(0, true);
+    world.refused(put(&anna), sign(&nonsense, 5), 400, "bad-request").await;
+    let view = world.ok("PUT", path, &anna, sign(&settings(1, true), 5)).await;
+    assert_eq!((&view["version"], &view["on_robot"]), (&json!(1), &json!(false)));
+    world.refused(put(&anna), sign(&settings(1, true), 5), 409, "conflict").await;
+
+    // Until the robot has them, nobody gets a lease; then with the lower speed.
+    let lease = ("POST", "/v1/leases", driver.token.as_str());
+    world.refused(lease, json!({"robot": "rover-1"}), 409, "wrong-state").await;
+    rover.settings_version = 1;
+    rover.report(&world).await;
+    assert_eq!(world.get(path).await["on_robot"], true);
+    let (_, granted) = world.take_lease(&driver, json!({"robot": "rover-1"})).await;
+    assert!((granted.limits.speed_mps_max - 0.7).abs() < 1e-9);
+    let end = format!("/v1/leases/{}", granted.lease_id);
+    world.ok("DELETE", &end, &driver.token, Value::Null).await;
+    world.ok("PUT", path, &anna, sign(&settings(2, false), 5)).await;
+    rover.settings_version = 2;
+    rover.report(&world).await;
+    world.refused(lease, json!({"robot": "rover-1"}), 403, "forbidden").await;
 }

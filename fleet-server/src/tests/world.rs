@@ -53,6 +53,7 @@ pub(super) struct Rover {
     pub(super) last_ended: Option<EndedLease>,
     pub(super) east_m: f64,
     pub(super) previous_manifest: Option<String>,
+    pub(super) settings_version: u64,
 }
 
 pub(super) fn key(n: u8) -> PrivateKey {
@@ -234,6 +235,7 @@ impl World {
             last_ended: None,
             east_m: 0.0,
             previous_manifest: None,
+            settings_version: 0,
         };
         rover.report(self).await;
         rover
@@ -303,6 +305,7 @@ impl Rover {
             minimal_risk: None,
             episodes_waiting: 0,
             version: "test".into(),
+            settings_version: self.settings_version,
         }
     }
 
@@ -354,6 +357,7 @@ impl Rover {
             software: Default::default(),
             policy: Document::from_json("{}".into()),
             calibration: Document::from_json("{}".into()),
+            owner_settings: None,
         };
         let mut recorder = Recorder::create(dir, &meta, &["front"]).unwrap();
         let odometry = recorder.telemetry::<Odometry>("/odom").unwrap();

@@ -343,7 +343,11 @@ async fn follow<T>(
             && let Some(robot) = keyexpr::robot_of(key_expr)
             && let Err(error) = strong.keys.of(&robot).await
         {
-            tracing::debug!(key_expr, code = error.code(), "the robot's key is not known; trying on");
+            tracing::debug!(
+                key_expr,
+                code = error.code(),
+                "the robot's key is not known; trying on"
+            );
             tokio::time::sleep(TICK).await;
             continue;
         }

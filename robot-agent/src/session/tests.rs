@@ -6,6 +6,8 @@ use protocol::program::{NO_RECEIPT, ProgramCommand, ProgramReceipt};
 use protocol::signal::open_bytes;
 use protocol::{keyexpr, message};
 
+mod owner;
+
 const WALL: WallMs = WallMs(1_800_000_000_000);
 const NOW: MonoMs = MonoMs(1_000_000);
 

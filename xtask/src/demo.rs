@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> Result<()> {
         result(&serde_json::to_string_pretty(&summary)?);
         return failures(&summary);
     }
-    announce(&stack, &join, &stack.invite_agent()?, &data);
+    announce(&stack, &join, &stack.invite_owner()?, &stack.invite_agent()?, &data);
     let mut ticks = 0_u32;
     while !stop.load(Ordering::SeqCst) {
         stack.check()?;
@@ -105,13 +105,15 @@ fn domain_of(port: u16) -> u16 {
     port % 100
 }
 
-fn announce(stack: &Stack, join: &str, agent_code: &str, data: &Path) {
+fn announce(stack: &Stack, join: &str, own: &str, agent_code: &str, data: &Path) {
     let url = &stack.url;
     result(&format!(
         "\n  Longrein is running.\n\n\
          \x20 Drive:     {join}\n\
          \x20            The link makes you a pilot, once; afterwards open {url}\n\
          \x20            Hold W, A, S, D or the arrows to drive, let go to stop, Space is the emergency stop.\n\
+         \x20 Own:       {own}\n\
+         \x20            In another browser or profile: the robot's owner, who sets limits and sees what it earns.\n\
          \x20 Program:   python3 examples/drive_to_first_checkpoint.py --url {url} --invitation {agent_code}\n\
          \x20 Earth Rovers programs (LeRobot among them) find the robot at http://localhost:8000 after\n\
          \x20            longrein join {agent_code} --url {url} --name Me && longrein earth-rover --url {url} --robot {ROBOT}\n\

@@ -158,16 +158,16 @@ impl Options {
         code: Option<&str>,
     ) -> Result<Process> {
         let mut args = strings(&[
-                "--http",
-                &format!("127.0.0.1:{http}"),
-                "--fleet",
-                &format!("http://127.0.0.1:{fleet}"),
-                "--zenoh",
-                &format!("tls/127.0.0.1:{zenoh}"),
-                "--web",
-                &shown(&self.web),
-                "--key",
-                &shown(&self.data.join("gateway.key")),
+            "--http",
+            &format!("127.0.0.1:{http}"),
+            "--fleet",
+            &format!("http://127.0.0.1:{fleet}"),
+            "--zenoh",
+            &format!("tls/127.0.0.1:{zenoh}"),
+            "--web",
+            &shown(&self.web),
+            "--key",
+            &shown(&self.data.join("gateway.key")),
         ]);
         args.extend(code.into_iter().flat_map(|code| ["--code".to_owned(), code.to_owned()]));
         let program = self.program("pilot-gateway");
@@ -390,6 +390,15 @@ impl Stack {
     /// A single-use code with which a program gets its key registered.
     pub fn invite_agent(&self) -> Result<String> {
         invite(&self.operator, "agent")
+    }
+
+    /// A single-use link with which somebody becomes the robot's owner with the larger share.
+    pub fn invite_owner(&self) -> Result<String> {
+        let robot = self.operator.get(&format!("/v1/robots/{ROBOT}"))?;
+        let owner = text(&robot["owners"][0], "owner")?;
+        let order = json!({"role": "owner", "owner": owner});
+        let path = text(&self.operator.post("/v1/invitations", &order)?, "path")?;
+        Ok(format!("{}{path}", self.url))
     }
 
     /// A single-use link with which somebody becomes a pilot.

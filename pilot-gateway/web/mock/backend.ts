@@ -54,6 +54,21 @@ function missionOf(
   };
 }
 
+/** Drives of the last weeks, paid. */
+const PAID = [1, 2, 2, 4, 5, 8, 9, 12, 13, 13, 16, 20, 22, 26].map((days, n) =>
+  missionOf(20 + n, "Morning post", "demo-rover-1", route([0, 9], [6, 24], [18, 30]), {
+    state: "settled",
+    reached: [{}, {}, {}],
+    next_checkpoint: null,
+    settlement: {
+      pilot: 840,
+      operator: 120,
+      at: Date.now() - days * 86_400_000,
+      owners: [{ owner: "own_1", name: "Ada's Rovers", amount: 180 + ((n * 37) % 120) }],
+    },
+  }),
+);
+
 const MISSIONS: Record<string, unknown>[] = [
   missionOf(
     1,
@@ -94,12 +109,41 @@ const ROBOTS = [
     id: "demo-rover-1",
     name: "Demo rover",
     online: true,
-    state: { safety: "idle", battery: 0.78 },
+    state: {
+      safety: "driving",
+      reason: "none",
+      battery: 0.78,
+      speed_mps: 0.9,
+      limit_mps: 1.2,
+      position: { point: { lat_deg: HOME.latDeg, lon_deg: HOME.lonDeg }, h_acc_m: 1.4 },
+      episodes_waiting: 1,
+      version: "0.1.0",
+    },
     age_ms: 120,
-    lease: null,
+    lease: { holder: "did:key:z6Mk", holder_name: "Robin", state: "live" },
+    owners: [
+      { owner: "own_1", name: "Ada's Rovers", share_ppm: 750_000 },
+      { owner: "own_2", name: "Block Co-op", share_ppm: 250_000 },
+    ],
   },
-  { id: "rover-7", name: "Rover 7", online: false, state: null, age_ms: null, lease: null },
+  {
+    id: "rover-7",
+    name: "Rover 7",
+    online: false,
+    state: null,
+    age_ms: null,
+    lease: null,
+    owners: [{ owner: "own_1", name: "Ada's Rovers", share_ppm: 1_000_000 }],
+  },
 ];
+
+/** Around the block, as somebody walks. */
+const TRACK = Array.from({ length: 60 }, (_, i) => {
+  const way = i * 3;
+  const [east, north] = way < 90 ? [Math.sin(i) * 0.8, way - 90] : [90 - way, Math.cos(i) * 0.8];
+  const { latDeg, lonDeg } = offsetM(HOME, east, north);
+  return { lat_deg: latDeg, lon_deg: lonDeg };
+}).reverse();
 
 interface FakeDrive {
   readonly mission: Record<string, unknown>;
@@ -127,10 +171,16 @@ export async function createMockBackend(): Promise<Backend> {
   let drive: FakeDrive | null = null;
   let epoch = 6;
   let fault: Fault = "none";
+  let settings: object | null = null;
   const episodes: Record<string, unknown>[] = [oldEpisode()];
   const listeners = new Set<(name: string, data: unknown) => void>();
   const tell = (name: string) => {
     for (const listener of listeners) listener(name, {});
+  };
+
+  const robotOf = (id: string): Reply => {
+    const robot = ROBOTS.find((r) => r.id === id);
+    return robot ? ok(robot) : problem(404, "not-found", "There is no such robot.");
   };
 
   const session = (): Reply =>
@@ -236,19 +286,41 @@ export async function createMockBackend(): Promise<Backend> {
         }
         return session();
       case "GET invitations":
-        return id === "demo"
-          ? ok({ role: "pilot", invited_by: "Ada", valid: true })
+        return id === "demo" || id === "owner"
+          ? ok({ role: id === "owner" ? "owner" : "pilot", invited_by: "Ada", valid: true })
           : problem(404, "bad-code", "Not given out.");
       case "POST invitations":
-        me = { ...me, did: String(body["did"]), name: String(body["name"]) };
+        me = {
+          did: String(body["did"]),
+          role: id === "owner" ? "owner" : "pilot",
+          name: String(body["name"]),
+        };
         return session();
       case "GET me":
-        return ok({ ...me, account: { name: `pilot:${me.did}`, balance }, earnings: balance });
+        return ok({
+          ...me,
+          owner: me.role === "owner" ? "own_1" : null,
+          account: { name: `pilot:${me.did}`, balance },
+          earnings: balance,
+        });
       case "GET missions":
-        if (id === "") return ok({ items: MISSIONS, next: null });
+        if (id === "")
+          return ok({ items: me.role === "owner" ? [...MISSIONS, ...PAID] : MISSIONS, next: null });
         return ok(MISSIONS.find((m) => m["id"] === id) ?? {});
       case "GET robots":
-        return ok({ items: ROBOTS, next: null });
+        if (id === "") return ok({ items: ROBOTS, next: null });
+        if (action === "track") return ok({ points: id === "demo-rover-1" ? TRACK : [] });
+        if (action === "settings") return ok(id === "demo-rover-1" ? settings : null);
+        return robotOf(id);
+      case "PUT robots":
+        if (action === "settings") {
+          const settled = JSON.parse(atob(String(body["payload"])));
+          settings = { version: settled.version, settings: settled, on_robot: true };
+          return ok(settings);
+        }
+        return robotOf(id);
+      case "POST enrolments":
+        return ok({ code: "5f0c1d9ae27b4c6f8a3e90d1b7c2e4f6", robot: body["robot"] }, 201);
       case "GET episodes": {
         if (id === "") return ok({ items: episodes, next: null });
         const found = episodes.find((e) => e["id"] === id);
@@ -260,6 +332,7 @@ export async function createMockBackend(): Promise<Backend> {
         return endLease();
       case "POST robots":
         if (action === "session") return openSession();
+        if (action === "revoke") return robotOf(id);
         drive?.robot?.estopNow();
         return ok({ result: "done" });
       default:

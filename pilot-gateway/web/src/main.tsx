@@ -7,6 +7,7 @@ import { createAppState } from "./ui/state";
 import "./ui/styles/base.css";
 import "./ui/styles/pages.css";
 import "./ui/styles/safety.css";
+import "./ui/styles/owner.css";
 import "./ui/styles/cockpit.css";
 
 async function backend(): Promise<Backend> {

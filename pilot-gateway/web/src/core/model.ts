@@ -1,4 +1,5 @@
 /** What the fleet's API says, as this page needs it. Parsed once, here; inside are only these types. */
+import { type OwnerSettings, parseSettings } from "../protocol/settings";
 import type { GeoPoint } from "./geo";
 import { list, number, numberOrNull, object, text, textOrNull } from "./json";
 
@@ -42,6 +43,8 @@ export interface Settlement {
   readonly pilot: number;
   readonly owners: readonly { readonly owner: string; readonly name: string; readonly amount: number }[];
   readonly operator: number;
+  /** When it was paid. */
+  readonly atMs: number | null;
 }
 
 export interface Mission {
@@ -73,6 +76,31 @@ export interface Robot {
   /** Who holds a live lease on it. */
   readonly holder: Person | null;
   readonly stateAgeMs: number | null;
+  /** Why it does not go, or not faster: a stable code. */
+  readonly reason: string | null;
+  readonly speedMps: number | null;
+  /** Highest speed that would be obeyed now. */
+  readonly limitMps: number | null;
+  /** Horizontal accuracy of the position. */
+  readonly accuracyM: number | null;
+  readonly episodesWaiting: number;
+  readonly version: string | null;
+  readonly owners: readonly Share[];
+  /** Why it was taken out of the fleet; null while it is in. */
+  readonly revoked: { readonly why: string; readonly by: string } | null;
+}
+
+/** The owner's settings as the fleet keeps them. */
+export interface KeptSettings {
+  readonly settings: OwnerSettings;
+  readonly onRobot: boolean;
+}
+
+/** An owner's share of what a robot earns, in millionths. */
+export interface Share {
+  readonly owner: string;
+  readonly name: string;
+  readonly sharePpm: number;
 }
 
 export interface EpisodeFile {
@@ -113,6 +141,8 @@ export interface Episode {
 
 export interface Me {
   readonly did: string;
+  /** The owner that this principal is. */
+  readonly owner: string | null;
   readonly role: string;
   readonly name: string;
   readonly balance: number | null;
@@ -183,6 +213,7 @@ function parseSettlement(value: unknown): Settlement | null {
       amount: number(object(o)["amount"]),
     })),
     operator: number(s["operator"]),
+    atMs: numberOrNull(s["at"]),
   };
 }
 
@@ -226,7 +257,42 @@ export function parseRobot(value: unknown): Robot | null {
         ? { did: lease["holder"], name: text(lease["holder_name"]) }
         : null,
     stateAgeMs: numberOrNull(r["age_ms"]),
+    reason: textOrNull(state["reason"]),
+    speedMps: numberOrNull(state["speed_mps"]),
+    limitMps: numberOrNull(state["limit_mps"]),
+    accuracyM: numberOrNull(object(state["position"])["h_acc_m"]),
+    episodesWaiting: number(state["episodes_waiting"]),
+    version: textOrNull(state["version"]),
+    owners: list(r["owners"]).map((value) => {
+      const share = object(value);
+      return {
+        owner: text(share["owner"]),
+        name: text(share["name"], text(share["owner"])),
+        sharePpm: number(share["share_ppm"]),
+      };
+    }),
+    revoked: parseRevoked(r["revoked"]),
   };
+}
+
+function parseRevoked(value: unknown): Robot["revoked"] {
+  if (typeof value !== "object" || value === null) return null;
+  const r = object(value);
+  return { why: text(r["why"]), by: text(r["by"]) };
+}
+
+/** Where a robot has been, oldest first. */
+export function parseTrack(value: unknown): readonly GeoPoint[] {
+  return list(object(value)["points"]).flatMap((item) => {
+    const point = parsePoint(item);
+    return point === null ? [] : [point];
+  });
+}
+
+export function parseKeptSettings(value: unknown): KeptSettings | null {
+  const v = object(value);
+  const settings = parseSettings(v["settings"]);
+  return settings === null ? null : { settings, onRobot: v["on_robot"] === true };
 }
 
 function parseChecks(report: unknown): readonly Check[] {
@@ -279,6 +345,7 @@ export function parseMe(value: unknown): Me {
   const m = object(value);
   return {
     did: text(m["did"]),
+    owner: textOrNull(m["owner"]),
     role: text(m["role"]),
     name: text(m["name"]),
     balance: numberOrNull(object(m["account"])["balance"]),

@@ -1,28 +1,33 @@
 /** The fleet's and the gateway's HTTP API. Every call gives a value or a problem that says what to do. */
+import type { GeoPoint } from "../core/geo";
 import { object, text } from "../core/json";
 import {
   type Episode,
   type Invitation,
+  type KeptSettings,
   type Me,
   type Mission,
   type Problem,
   parseEpisode,
   parseInvitation,
   parseItems,
+  parseKeptSettings,
   parseMe,
   parseMission,
   parseProblem,
   parseRobot,
   parseSession,
+  parseTrack,
   type Robot,
   type Session,
 } from "../core/model";
 import { type Played, parsePlayed, type Scene, scenarioOf } from "../core/safety-try";
 import { toHex } from "../protocol/bytes";
 import { type Envelope, parseEnvelope } from "../protocol/dsse";
+import { type OwnerSettings, PAYLOAD_OWNER_SETTINGS, settingsBody } from "../protocol/settings";
 import { authBytes, invitationBytes } from "../protocol/signed";
 import type { Backend, IceServer } from "./backend";
-import type { Identity } from "./keys";
+import { type Identity, signEnvelope } from "./keys";
 
 export type Result<T> =
   | { readonly ok: true; readonly value: T }
@@ -64,6 +69,20 @@ export interface Api {
   readonly estop: (robot: string) => Promise<Result<null>>;
   /** What the safety core decides in a scene. Needs no session. */
   readonly trySafety: (scene: Scene) => Promise<Result<Played>>;
+  readonly robot: (id: string) => Promise<Result<Robot>>;
+  readonly track: (robot: string) => Promise<Result<readonly GeoPoint[]>>;
+  /** Null when the owner never set any. */
+  readonly settings: (robot: string) => Promise<Result<KeptSettings | null>>;
+  readonly setSettings: (settings: OwnerSettings, identity: Identity) => Promise<Result<KeptSettings | null>>;
+  /** Gives the single-use code with which a robot enrols. */
+  readonly enrol: (robot: string, name: string, owners: readonly OwnerShare[]) => Promise<Result<string>>;
+  readonly setOwners: (robot: string, owners: readonly OwnerShare[]) => Promise<Result<Robot>>;
+  readonly revoke: (robot: string, reason: string) => Promise<Result<Robot>>;
+}
+
+export interface OwnerShare {
+  readonly owner: string;
+  readonly share_ppm: number;
 }
 
 /** Who is signed in; the caller keeps it and may sign in anew when a session has ended. */
@@ -175,7 +194,28 @@ export function createApi(backend: Backend, credentials: Credentials): Api {
       post(`/v1/robots/${id(robot)}/session`, { lease, offer_sdp, driver_signature }, parseOpened),
     trySafety: (scene) => post("/v1/safety/try", scenarioOf(scene), parsePlayed),
     estop: (robot) => plain("POST", `/v1/robots/${id(robot)}/estop`, {}),
+    robot: (robot) => get(`/v1/robots/${id(robot)}`, parseRobot),
+    track: (robot) => get(`/v1/robots/${id(robot)}/track`, parseTrack),
+    settings: (robot) =>
+      kept(get(`/v1/robots/${id(robot)}/settings`, (json) => ({ kept: parseKeptSettings(json) }))),
+    setSettings: async (settings, identity) => {
+      const envelope = await signEnvelope(identity, PAYLOAD_OWNER_SETTINGS, settingsBody(settings));
+      const path = `/v1/robots/${id(settings.robot)}/settings`;
+      return kept(call("PUT", path, envelope, (json) => ({ kept: parseKeptSettings(json) })));
+    },
+    enrol: (robot, name, owners) =>
+      post("/v1/enrolments", { robot, name, owners }, (json) => text(object(json)["code"]) || null),
+    setOwners: (robot, owners) => call("PUT", `/v1/robots/${id(robot)}/owners`, { owners }, parseRobot),
+    revoke: (robot, reason) => post(`/v1/robots/${id(robot)}/revoke`, { reason }, parseRobot),
   };
+}
+
+/** A missing document is an answer, and not an odd one. */
+async function kept(
+  asked: Promise<Result<{ readonly kept: KeptSettings | null }>>,
+): Promise<Result<KeptSettings | null>> {
+  const result = await asked;
+  return result.ok ? { ok: true, value: result.value.kept } : result;
 }
 
 function parseConfig(json: unknown): GatewayConfig | null {

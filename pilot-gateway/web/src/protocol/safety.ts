@@ -137,3 +137,8 @@ export function reasonByCode(code: string): Reason {
 export function reasonOf(number: ReasonNumber): Reason {
   return REASONS[number] ?? UNKNOWN;
 }
+
+/** What the stable code of a reason says; a code of a newer robot speaks for itself. */
+export function reasonWords(code: string): string {
+  return REASONS.find((reason) => reason.code === code)?.words ?? code.replaceAll("-", " ");
+}

@@ -6,6 +6,9 @@ import { EpisodePage } from "./episode-page";
 import { EpisodesPage } from "./episodes-page";
 import { JoinPage } from "./join-page";
 import { MissionsPage } from "./missions-page";
+import { AddRobotPage } from "./owner/add-robot-page";
+import { RobotPage } from "./owner/robot-page";
+import { RobotsPage } from "./owner/robots-page";
 import { navigate, type Route, route } from "./router";
 import { SafetyPage } from "./safety-page";
 import { Empty, Shell } from "./shell";
@@ -60,6 +63,15 @@ function Pages(props: { app: AppState }): JSX.Element {
         </Match>
         <Match when={routeAt("episode")} keyed>
           {(episode) => <EpisodePage app={app} id={episode.id} />}
+        </Match>
+        <Match when={routeAt("robots")}>
+          <RobotsPage app={app} />
+        </Match>
+        <Match when={routeAt("add-robot")}>
+          <AddRobotPage app={app} />
+        </Match>
+        <Match when={routeAt("robot")} keyed>
+          {(robot) => <RobotPage app={app} id={robot.id} />}
         </Match>
         <Match when={routeAt("account")}>
           <AccountPage app={app} />

@@ -59,7 +59,7 @@ export function JoinPage(props: { app: AppState; code: string }): JSX.Element {
       const accepted = await app.api.accept(props.code, called, identity);
       if (accepted.ok) {
         app.adopt(identity, accepted.value);
-        navigate("/");
+        navigate(accepted.value.claims.role === "owner" ? "/robots" : "/");
       } else setProblem(accepted.problem);
     } catch (error) {
       console.error(error);

@@ -1,4 +1,4 @@
-/** The page's address as a signal: seven routes need no more. */
+/** The page's address as a signal: eleven routes need no more. */
 import { createSignal } from "solid-js";
 
 export type Route =
@@ -7,6 +7,9 @@ export type Route =
   | { readonly at: "drive"; readonly mission: string }
   | { readonly at: "episodes" }
   | { readonly at: "episode"; readonly id: string }
+  | { readonly at: "robots" }
+  | { readonly at: "add-robot" }
+  | { readonly at: "robot"; readonly id: string }
   | { readonly at: "account" }
   | { readonly at: "safety" }
   | { readonly at: "nowhere" };
@@ -23,6 +26,11 @@ export function routeOf(pathname: string, hash: string): Route {
       return second === undefined ? { at: "missions" } : { at: "drive", mission: decodeURIComponent(second) };
     case "episodes":
       return second === undefined ? { at: "episodes" } : { at: "episode", id: decodeURIComponent(second) };
+    case "robots":
+      if (second === undefined) return { at: "robots" };
+      return { at: "robot", id: decodeURIComponent(second) };
+    case "add-robot":
+      return second === undefined ? { at: "add-robot" } : { at: "nowhere" };
     case "account":
       return { at: "account" };
     case "safety":

@@ -47,6 +47,11 @@ export function Shell(props: { app: AppState; children: JSX.Element }): JSX.Elem
                 <Tab href="/episodes" at={["episodes", "episode"]}>
                   Episodes
                 </Tab>
+                <Show when={session().claims.role === "owner" || session().claims.role === "operator"}>
+                  <Tab href="/robots" at={["robots", "robot", "add-robot"]}>
+                    Robots
+                  </Tab>
+                </Show>
                 <Tab href="/account" at={["account"]}>
                   Account
                 </Tab>

@@ -1,0 +1,162 @@
+/** A new robot: a name, then one line to run on it. */
+import { createMemo, createSignal, type JSX, onCleanup, Show } from "solid-js";
+import { encode } from "uqr";
+import type { Problem } from "../../core/model";
+import { enrolCommand, robotIdOf, WHOLE_PPM } from "../../core/owner";
+import { createData } from "../data";
+import { follow, navigate } from "../router";
+import { ProblemNote } from "../shell";
+import type { AppState } from "../state";
+
+/** How often it is looked whether the robot has come. */
+const LOOK_MS = 2_000;
+
+function QrCode(props: { text: string }): JSX.Element {
+  const code = createMemo(() => encode(props.text, { border: 2 }));
+  const path = createMemo(() =>
+    code()
+      .data.flatMap((row, y) => row.map((dark, x) => (dark ? `M${x} ${y}h1v1h-1z` : "")))
+      .join(""),
+  );
+  return (
+    <svg
+      class="qr"
+      viewBox={`0 0 ${code().size} ${code().size}`}
+      role="img"
+      aria-label="The line as a QR code"
+    >
+      <rect width={code().size} height={code().size} fill="#fff" />
+      <path d={path()} fill="#0b1116" shape-rendering="crispEdges" />
+    </svg>
+  );
+}
+
+function Waiting(props: { app: AppState; robot: string; code: string }): JSX.Element {
+  const [copied, setCopied] = createSignal(false);
+  const [seen, setSeen] = createSignal<"not yet" | "enrolled" | "online">("not yet");
+  const command = () => enrolCommand(location.origin, props.code);
+  const look = setInterval(async () => {
+    const robot = await props.app.api.robot(props.robot);
+    if (robot.ok && robot.value.revoked === null) setSeen(robot.value.online ? "online" : "enrolled");
+  }, LOOK_MS);
+  onCleanup(() => clearInterval(look));
+  const copy = async () => {
+    await navigator.clipboard.writeText(command()).catch(() => undefined);
+    setCopied(true);
+  };
+  const step = (done: boolean) => (done ? "done" : "");
+  return (
+    <div class="card enrol">
+      <div class="enrol-line">
+        <h2>Run this on the robot</h2>
+        <p class="dim">
+          The code works once, for seven days. The robot makes its own key, which never leaves it.
+        </p>
+        <div class="command">
+          <code data-testid="enrol-command">{command()}</code>
+        </div>
+        <div class="row wrap">
+          <button type="button" class="button" onClick={copy}>
+            {copied() ? "Copied" : "Copy the line"}
+          </button>
+          <a class="button quiet" href={`/robots/${props.robot}`} onClick={follow}>
+            To the robot's page
+          </a>
+        </div>
+        <ol class="steps" data-testid="enrol-steps" data-seen={seen()}>
+          <li class={step(seen() !== "not yet")}>
+            <span>{seen() === "not yet" ? "○" : "✓"}</span>
+            <b>Enrolled</b>
+          </li>
+          <li class={step(seen() === "online")}>
+            <span>{seen() === "online" ? "✓" : "○"}</span>
+            <b>Online</b>
+            <span class="dim">Start its agent: sudo systemctl enable --now robot-agent</span>
+          </li>
+        </ol>
+      </div>
+      <figure class="enrol-qr">
+        <QrCode text={command()} />
+        <figcaption class="dim">The same line, for a phone</figcaption>
+      </figure>
+    </div>
+  );
+}
+
+export function AddRobotPage(props: { app: AppState }): JSX.Element {
+  const { app } = props;
+  const me = createData(app, app.api.me, []);
+  const [name, setName] = createSignal("");
+  const [code, setCode] = createSignal<string | null>(null);
+  const [problem, setProblem] = createSignal<Problem | null>(null);
+  const [busy, setBusy] = createSignal(false);
+  const robot = () => robotIdOf(name());
+  const owner = () => me.value()?.owner ?? null;
+  const make = async (event: SubmitEvent) => {
+    event.preventDefault();
+    const of = owner();
+    if (robot() === "" || of === null || busy()) return;
+    setBusy(true);
+    // A robot that is there already keeps its shares: it is enrolled anew.
+    const known = await app.api.robot(robot());
+    const shares = known.ok
+      ? known.value.owners.map((share) => ({ owner: share.owner, share_ppm: share.sharePpm }))
+      : [{ owner: of, share_ppm: WHOLE_PPM }];
+    const made = await app.api.enrol(robot(), name().trim(), shares);
+    setProblem(made.ok ? null : made.problem);
+    if (made.ok) setCode(made.value);
+    setBusy(false);
+  };
+  return (
+    <>
+      <div class="page-head">
+        <h1>Add a robot</h1>
+        <a class="end" href="/robots" onClick={follow}>
+          All robots
+        </a>
+      </div>
+      <ProblemNote problem={problem() ?? me.problem()} />
+      <Show
+        when={code()}
+        fallback={
+          <form class="card join add-form" onSubmit={make}>
+            <label>
+              Its name
+              <input
+                data-testid="robot-name"
+                maxlength={60}
+                required
+                placeholder="Demo Rover"
+                value={name()}
+                onInput={(e) => setName(e.currentTarget.value)}
+              />
+            </label>
+            <p class="dim">
+              <Show when={robot() !== ""} fallback="Letters and digits; others will see it.">
+                It will be known as <code>{robot()}</code>.
+              </Show>
+            </p>
+            <Show when={me.value() !== undefined && owner() === null}>
+              <p class="why">You are signed in as {me.value()?.role}; robots belong to owners.</p>
+            </Show>
+            <div class="row">
+              <button
+                type="submit"
+                class="button"
+                data-testid="make-code"
+                disabled={robot() === "" || owner() === null || busy()}
+              >
+                {busy() ? "Making a code" : "Make a code"}
+              </button>
+              <button type="button" class="button quiet" onClick={() => navigate("/robots")}>
+                Cancel
+              </button>
+            </div>
+          </form>
+        }
+      >
+        {(made) => <Waiting app={app} robot={robot()} code={made()} />}
+      </Show>
+    </>
+  );
+}

@@ -92,7 +92,16 @@ fn rules() -> serde_json::Value {
         leaves.iter().map(|leaf| format!("longrein/v1/robots/*/{leaf}")).collect()
     };
     let told = robots(&["state", "telemetry", "camera/*/live"]);
-    let asked = robots(&["signal", "lease", "estop", "speak", "lamp", "intervention", "settings", "camera/*"]);
+    let asked = robots(&[
+        "signal",
+        "lease",
+        "estop",
+        "speak",
+        "lamp",
+        "intervention",
+        "settings",
+        "camera/*",
+    ]);
     let (ordered, presence) = (robots(&["command"]), robots(&["presence"]));
     let rule = |id: &str, flow: &str, messages: &[&str], keys: &[String]| {
         serde_json::json!({

@@ -21,7 +21,7 @@ fn restart_the_servers(rig: &mut Rig) {
     let (http, fleet) = (port(&rig.stack.url), port(&rig.stack.fleet_url));
     let zenoh = port(&rig.stack.zenoh);
     rig.stack.fleet = rig.stack.options.start_fleet(fleet, zenoh).unwrap();
-    rig.stack.gateway = rig.stack.options.start_gateway(http, fleet, zenoh).unwrap();
+    rig.stack.gateway = rig.stack.options.start_gateway(http, fleet, zenoh, None).unwrap();
     let ready = Client::new(&rig.stack.url);
     wait_for("both servers again", 30, || Ok(ready.is_up("/readyz").then_some(()))).unwrap();
 }

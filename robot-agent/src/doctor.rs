@@ -94,7 +94,8 @@ async fn identity_and_server(
         ]),
     }
     match endpoint {
-        Some(endpoint) => checks.extend(server::router(&endpoint, &Home::as_it_is(&config.data).tls_files()).await),
+        Some(endpoint) => checks
+            .extend(server::router(&endpoint, &Home::as_it_is(&config.data).tls_files()).await),
         None => checks.push(Check::not_checked("server", "router", "known only after enrolment")),
     }
     agent

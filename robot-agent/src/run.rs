@@ -6,13 +6,13 @@ use crate::credentials::{self, Desk};
 use crate::drive;
 use crate::episodes;
 use crate::fabric::{self, Fabric};
-use crate::home::Home;
+use crate::home::{Enrolment, Home};
 use crate::leases::{Fixed, Leases};
 use crate::live;
 use crate::media::{Camera, CameraConfig};
 use crate::record::{self, Record};
 use crate::requests::Requests;
-use crate::session::Book;
+use crate::session::{self, Book};
 use crate::shared::{Shared, lock};
 use crate::spool::{self, SpoolState};
 use crate::upload::Uploader;
@@ -21,6 +21,7 @@ use crate::{clock, health, service, status, telemetry};
 use agent_core::Supervisor;
 use anyhow::{Context, Result};
 use episode::Document;
+use protocol::api::Enrolled;
 use protocol::keys::PrivateKey;
 use ros_bridge::agent::Base;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -40,7 +41,7 @@ struct Threads {
 }
 
 /// Runs until SIGINT or SIGTERM.
-pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
+pub(crate) async fn run(mut config: Config, domain_id: u16) -> Result<()> {
     let home = Home::open(&config.data)?;
     let enrolment = home.enrolment()?;
     let key = Arc::new(home.enrolled_key(&enrolment)?);
@@ -53,6 +54,12 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
     shared.estop_stop.store(home.estop_latched(), Ordering::Release);
     if home.estop_latched() {
         tracing::warn!("the emergency stop was latched when the agent ended, and is again");
+    }
+    let book = book(&home, &enrolment, &key, epoch_highest)?;
+    let owners_area = book.settings().and_then(|s| session::fenced(&config.policy, s.settings()));
+    if let Some(policy) = owners_area {
+        tracing::info!("the owner's area is the geofence of the safety core");
+        config.policy = policy;
     }
     {
         let (home, key) = (home.clone(), Arc::clone(&key));
@@ -94,13 +101,6 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
         policy: Document::from_json(config.policy.canonical_json()),
         calibration: Document::new(&config.calibration)?,
     };
-    let owners = enrolment.enrolled.owners.clone();
-    let book = Book::new(robot.clone(), key.did(), enrolment.enrolled.fleet_did, epoch_highest)
-        .with_owners(owners, home.settings()?)
-        .context(
-            "settings.dsse.json in the data folder is not of this robot's owner: enrol the robot anew, or have its owner \
-             sign new settings and remove the file",
-        )?;
     let leases = Arc::new(Leases::new(
         fixed,
         book,
@@ -168,6 +168,17 @@ pub(crate) async fn run(config: Config, domain_id: u16) -> Result<()> {
     service.stopping();
     stop(&leases, &shared, &recorder, threads).await;
     Ok(())
+}
+
+/// What is known about leases, and what the owner allows.
+fn book(home: &Home, enrolment: &Enrolment, key: &PrivateKey, epoch_highest: u64) -> Result<Book> {
+    let Enrolled { robot, fleet_did, owners, .. } = &enrolment.enrolled;
+    Book::new(robot.clone(), key.did(), *fleet_did, epoch_highest)
+        .with_owners(owners.clone(), home.settings()?)
+        .context(
+            "settings.dsse.json in the data folder is not of this robot's owner: enrol the robot anew, or have its owner \
+             sign new settings and remove the file",
+        )
 }
 
 /// What is looked at when somebody asks how the agent does.

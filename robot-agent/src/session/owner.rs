@@ -1,10 +1,25 @@
 //! What the robot's owner allows: whose settings are taken, and what they narrow.
 
 use super::{Book, Refusal};
+use agent_core::Policy;
 use protocol::dsse::{Envelope, payload_type};
 use protocol::keys::Did;
 use protocol::rover::Terms;
-use protocol::settings::{Owners, SettingsError, SettingsRequest, VerifiedSettings};
+use protocol::settings::{
+    Corner, OwnerSettings, Owners, SettingsError, SettingsRequest, VerifiedSettings,
+};
+
+/// The policy with the owner's area as the core's geofence: the core slows down before its edges. None when the owner set
+/// no area, when the policy has areas of its own (they and the owner's can't be one), or when the core can't hold it;
+/// then the lease still ends outside of the owner's area.
+pub fn fenced(policy: &Policy, settings: &OwnerSettings) -> Option<Policy> {
+    let area = settings.area.as_ref().filter(|_| policy.geofence.keep_in.is_empty())?;
+    let degrees = |[lon, lat]: &Corner| [f64::from(*lat) / 1e7, f64::from(*lon) / 1e7];
+    let mut fenced = policy.clone();
+    fenced.geofence.keep_in =
+        area.iter().map(|polygon| polygon.iter().map(degrees).collect()).collect();
+    fenced.check().is_ok().then_some(fenced)
+}
 
 impl Book {
     /// With these owners, and the settings that one of them signed. Settings that are nobody's of them are an error: a

@@ -34,7 +34,7 @@ describe("the owner's pages", () => {
 
   it("puts the code into one line", () => {
     expect(enrolCommand("https://fleet.example", "abc")).toBe(
-      "sudo robot-agent enroll --server https://fleet.example --code abc --data /var/lib/longrein",
+      "sudo -u longrein robot-agent enroll --server https://fleet.example --code abc --data /var/lib/longrein",
     );
   });
 

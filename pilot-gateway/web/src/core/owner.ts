@@ -27,7 +27,7 @@ export function robotIdOf(name: string): string {
 
 /** The one line that makes a machine the robot. */
 export function enrolCommand(server: string, code: string): string {
-  return `sudo robot-agent enroll --server ${server} --code ${code} --data /var/lib/longrein`;
+  return `sudo -u longrein robot-agent enroll --server ${server} --code ${code} --data /var/lib/longrein`;
 }
 
 export interface Day {

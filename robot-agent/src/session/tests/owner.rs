@@ -101,3 +101,25 @@ fn settings_narrow_and_never_widen() {
     let refused = book.renew(cast.sign(&renewal), NOW, WALL);
     assert_eq!(refused, Err(Refusal::Owner(NotAllowed::Hours)), "and then the lease runs out");
 }
+
+#[test]
+fn the_owners_area_becomes_the_cores_geofence() {
+    let cast = Cast::new();
+    let square = vec![
+        [134_040_000, 525_190_000],
+        [134_060_000, 525_190_000],
+        [134_060_000, 525_210_000],
+        [134_040_000, 525_210_000],
+    ];
+    let set = OwnerSettings { area: Some(vec![square.clone()]), ..owner_settings(&cast, 1) };
+    let policy = agent_core::Policy::default();
+    let fenced = crate::session::fenced(&policy, &set).unwrap();
+    assert_eq!(
+        fenced.geofence.keep_in,
+        [[[52.519, 13.404], [52.519, 13.406], [52.521, 13.406], [52.521, 13.404]]]
+    );
+    assert!(crate::session::fenced(&policy, &owner_settings(&cast, 1)).is_none(), "no area");
+    assert!(crate::session::fenced(&fenced, &set).is_none(), "the policy has one of its own");
+    let flat = OwnerSettings { area: Some(vec![vec![[0, 0], [1, 0], [2, 0]]]), ..set };
+    assert!(crate::session::fenced(&policy, &flat).is_none(), "nothing that the core can hold");
+}

@@ -156,18 +156,18 @@ async fn an_owner_enrols_and_gives_away_what_is_theirs() {
     // Whoever owns it may enrol it again, with the shares as they are.
     let again = |token| ("POST", "/v1/enrolments", token);
     world.ok("POST", "/v1/enrolments", &ben.token, order(shares(600_000, 400_000))).await;
-    world.refused(again(&ben.token), order(shares(1, 999_999)), 409, "wrong-state").await;
+    world.refused(again(ben.token.as_str()), order(shares(1, 999_999)), 409, "wrong-state").await;
 
     let path = "/v1/robots/rover-9/owners";
     let set = |owners: Value| json!({"owners": owners});
     let of = |token| ("PUT", path, token);
-    world.refused(of(&ben.token), set(shares(500_000, 500_000)), 403, "forbidden").await;
-    world.refused(of(&anna.token), set(shares(600_000, 300_000)), 400, "bad-request").await;
+    world.refused(of(ben.token.as_str()), set(shares(500_000, 500_000)), 403, "forbidden").await;
+    world.refused(of(anna.token.as_str()), set(shares(600_000, 300_000)), 400, "bad-request").await;
     let view = world.ok("PUT", path, &anna.token, set(shares(100_000, 900_000))).await;
     assert_eq!(view["owners"][1]["share_ppm"], 900_000);
     let all = json!([{"owner": ben_id, "share_ppm": 1_000_000}]);
     world.ok("PUT", path, &anna.token, set(all)).await;
-    world.refused(of(&anna.token), set(shares(1_000_000, 0)), 403, "forbidden").await;
+    world.refused(of(anna.token.as_str()), set(shares(1_000_000, 0)), 403, "forbidden").await;
     let revoke = ("POST", "/v1/robots/rover-9/revoke", anna.token.as_str());
     world.refused(revoke, json!({}), 403, "forbidden").await;
     world.ok("POST", "/v1/robots/rover-9/revoke", &ben.token, json!({})).await;
@@ -198,14 +198,16 @@ async fn settings_are_signed_by_an_owner_and_looked_at_before_a_lease() {
         serde_json::to_value(Envelope::sign(kind, settings, &key(n)).unwrap()).unwrap()
     };
     let put = |token| ("PUT", path, token);
-    world.refused(put(&world.operator), sign(&settings(1, true), 5), 401, "bad-signature").await;
-    world.refused(put(&anna), sign(&settings(1, true), 4), 401, "bad-signature").await;
-    world.refused(put(&driver.token), sign(&settings(1, true), 4), 403, "forbidden").await;
+    world
+        .refused(put(world.operator.as_str()), sign(&settings(1, true), 5), 401, "bad-signature")
+        .await;
+    world.refused(put(anna.as_str()), sign(&settings(1, true), 4), 401, "bad-signature").await;
+    world.refused(put(driver.token.as_str()), sign(&settings(1, true), 4), 403, "forbidden").await;
     let nonsense = settings(0, true);
-    world.refused(put(&anna), sign(&nonsense, 5), 400, "bad-request").await;
+    world.refused(put(anna.as_str()), sign(&nonsense, 5), 400, "bad-request").await;
     let view = world.ok("PUT", path, &anna, sign(&settings(1, true), 5)).await;
     assert_eq!((&view["version"], &view["on_robot"]), (&json!(1), &json!(false)));
-    world.refused(put(&anna), sign(&settings(1, true), 5), 409, "conflict").await;
+    world.refused(put(anna.as_str()), sign(&settings(1, true), 5), 409, "conflict").await;
 
     // Until the robot has them, nobody gets a lease; then with the lower speed.
     let lease = ("POST", "/v1/leases", driver.token.as_str());

@@ -4,6 +4,9 @@
 //! `epoll_wait` fail with `EINTR`. RustDDS takes that as fatal: its two threads end, and the participant stays
 //! deaf and mute for ever. One thread here waits in the same way, so the same thing happens to it, and it then
 //! makes the connection anew.
+//!
+//! The same is done when the wall clock was set back: RustDDS keeps what it received in the order of that clock, so
+//! its readers find nothing new until the clock has come again to where it was.
 
 use crate::config::ConnectError;
 use crate::priority;
@@ -13,11 +16,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A wait that took this much longer than it should was a freeze, should it ever come without `EINTR`.
 const FROZEN: Duration = Duration::from_secs(3);
+/// A clock that was set back by less is heard again sooner than a new connection would be.
+const SET_BACK: Duration = Duration::from_millis(200);
 /// Between attempts to connect again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -96,6 +101,28 @@ impl<L> Drop for Kept<L> {
     }
 }
 
+/// Both clocks at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Clocks {
+    steady: Instant,
+    wall: SystemTime,
+}
+
+impl Clocks {
+    fn read() -> Self {
+        Self { steady: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// How much the wall clock lost between this moment and a later one.
+    fn set_back(self, later: Self) -> Duration {
+        let steady = later.steady.saturating_duration_since(self.steady);
+        match later.wall.duration_since(self.wall) {
+            Ok(passed) => steady.saturating_sub(passed),
+            Err(backwards) => steady + backwards.duration(),
+        }
+    }
+}
+
 struct Keeper<L, M> {
     slot: Slot<L>,
     stopping: Arc<AtomicBool>,
@@ -112,11 +139,19 @@ impl<L, M: FnMut() -> Result<L, ConnectError>> Keeper<L, M> {
     }
 
     fn run(&mut self) {
+        let mut clocks = Clocks::read();
         while !self.stopping.load(Ordering::Acquire) {
-            if self.wait_noticed_freeze(LOOK_EVERY) {
+            let frozen = self.wait_noticed_freeze(LOOK_EVERY);
+            let before = std::mem::replace(&mut clocks, Clocks::read());
+            let set_back = before.set_back(clocks);
+            if frozen {
                 tracing::warn!("this process was frozen; connecting to ROS again");
-                self.replace();
+            } else if set_back >= SET_BACK {
+                tracing::warn!(?set_back, "the wall clock was set back; connecting to ROS again");
+            } else {
+                continue;
             }
+            self.replace();
         }
     }
 
@@ -153,5 +188,25 @@ impl<L, M: FnMut() -> Result<L, ConnectError>> Keeper<L, M> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clock_that_loses_time_was_set_back() {
+        let before = Clocks::read();
+        let later = |steady_ms, wall_ms: i64| {
+            let step = Duration::from_millis(wall_ms.unsigned_abs());
+            let wall = if wall_ms < 0 { before.wall - step } else { before.wall + step };
+            let steady = before.steady + Duration::from_millis(steady_ms);
+            before.set_back(Clocks { steady, wall }).as_millis()
+        };
+        assert_eq!(later(250, 250), 0, "both go on");
+        assert_eq!(later(250, 3_600_250), 0, "set ahead");
+        assert_eq!(later(250, 50), 200, "set back by less than passed");
+        assert_eq!(later(250, -3_599_750), 3_600_000, "set back by an hour");
     }
 }

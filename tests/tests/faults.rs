@@ -5,9 +5,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use std::path::PathBuf;
 use std::process::Command;
-use system_tests::{Pilot, Rig, Stop, mono_ms};
+use system_tests::{Pilot, Rig, Stop, Turn, mono_ms};
 use xtask::process::wait_for;
+use xtask::stack::Options;
 
 /// 300 ms, one period of what can be on its way when the fault strikes, and the trace's resolution.
 const COMMANDED_MS_MAX: u64 = 360;
@@ -130,30 +132,75 @@ fn assert_drives_on(rig: &Rig, without: &str) {
 
 #[test]
 fn a_clock_that_is_set_ahead_stops_no_robot() {
+    let Some((options, clock)) = with_clock("clock-ahead") else { return };
+    let rig = Rig::start_on(options).unwrap();
+    let pilot = rig.holding_pilot().unwrap();
+    rig.wait_for_speed(1.4).unwrap();
+    clock.set("+3600");
+    assert_drives_on(&rig, "a clock set an hour ahead");
+    drop(pilot);
+}
+
+#[test]
+fn a_clock_that_is_set_back_interrupts_a_drive_and_does_not_end_it() {
+    let Some((mut options, clock)) = with_clock("clock-back") else { return };
+    let log = options.data.join("commands.jsonl");
+    options.sim_args.extend(["--command-log".to_owned(), log.display().to_string()]);
+    let rig = Rig::start_on(options).unwrap();
+    let turn = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let turning = |line: &str| {
+                let line = serde_json::from_str::<serde_json::Value>(line).unwrap_or_default();
+                line["angular"].as_f64().is_some_and(|angular| angular.abs() > 0.1)
+            };
+            wait_for("a robot that turns", 60, || {
+                let text = std::fs::read_to_string(&log)?;
+                Ok(text.lines().any(turning).then_some(()))
+            })
+            .unwrap();
+            clock.set("-3600");
+        });
+        Turn::drive(&rig, 20).unwrap()
+    });
+    // Deaf for ever, the robot would have stood from the first second on.
+    assert!(turn.driven.as_secs() >= 10, "{turn:?}");
+    let log = rig.data().join("logs/robot-agent.log");
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(log.contains("the wall clock was set back"), "the clock was not set at all");
+    let lines = log.lines().count();
+    assert!(lines < 1_000, "{lines} lines of log about it");
+}
+
+/// The agent's wall clock.
+struct Clock(PathBuf);
+
+impl Clock {
+    /// Seconds from the true time, with their sign.
+    fn set(&self, offset: &str) {
+        std::fs::write(&self.0, offset).unwrap();
+    }
+}
+
+/// A stack whose agent's wall clock can be set; none where that is not possible.
+fn with_clock(name: &str) -> Option<(Options, Clock)> {
     let Some(library) = faketime() else {
         let skipped = "SKIPPED: setting the agent's clock needs libfaketime (Debian: faketime)";
         assert!(std::env::var_os("CI").is_none(), "{skipped}");
         xtask::progress(skipped);
-        return;
+        return None;
     };
-    let mut options = system_tests::fresh("clock-jump").unwrap();
-    let clock = options.data.join("clock");
-    let set = |offset: &str| std::fs::write(&clock, offset).unwrap();
-    set("+0");
+    let mut options = system_tests::fresh(name).unwrap();
+    let clock = Clock(options.data.join("clock"));
+    clock.set("+0");
     // The wall clock alone: the monotonic one can't be set, on a robot neither.
     options.agent_env = vec![
         ("LD_PRELOAD", library),
-        ("FAKETIME_TIMESTAMP_FILE", clock.display().to_string()),
+        ("FAKETIME_TIMESTAMP_FILE", clock.0.display().to_string()),
         ("FAKETIME_NO_CACHE", "1".to_owned()),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
     ];
     options.sim_args = vec!["--no-people".to_owned()];
-    let rig = Rig::start_on(options).unwrap();
-    let pilot = rig.holding_pilot().unwrap();
-    rig.wait_for_speed(1.4).unwrap();
-    set("+3600");
-    assert_drives_on(&rig, "a clock set an hour ahead");
-    drop(pilot);
+    Some((options, clock))
 }
 
 fn faketime() -> Option<String> {

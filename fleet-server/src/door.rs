@@ -1,16 +1,18 @@
 //! The door to the message router: TLS with mutual certificates ends here, and only then does a byte reach Zenoh.
 //!
 //! ```text
-//! robot, gateway ── tls/ ──► door ── tls/ on loopback, as "robot" or "gateway" ──► embedded router
+//! robot   ── tls/ ──► door ── TCP on loopback ─────────────► embedded router
+//! gateway ── tls/ ──► door ── a socket in a closed folder ─► embedded router
 //! ```
 //!
 //! Zenoh reads who may do what once, at its start, and knows no revocation. So the door decides who comes in, from the
 //! store as it is now: a certificate must be ours, in time, on record, and its holder in good standing. It asks again
-//! every few seconds and closes the link of whoever no longer is. Behind it, everybody has one of two names, for which
-//! the router's rules are fixed ([`crate::fabric`]). Only clients come in: another router or peer could graft itself
-//! onto the routing and learn who listens to what.
+//! every few seconds and closes the link of whoever no longer is. Behind it, the kind of link says whether somebody is a
+//! robot or a gateway, for which the router's rules are fixed ([`crate::fabric`]). Only clients come in: another router or
+//! peer could graft itself onto the routing and learn who listens to what.
+//!
+//! Zenoh's own TLS links are not used: see the crate `fabric-tunnel`.
 
-use crate::ca::Ca;
 use crate::fleet::{Fleet, now};
 use crate::model::{Certificate, Principal, Robot};
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -19,18 +21,22 @@ use protocol::keys::{Did, PrivateKey};
 use protocol::units::WallMs;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{Notify, Semaphore};
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, version::TLS13};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::rustls::{RootCertStore, ServerConfig, version::TLS13};
 
 /// Links at the same time, handshakes included.
 const LINKS_MAX: usize = 20_000;
@@ -79,19 +85,19 @@ impl Links {
     }
 }
 
-/// How somebody who came in is called behind the door.
+/// As what somebody comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Guest {
+pub(crate) enum Guest {
     Robot,
     Gateway,
 }
 
 impl Guest {
-    /// The common name in the router's rules.
-    const fn name(self) -> &'static str {
+    /// The kind of link behind the door, by which the router's rules know the guest.
+    pub(crate) const fn protocol(self) -> &'static str {
         match self {
-            Self::Robot => "robot",
-            Self::Gateway => "gateway",
+            Self::Robot => "tcp",
+            Self::Gateway => "unixsock-stream",
         }
     }
 
@@ -103,36 +109,33 @@ impl Guest {
     }
 }
 
-/// The certificates of the few centimetres between door and router. They are made at the start and kept nowhere, so
-/// nobody else reaches the router.
+/// Where the router is, behind the door. Other users of this machine can't enter as a gateway, for the folder of that
+/// socket is closed to them; as a robot they can, and are then what a hostile robot is.
 pub(crate) struct Inside {
-    ca: Ca,
-    robot: TlsConnector,
-    gateway: TlsConnector,
-    pub(crate) server_key_pem: String,
-    pub(crate) server_pem: String,
+    robots: SocketAddr,
+    gateways: PathBuf,
+    // The socket's folder goes with it.
+    _folder: TempDir,
 }
 
 impl Inside {
-    pub(crate) fn make() -> Result<Self> {
-        let ca = Ca::make(new_key()?, now())?;
-        let far = WallMs(now().0.saturating_add(10 * 365 * 86_400_000));
-        let connector = |guest: Guest| -> Result<TlsConnector> {
-            let key = new_key()?;
-            let made = ca.client(guest.name(), key.did(), now(), far)?;
-            let config = ClientConfig::builder_with_protocol_versions(&[&TLS13])
-                .with_root_certificates(roots(ca.root_pem())?)
-                .with_client_auth_cert(certificates(&made.pem)?, private(&key)?)?;
-            Ok(TlsConnector::from(Arc::new(config)))
-        };
-        let (robot, gateway) = (connector(Guest::Robot)?, connector(Guest::Gateway)?);
-        let key = new_key()?;
-        let server_pem = ca.server(&["127.0.0.1".to_owned()], key.did(), now(), far)?.pem;
-        Ok(Self { robot, gateway, server_key_pem: key.to_pem(), server_pem, ca })
+    /// For a router with `port` of this machine.
+    pub(crate) fn new(port: u16) -> Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("longrein-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()
+            .context("a folder for the router's socket")?;
+        let robots = SocketAddr::from(([127, 0, 0, 1], port));
+        Ok(Self { robots, gateways: folder.path().join("gateways"), _folder: folder })
     }
 
-    pub(crate) fn root_pem(&self) -> &str {
-        self.ca.root_pem()
+    /// Where the router listens.
+    pub(crate) fn endpoints(&self) -> [String; 2] {
+        [
+            format!("{}/{}", Guest::Robot.protocol(), self.robots),
+            format!("{}/{}", Guest::Gateway.protocol(), self.gateways.display()),
+        ]
     }
 }
 
@@ -157,23 +160,10 @@ fn private(key: &PrivateKey) -> Result<PrivateKeyDer<'static>> {
     PrivateKeyDer::from_pem_slice(key.to_pem().as_bytes()).context("a private key in PEM form")
 }
 
-/// The part of an endpoint `tls/HOST:PORT` after the protocol, and its host.
-pub(crate) fn address(endpoint: &str) -> Option<(&str, &str)> {
-    let address = endpoint.strip_prefix("tls/")?;
-    let (host, _port) = address.rsplit_once(':')?;
-    Some((address, host.trim_start_matches('[').trim_end_matches(']')))
-}
-
-/// Opens the door on `listener`; behind it is the router at `router`.
-pub(crate) fn open(
-    fleet: &Arc<Fleet>,
-    listener: TcpListener,
-    router: SocketAddr,
-    inside: Inside,
-) -> Result<()> {
+/// Opens the door on `listener`; the router is `inside`.
+pub(crate) fn open(fleet: &Arc<Fleet>, listener: TcpListener, inside: Inside) -> Result<()> {
     let door = Door {
         fleet: Arc::clone(fleet),
-        router,
         inside,
         acceptor: Mutex::new(acceptor(fleet, now())?),
         places: Arc::new(Semaphore::new(LINKS_MAX)),
@@ -186,7 +176,7 @@ pub(crate) fn open(
 fn acceptor(fleet: &Fleet, now: WallMs) -> Result<(TlsAcceptor, WallMs)> {
     let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     for endpoint in [&fleet.config.zenoh, &fleet.config.zenoh_public] {
-        let host = address(endpoint).map(|(_, host)| host.to_owned());
+        let host = fabric_tunnel::address(endpoint).map(|(_, host)| host.to_owned());
         hosts
             .extend(host.filter(|host| host != "0.0.0.0" && host != "::" && !hosts.contains(host)));
     }
@@ -202,7 +192,6 @@ fn acceptor(fleet: &Fleet, now: WallMs) -> Result<(TlsAcceptor, WallMs)> {
 
 struct Door {
     fleet: Arc<Fleet>,
-    router: SocketAddr,
     inside: Inside,
     acceptor: Mutex<(TlsAcceptor, WallMs)>,
     places: Arc<Semaphore>,
@@ -317,21 +306,33 @@ impl Door {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let connector = match guest {
-            Guest::Robot => &self.inside.robot,
-            Guest::Gateway => &self.inside.gateway,
-        };
-        let stream = TcpStream::connect(self.router).await.context("the router")?;
-        stream.set_nodelay(true)?;
-        let name = ServerName::from(self.router.ip());
-        let mut inner = connector.connect(name, stream).await.context("TLS to the router")?;
-        inner.write_all(first).await?;
-        let (mut from_outer, mut to_outer) = tokio::io::split(outer);
-        let (mut from_inner, mut to_inner) = tokio::io::split(inner);
-        tokio::select! {
-            done = paced(&mut from_outer, &mut to_inner, guest.bytes_per_s()) => done,
-            done = tokio::io::copy(&mut from_inner, &mut to_outer) => done.map(drop).map_err(anyhow::Error::from),
+        match guest {
+            Guest::Robot => {
+                let inner = TcpStream::connect(self.inside.robots).await.context("the router")?;
+                inner.set_nodelay(true)?;
+                between(outer, inner, guest, first).await
+            }
+            Guest::Gateway => {
+                let inner = UnixStream::connect(&self.inside.gateways).await;
+                between(outer, inner.context("the router")?, guest, first).await
+            }
         }
+    }
+}
+
+/// Carries what `outer` and `inner` say to each other, beginning with what `outer` has said already.
+async fn between(
+    outer: impl AsyncRead + AsyncWrite,
+    inner: impl AsyncRead + AsyncWrite,
+    guest: Guest,
+    first: &[u8],
+) -> Result<()> {
+    let (mut from_outer, mut to_outer) = tokio::io::split(outer);
+    let (mut from_inner, mut to_inner) = tokio::io::split(inner);
+    to_inner.write_all(first).await?;
+    tokio::select! {
+        done = paced(&mut from_outer, &mut to_inner, guest.bytes_per_s()) => done,
+        done = tokio::io::copy(&mut from_inner, &mut to_outer) => done.map(drop).map_err(anyhow::Error::from),
     }
 }
 
@@ -406,15 +407,5 @@ mod tests {
         assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
         paced(&mut &flood[..], &mut tokio::io::sink(), 90_000).await.unwrap();
         assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
-    }
-
-    #[test]
-    fn endpoints_name_a_host() {
-        assert_eq!(
-            address("tls/fleet.example:7447"),
-            Some(("fleet.example:7447", "fleet.example"))
-        );
-        assert_eq!(address("tls/[::1]:7447"), Some(("[::1]:7447", "::1")));
-        assert_eq!(address("tcp/127.0.0.1:7447"), None);
     }
 }

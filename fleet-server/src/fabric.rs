@@ -3,21 +3,18 @@
 //! Whoever can reach the router can put on many a key, so nothing is believed but seals and signatures. See
 //! `docs/security.md`.
 
-use crate::door::{self, Inside};
+use crate::door::{self, Guest, Inside};
 use crate::fleet::{Fleet, now};
 use crate::live::LiveRobot;
 use crate::problems::{Refused, Result};
 use crate::tracker::{self, StateMessage};
 use anyhow::{Context, anyhow};
 use axum::http::StatusCode;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use protocol::ids::RobotId;
 use protocol::keyexpr;
 use protocol::message::{EstopRequest, Reply};
 use protocol::problem::code;
 use protocol::sealed::Kind;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -41,9 +38,9 @@ enum News {
 
 /// Opens the router and follows the robots until the program ends.
 pub(crate) async fn open(fleet: &Arc<Fleet>) -> anyhow::Result<()> {
-    let session = match door::address(&fleet.config.zenoh) {
+    let session = match fabric_tunnel::address(&fleet.config.zenoh) {
         Some((address, _)) => behind_the_door(fleet, address).await?,
-        None => router(&fleet.config.zenoh, serde_json::json!({})).await?,
+        None => router(&[fleet.config.zenoh.clone()], serde_json::json!({})).await?,
     };
     let (news, inbox) = mpsc::channel(WAITING_MAX);
     subscribe(&session, news).await.map_err(|error| anyhow!("Zenoh subscription: {error}"))?;
@@ -58,24 +55,16 @@ async fn behind_the_door(fleet: &Arc<Fleet>, address: &str) -> anyhow::Result<Se
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address}: choose another endpoint with --zenoh tls/HOST:PORT")
     })?;
-    let inside = Inside::make()?;
-    let security = serde_json::json!({
-        "transport": {"link": {"tls": {
-            "root_ca_certificate_base64": STANDARD.encode(inside.root_pem()),
-            "listen_private_key_base64": STANDARD.encode(&inside.server_key_pem),
-            "listen_certificate_base64": STANDARD.encode(&inside.server_pem),
-            "enable_mtls": true,
-        }}},
-        "access_control": rules(),
-    });
+    let security = serde_json::json!({"access_control": rules()});
     // A port that was free just now may be taken by the time the router wants it.
     let mut tries = 0;
     loop {
         tries += 1;
         let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        match router(&format!("tls/127.0.0.1:{port}"), security.clone()).await {
+        let inside = Inside::new(port)?;
+        match router(&inside.endpoints(), security.clone()).await {
             Ok(session) => {
-                door::open(fleet, listener, SocketAddr::from(([127, 0, 0, 1], port)), inside)?;
+                door::open(fleet, listener, inside)?;
                 return Ok(session);
             }
             Err(error) if tries < 5 => tracing::debug!("another port for the router: {error:#}"),
@@ -127,8 +116,8 @@ fn rules() -> serde_json::Value {
             rule("gateway-is-told-who-obeys", "egress", &["declare_subscriber"], &ordered),
         ],
         "subjects": [
-            {"id": "robots", "cert_common_names": ["robot"]},
-            {"id": "gateways", "cert_common_names": ["gateway"]},
+            {"id": "robots", "link_protocols": [Guest::Robot.protocol()]},
+            {"id": "gateways", "link_protocols": [Guest::Gateway.protocol()]},
         ],
         "policies": [
             {"subjects": ["robots"], "rules": ["robot-tells", "robot-is-told-who-listens", "robot-answers",
@@ -139,10 +128,10 @@ fn rules() -> serde_json::Value {
     })
 }
 
-async fn router(endpoint: &str, security: serde_json::Value) -> anyhow::Result<Session> {
+async fn router(endpoints: &[String], security: serde_json::Value) -> anyhow::Result<Session> {
     let mut config = serde_json::json!({
         "mode": "router",
-        "listen": {"endpoints": [endpoint]},
+        "listen": {"endpoints": endpoints},
         "scouting": {"multicast": {"enabled": false}, "gossip": {"enabled": false}},
         "adminspace": {"enabled": false},
     });
@@ -150,11 +139,13 @@ async fn router(endpoint: &str, security: serde_json::Value) -> anyhow::Result<S
         all.extend(more);
     }
     let config = zenoh::Config::from_json5(&config.to_string()).map_err(|error| {
-        anyhow!("zenoh is {endpoint:?}; it must be an endpoint such as tls/127.0.0.1:7447: {error}")
+        anyhow!(
+            "zenoh is {endpoints:?}; it must be an endpoint such as tls/127.0.0.1:7447: {error}"
+        )
     })?;
     zenoh::open(config).await.map_err(|error| {
         anyhow!(
-            "the Zenoh router can't listen on {endpoint}: {error} (is another fleet-server running there? Choose \
+            "the Zenoh router can't listen on {endpoints:?}: {error} (is another fleet-server running there? Choose \
              another endpoint with --zenoh)"
         )
     })

@@ -2,9 +2,9 @@
 
 use crate::app::App;
 use crate::clock;
-use crate::fabric::Access;
 use crate::problem::ApiError;
 use anyhow::{Context, Result};
+use fabric_tunnel::Files;
 use protocol::api::{AcceptInvitation, invitation_bytes};
 use protocol::credentials::{Asking, Granted};
 use protocol::problem::code;
@@ -18,7 +18,7 @@ const RETRY: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Asks until the fleet gives a certificate.
-pub(crate) async fn first(app: &App) -> (Access, WallMs) {
+pub(crate) async fn first(app: &App) -> (Files, WallMs) {
     let mut told = None;
     loop {
         match renew(app).await {
@@ -52,7 +52,7 @@ pub(crate) async fn keep(app: &App, mut renew_at: WallMs) {
     }
 }
 
-async fn renew(app: &App) -> Result<(Access, WallMs)> {
+async fn renew(app: &App) -> Result<(Files, WallMs)> {
     let fleet_did = app.fleet.info().await.map_err(words)?.fleet_did;
     let asked = ask(app, fleet_did).await;
     let granted = match (&app.config.code, asked) {
@@ -67,7 +67,7 @@ async fn renew(app: &App) -> Result<(Access, WallMs)> {
     let (tls_pem, root_pem) = (key.with_extension("tls.pem"), key.with_extension("root.pem"));
     write(&tls_pem, &granted.tls_pem)?;
     write(&root_pem, &granted.credentials.root)?;
-    Ok((Access { tls_pem, root_pem }, granted.credentials.renew_at))
+    Ok((Files { tls_pem, root_pem }, granted.credentials.renew_at))
 }
 
 /// The fleet does not know the gateway's key.

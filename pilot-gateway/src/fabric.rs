@@ -2,12 +2,12 @@
 
 use crate::keys::Keys;
 use crate::problem::ApiError;
+use fabric_tunnel::{Files, Tunnel};
 use protocol::ids::RobotId;
 use protocol::keys::PrivateKey;
 use protocol::sealed::{Asked, FabricKey, Kind, Opened};
 use protocol::{keyexpr, message};
 use std::ops::Deref;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -35,15 +35,6 @@ impl Deref for Link {
     fn deref(&self) -> &Session {
         &self.session
     }
-}
-
-/// Files that let the gateway in.
-#[derive(Debug, Clone)]
-pub struct Access {
-    /// Certificate and private key.
-    pub tls_pem: PathBuf,
-    /// The fleet's root.
-    pub root_pem: PathBuf,
 }
 
 /// Why a message was not opened.
@@ -131,21 +122,21 @@ impl AskError {
 }
 
 /// Opens the session, again and again until the router answers, and gives it to `ready`. After that, Zenoh
-/// itself connects again when the router was away.
+/// itself connects again when the router was away: through the tunnel that this gives, if there is need of one.
 pub async fn connect(
     endpoint: String,
-    access: Option<Access>,
+    access: Option<Files>,
     ready: watch::Sender<Option<Session>>,
     on_state: impl Fn(&Sample) + Send + Sync + 'static,
-) {
+) -> Option<Tunnel> {
     let on_state = Arc::new(on_state);
     let mut told = false;
     loop {
         match open(&endpoint, access.as_ref(), Arc::clone(&on_state)).await {
-            Ok(session) => {
+            Ok((session, tunnel)) => {
                 tracing::info!(endpoint, "message router connected");
                 ready.send_replace(Some(session));
-                return;
+                return tunnel;
             }
             Err(error) if !told => {
                 told = true;
@@ -159,24 +150,14 @@ pub async fn connect(
 
 async fn open(
     endpoint: &str,
-    access: Option<&Access>,
+    access: Option<&Files>,
     on_state: Arc<impl Fn(&Sample) + Send + Sync + 'static>,
-) -> zenoh::Result<Session> {
+) -> zenoh::Result<(Session, Option<Tunnel>)> {
+    let tunnel = access.map(|files| Tunnel::open(endpoint, files.clone())).transpose()?;
     let mut config = zenoh::Config::default();
-    if let Some(access) = access {
-        // Read anew whenever a link is opened, so a renewed certificate needs no new session.
-        let tls = serde_json::json!({
-            "root_ca_certificate": access.root_pem,
-            "connect_private_key": access.tls_pem,
-            "connect_certificate": access.tls_pem,
-            "enable_mtls": true,
-            "verify_name_on_connect": true,
-            "close_link_on_expiration": false,
-        });
-        config.insert_json5("transport/link/tls", &tls.to_string())?;
-    }
     config.insert_json5("mode", "\"client\"")?;
-    let endpoints = serde_json::to_string(&[endpoint])?;
+    let endpoints = tunnel.as_ref().map_or(endpoint, Tunnel::endpoint);
+    let endpoints = serde_json::to_string(&[endpoints])?;
     config.insert_json5("connect/endpoints", &endpoints)?;
     config.insert_json5("scouting/multicast/enabled", "false")?;
     let session = zenoh::open(config).await?;
@@ -185,7 +166,7 @@ async fn open(
         .callback(move |sample| on_state(&sample))
         .background()
         .await?;
-    Ok(session)
+    Ok((session, tunnel))
 }
 
 /// Whether a router is connected now.

@@ -162,10 +162,12 @@ async fn enter_fabric(
     on_state: impl Fn(&zenoh::sample::Sample) + Send + Sync + 'static,
 ) {
     if !app.config.is_sealed() {
-        return fabric::connect(endpoint, None, ready, on_state).await;
+        // Without a tunnel, nothing is to be kept.
+        drop(fabric::connect(endpoint, None, ready, on_state).await);
+        return;
     }
     let (access, renew_at) = access::first(&app).await;
-    fabric::connect(endpoint, Some(access), ready, on_state).await;
+    let _tunnel = fabric::connect(endpoint, Some(access), ready, on_state).await;
     tokio::join!(access::keep(&app, renew_at), Arc::clone(&app.keys).keep());
 }
 

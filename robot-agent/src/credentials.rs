@@ -4,10 +4,11 @@
 //! that was taken out of the fleet hears so at its next renewal, or as soon as its link is closed, and says what to do.
 
 use crate::clock;
-use crate::fabric;
-use crate::home::{Enrolment, Home, KeptCredentials, TlsFiles};
+use crate::fabric::{self, Linked};
+use crate::home::{Enrolment, Home, KeptCredentials};
 use crate::leases::Leases;
 use anyhow::{Context, Result, anyhow};
+use fabric_tunnel::Files;
 use protocol::credentials::{Asking, Credentials};
 use protocol::dsse::Envelope;
 use protocol::keys::PrivateKey;
@@ -15,7 +16,6 @@ use protocol::problem::{Problem, code};
 use protocol::sealed::FabricKey;
 use std::sync::Arc;
 use std::time::Duration;
-use zenoh::Session;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 const PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -41,7 +41,7 @@ pub(crate) struct Revoked(String);
 pub(crate) struct Access {
     pub(crate) credentials: Credentials,
     pub(crate) fabric_key: FabricKey,
-    pub(crate) files: TlsFiles,
+    pub(crate) files: Files,
 }
 
 /// Asks the fleet for credentials.
@@ -122,13 +122,13 @@ impl Desk {
 
     /// Connects to the router at `named`, or where the fleet says that it is. When that takes long, the fleet is asked
     /// again: it may have moved its router, or taken this robot out.
-    pub(crate) async fn enter(&self, named: Option<&str>) -> Result<(Session, Access)> {
+    pub(crate) async fn enter(&self, named: Option<&str>) -> Result<(Linked, Access)> {
         let mut access = self.first().await?;
         loop {
             let endpoint = named.unwrap_or(&access.credentials.zenoh_endpoint).to_owned();
             let connecting = fabric::connect(&endpoint, Some(&access.files));
-            if let Ok(session) = tokio::time::timeout(CONNECT_WITHIN, connecting).await {
-                return Ok((session, access));
+            if let Ok(linked) = tokio::time::timeout(CONNECT_WITHIN, connecting).await {
+                return Ok((linked, access));
             }
             match self.renew().await {
                 Ok(new) => access = new,
@@ -141,7 +141,12 @@ impl Desk {
     }
 
     /// Renews in time, and asks at once when the link to the router is gone. Never returns.
-    pub(crate) async fn keep(self, mut access: Access, session: Session, leases: Arc<Leases>) {
+    pub(crate) async fn keep(
+        self,
+        mut access: Access,
+        session: zenoh::Session,
+        leases: Arc<Leases>,
+    ) {
         let mut alone = 0;
         let mut pause = PAUSE_MIN;
         let mut asked = tokio::time::Instant::now();
@@ -204,5 +209,5 @@ fn with_jitter(pause: Duration) -> Duration {
 
 /// Whether credentials are needed for an endpoint.
 pub(crate) fn needed(endpoint: &str) -> bool {
-    endpoint.starts_with("tls/") || endpoint.starts_with("quic/")
+    endpoint.starts_with("tls/")
 }

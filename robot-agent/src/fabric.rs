@@ -2,13 +2,13 @@
 
 use crate::backoff::Backoff;
 use crate::clock;
-use crate::home::TlsFiles;
 use crate::leases::Leases;
 use crate::live;
 use crate::requests::Requests;
 use crate::shared::{Shared, Status};
 use crate::telemetry::{self, Publisher};
 use anyhow::{Result, anyhow};
+use fabric_tunnel::{Files, Tunnel};
 use protocol::ids::RobotId;
 use protocol::keys::PrivateKey;
 use protocol::rover::Terms;
@@ -56,19 +56,25 @@ struct Asked {
     salt: sealed::Asked,
 }
 
+/// A session, and the tunnel that it goes through.
+pub(crate) struct Linked {
+    pub(crate) session: Session,
+    _tunnel: Option<Tunnel>,
+}
+
 pub(crate) fn wrong(error: zenoh::Error) -> anyhow::Error {
     anyhow!("message fabric: {error}")
 }
 
 /// Connects, again and again until the router is there. After that, Zenoh itself connects again.
-pub(crate) async fn connect(endpoint: &str, access: Option<&TlsFiles>) -> Session {
+pub(crate) async fn connect(endpoint: &str, access: Option<&Files>) -> Linked {
     let mut told = false;
     let mut backoff = Backoff::new(RECONNECT.0, RECONNECT.1);
     loop {
         match open(endpoint, access).await {
-            Ok(session) => {
+            Ok(linked) => {
                 tracing::info!(endpoint, "message router connected");
-                return session;
+                return linked;
             }
             Err(error) if !told => {
                 told = true;
@@ -81,24 +87,22 @@ pub(crate) async fn connect(endpoint: &str, access: Option<&TlsFiles>) -> Sessio
 }
 
 /// One attempt to connect.
-pub(crate) async fn open(endpoint: &str, access: Option<&TlsFiles>) -> zenoh::Result<Session> {
-    let mut config = zenoh::Config::default();
-    if let Some(access) = access {
-        // Read anew whenever a link is opened, so a renewed certificate needs no new session.
-        let tls = serde_json::json!({
-            "root_ca_certificate": access.root_pem,
-            "connect_private_key": access.tls_pem,
-            "connect_certificate": access.tls_pem,
-            "enable_mtls": true,
-            "verify_name_on_connect": true,
-            "close_link_on_expiration": false,
-        });
-        config.insert_json5("transport/link/tls", &tls.to_string())?;
+pub(crate) async fn open(endpoint: &str, access: Option<&Files>) -> Result<Linked> {
+    let tunnel = access.map(|files| Tunnel::open(endpoint, files.clone())).transpose()?;
+    let connect = tunnel.as_ref().map_or(endpoint, Tunnel::endpoint);
+    let session = async {
+        let mut config = zenoh::Config::default();
+        config.insert_json5("mode", "\"client\"")?;
+        config.insert_json5("connect/endpoints", &serde_json::to_string(&[connect])?)?;
+        config.insert_json5("scouting/multicast/enabled", "false")?;
+        zenoh::open(config).await
+    };
+    match (session.await, tunnel) {
+        (Ok(session), tunnel) => Ok(Linked { session, _tunnel: tunnel }),
+        (Err(error), tunnel) => {
+            Err(tunnel.and_then(|t| t.trouble()).map_or_else(|| wrong(error), |why| anyhow!(why)))
+        }
     }
-    config.insert_json5("mode", "\"client\"")?;
-    config.insert_json5("connect/endpoints", &serde_json::to_string(&[endpoint])?)?;
-    config.insert_json5("scouting/multicast/enabled", "false")?;
-    zenoh::open(config).await
 }
 
 impl Fabric {

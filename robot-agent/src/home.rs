@@ -15,6 +15,7 @@
 //! ```
 
 use anyhow::{Context, Result, bail, ensure};
+use fabric_tunnel::Files;
 use protocol::api::Enrolled;
 use protocol::dsse::Envelope;
 use protocol::ids::{EpisodeId, RobotId};
@@ -58,15 +59,6 @@ pub struct KeptCredentials {
     pub tls_pem: String,
     /// The robot's fabric key, in hexadecimal.
     pub fabric_key: String,
-}
-
-/// What the message fabric reads whenever it connects.
-#[derive(Debug, Clone)]
-pub struct TlsFiles {
-    /// Certificate and private key.
-    pub tls_pem: PathBuf,
-    /// The fleet's root.
-    pub root_pem: PathBuf,
 }
 
 /// The folder.
@@ -240,15 +232,15 @@ impl Home {
     }
 
     /// Writes the files that the message fabric reads whenever it connects.
-    pub fn write_tls(&self, tls_pem: &str, root_pem: &str) -> Result<TlsFiles> {
+    pub fn write_tls(&self, tls_pem: &str, root_pem: &str) -> Result<Files> {
         self.write_bytes("tls.pem", tls_pem.as_bytes(), 0o600)?;
         self.write_bytes("root.pem", root_pem.as_bytes(), 0o644)?;
         Ok(self.tls_files())
     }
 
     /// Where those files are, whether they are there or not.
-    pub fn tls_files(&self) -> TlsFiles {
-        TlsFiles { tls_pem: self.dir.join("tls.pem"), root_pem: self.dir.join("root.pem") }
+    pub fn tls_files(&self) -> Files {
+        Files { tls_pem: self.dir.join("tls.pem"), root_pem: self.dir.join("root.pem") }
     }
 
     /// Puts the key aside, so that the next [`Home::key_or_new`] makes another. Episodes that were signed with it stay

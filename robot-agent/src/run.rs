@@ -225,23 +225,24 @@ async fn serve(config: &Config, desk: Desk, mut fabric: Fabric) -> Result<()> {
     let robot = fabric.robot.to_string();
     let serving = async {
         let named = config.zenoh.endpoint.clone();
-        let (session, access) = match credentials::needed(named.as_ref().unwrap_or(&enrolled)) {
+        let (linked, access) = match credentials::needed(named.as_ref().unwrap_or(&enrolled)) {
             true => {
-                let (session, access) = desk.enter(named.as_deref()).await?;
-                (session, Some(access))
+                let (linked, access) = desk.enter(named.as_deref()).await?;
+                (linked, Some(access))
             }
             false => (fabric::connect(&named.unwrap_or(enrolled), None).await, None),
         };
         fabric.seal = access.as_ref().map(|access| access.fabric_key.clone());
         let fabric = Arc::new(fabric);
-        fabric.declare(&session).await?;
+        let session = &linked.session;
+        fabric.declare(session).await?;
         if let Some(access) = access {
             let leases = Arc::clone(&fabric.leases);
             tokio::spawn(desk.keep(access, session.clone(), leases));
         }
         tracing::info!(robot, "ready");
         let sensors = live::publish_sensors(Arc::clone(&fabric), session.clone());
-        tokio::try_join!(sensors, Arc::clone(&fabric).publish(session)).map(|_ended| ())
+        tokio::try_join!(sensors, Arc::clone(&fabric).publish(session.clone())).map(|_ended| ())
     };
     tokio::select! {
         ended = serving => ended,

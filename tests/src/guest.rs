@@ -1,6 +1,7 @@
 //! Somebody with a certificate of their own on the message fabric: a gateway, or a robot that is nothing but a key.
 
 use anyhow::{Context, Result, anyhow};
+use fabric_tunnel::{Files, Tunnel};
 use protocol::api::{AcceptEnrolment, Enrolled, enrolment_bytes};
 use protocol::credentials::{Asking, FabricKeyGrant, Granted};
 use protocol::dsse::Envelope;
@@ -25,8 +26,10 @@ pub struct Guest {
     pub key: PrivateKey,
     /// Signed in at the fleet server as itself.
     pub client: Client,
-    /// Its link.
+    /// Its session.
     pub zenoh: zenoh::Session,
+    /// What the session goes through.
+    pub tunnel: Tunnel,
     /// With which its own messages are sealed, if it is a robot.
     pub own_key: Option<FabricKey>,
     /// How it connects.
@@ -97,22 +100,18 @@ impl Guest {
             std::fs::write(&path, text)?;
             Ok(path)
         };
-        let tls = file("tls.pem", &granted.tls_pem)?;
-        let root = file("root.pem", &granted.credentials.root)?;
+        let files = Files {
+            tls_pem: file("tls.pem", &granted.tls_pem)?,
+            root_pem: file("root.pem", &granted.credentials.root)?,
+        };
+        let tunnel = Tunnel::open(&stack.zenoh, files)?;
         let config = json!({
             "mode": "client",
-            "connect": {"endpoints": [stack.zenoh]},
+            "connect": {"endpoints": [tunnel.endpoint()]},
             "scouting": {"multicast": {"enabled": false}, "gossip": {"enabled": false}},
-            "transport": {"link": {"tls": {
-                "root_ca_certificate": root,
-                "connect_private_key": tls,
-                "connect_certificate": tls,
-                "enable_mtls": true,
-                "verify_name_on_connect": true,
-            }}},
         });
         let zenoh = open(&config).await?;
-        Ok(Self { key, client, zenoh, own_key: granted.fabric_key.clone(), config })
+        Ok(Self { key, client, zenoh, tunnel, own_key: granted.fabric_key.clone(), config })
     }
 
     /// The key of a robot's messages, which the fleet tells gateways.

@@ -10,6 +10,7 @@ use std::process::Command;
 /// Which of our crates may depend on which: the table in ARCHITECTURE.md. A new edge needs a line in both.
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("protocol", &[]),
+    ("fabric-tunnel", &[]),
     ("ros-msgs", &[]),
     ("episode", &["protocol", "ros-msgs"]),
     ("episode-export", &["protocol", "ros-msgs", "episode"]),
@@ -17,15 +18,19 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("ros-bridge", &["protocol", "ros-msgs"]),
     ("sim", &["protocol", "ros-msgs", "ros-bridge"]),
     ("fleet-core", &["protocol"]),
-    ("fleet-server", &["protocol", "episode", "fleet-core"]),
-    ("pilot-gateway", &["protocol", "agent-core"]),
-    ("robot-agent", &["protocol", "ros-msgs", "episode", "agent-core", "ros-bridge"]),
+    ("fleet-server", &["protocol", "fabric-tunnel", "episode", "fleet-core"]),
+    ("pilot-gateway", &["protocol", "fabric-tunnel", "agent-core"]),
+    (
+        "robot-agent",
+        &["protocol", "fabric-tunnel", "ros-msgs", "episode", "agent-core", "ros-bridge"],
+    ),
     ("longrein-cli", &["protocol"]),
     ("xtask", &["protocol"]),
     (
         "system-tests",
         &[
             "protocol",
+            "fabric-tunnel",
             "ros-msgs",
             "episode",
             "agent-core",
@@ -47,6 +52,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     (
         "tokio",
         &[
+            "fabric-tunnel",
             "fleet-server",
             "pilot-gateway",
             "robot-agent",

@@ -4,7 +4,7 @@ use super::report::Check;
 use crate::clock;
 use crate::credentials;
 use crate::fabric;
-use crate::home::TlsFiles;
+use fabric_tunnel::Files;
 use std::time::{Duration, Instant, SystemTime};
 
 const AREA: &str = "server";
@@ -140,7 +140,7 @@ impl Clocks {
 }
 
 /// The message router at a Zenoh endpoint.
-pub(super) async fn router(endpoint: &str, files: &TlsFiles) -> Vec<Check> {
+pub(super) async fn router(endpoint: &str, files: &Files) -> Vec<Check> {
     let Some((scheme, rest)) = endpoint.split_once('/') else {
         let advice = "set zenoh.endpoint to one such as tls/192.0.2.1:7447";
         return vec![Check::failed(AREA, "router", format!("{endpoint:?} is no endpoint"), advice)];
@@ -157,9 +157,9 @@ pub(super) async fn router(endpoint: &str, files: &TlsFiles) -> Vec<Check> {
     let files = credentials::needed(endpoint).then_some(files);
     let begun = Instant::now();
     checks.push(match tokio::time::timeout(WITHIN, fabric::open(endpoint, files)).await {
-        Ok(Ok(session)) => {
+        Ok(Ok(linked)) => {
             let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let closed = session.close().await;
+            let closed = linked.session.close().await;
             tracing::debug!(?closed, "the trial session");
             Check::ok(AREA, "router", format!("{endpoint}: session open in {ms} ms"))
                 .with("open_ms", ms)
@@ -169,7 +169,7 @@ pub(super) async fn router(endpoint: &str, files: &TlsFiles) -> Vec<Check> {
             Check::failed(AREA, "router", format!("{endpoint}: {error}"), advice)
         }
         Err(_late) => {
-            let advice = "a router that refuses a certificate is silent, too: check the enrolment";
+            let advice = "something that answers there speaks no Zenoh: is it the fleet's router?";
             Check::failed(
                 AREA,
                 "router",
@@ -178,10 +178,8 @@ pub(super) async fn router(endpoint: &str, files: &TlsFiles) -> Vec<Check> {
             )
         }
     });
-    if !matches!(scheme, "quic" | "udp") {
-        let why = format!("not configured: the router's endpoint is {scheme}");
-        checks.push(Check::not_checked(AREA, "QUIC", why));
-    }
+    let why = "not used: the router is reached by TLS over TCP, video by UDP";
+    checks.push(Check::not_checked(AREA, "QUIC", why));
     let why = "tried only with a driver: TURN servers come with each driver's offer";
     checks.push(Check::not_checked(AREA, "UDP, TURN", why));
     checks

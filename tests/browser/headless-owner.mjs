@@ -22,7 +22,7 @@ const progress = (text) => process.stderr.write(`    owner: ${text}\n`);
 const { page, close } = await launch(args.chromium, { width: 1280, height: 900 });
 const consoleErrors = [];
 page.on("console", (message) => {
-  if (message.type() === "error") consoleErrors.push(message.text());
+  if (message.type() === "error") consoleErrors.push(`${message.text()} (${message.location().url})`);
 });
 page.on("pageerror", (error) => consoleErrors.push(String(error)));
 const byTest = (id) => page.locator(`[data-testid="${id}"]`);

@@ -29,7 +29,7 @@ const progress = (text) => process.stderr.write(`    pilot: ${text}\n`);
 const { page, close } = await launch(args.chromium);
 const consoleErrors = [];
 page.on("console", (message) => {
-  if (message.type() === "error") consoleErrors.push(message.text());
+  if (message.type() === "error") consoleErrors.push(`${message.text()} (${message.location().url})`);
 });
 page.on("pageerror", (error) => consoleErrors.push(String(error)));
 

@@ -1,7 +1,7 @@
 /** A new robot: a name, then one line to run on it. */
 import { createMemo, createSignal, type JSX, onCleanup, Show } from "solid-js";
 import { encode } from "uqr";
-import type { Problem } from "../../core/model";
+import type { Problem, Robot } from "../../core/model";
 import { enrolCommand, robotIdOf, WHOLE_PPM } from "../../core/owner";
 import { createData } from "../data";
 import { follow, navigate } from "../router";
@@ -31,13 +31,19 @@ function QrCode(props: { text: string }): JSX.Element {
   );
 }
 
+/** A robot that may not be there yet: asking for it by name would be an error in the browser's log. */
+async function find(app: AppState, id: string): Promise<Robot | undefined> {
+  const robots = await app.api.robots();
+  return robots.ok ? robots.value.find((robot) => robot.id === id) : undefined;
+}
+
 function Waiting(props: { app: AppState; robot: string; code: string }): JSX.Element {
   const [copied, setCopied] = createSignal(false);
   const [seen, setSeen] = createSignal<"not yet" | "enrolled" | "online">("not yet");
   const command = () => enrolCommand(location.origin, props.code);
   const look = setInterval(async () => {
-    const robot = await props.app.api.robot(props.robot);
-    if (robot.ok && robot.value.revoked === null) setSeen(robot.value.online ? "online" : "enrolled");
+    const robot = await find(props.app, props.robot);
+    if (robot && robot.revoked === null) setSeen(robot.online ? "online" : "enrolled");
   }, LOOK_MS);
   onCleanup(() => clearInterval(look));
   const copy = async () => {
@@ -98,9 +104,9 @@ export function AddRobotPage(props: { app: AppState }): JSX.Element {
     if (robot() === "" || of === null || busy()) return;
     setBusy(true);
     // A robot that is there already keeps its shares: it is enrolled anew.
-    const known = await app.api.robot(robot());
-    const shares = known.ok
-      ? known.value.owners.map((share) => ({ owner: share.owner, share_ppm: share.sharePpm }))
+    const known = await find(app, robot());
+    const shares = known
+      ? known.owners.map((share) => ({ owner: share.owner, share_ppm: share.sharePpm }))
       : [{ owner: of, share_ppm: WHOLE_PPM }];
     const made = await app.api.enrol(robot(), name().trim(), shares);
     setProblem(made.ok ? null : made.problem);

@@ -7,7 +7,7 @@ use crate::blind;
 use crate::clock;
 use crate::record::{self, Record, event};
 use crate::sensors::Sensors;
-use crate::shared::{DriveLease, Echo, Shared, Status, lock};
+use crate::shared::{DriveLease, Echo, Shared, Status};
 use crate::telemetry;
 use agent_core::policy::BlindDriving;
 use agent_core::{Command, EstopAnswer, Inputs, Outputs, Policy, Supervisor, Twist, Verdict};
@@ -256,7 +256,7 @@ impl Loop {
             estop_latched: self.core.estop_latched(),
             refused: self.refused,
         };
-        *lock(&self.shared.status) = status;
+        self.shared.set_status(status);
         self.minimal_risk(&outputs, &sensors, now);
         if let Some(lease) = &lease {
             self.telemetry_if_due(&status, lease, now);

@@ -27,7 +27,7 @@ const RECONNECT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_
 const STATE_EVERY: Duration = Duration::from_millis(200);
 /// A relayed driver takes its robot stamps from the states: they come twice as often then.
 const STATE_EVERY_RELAYED: Duration = Duration::from_millis(100);
-/// With a relayed driver, how often it is looked whether the safety core decided anew: as often as it decides.
+/// With a relayed driver, the least time between states when the safety core decided anew: as often as it decides.
 const DECISION_EVERY: Duration = Duration::from_millis(10);
 /// Longest drive packet with its signature and seal.
 const COMMAND_LEN_MAX: usize = 1024;
@@ -366,8 +366,6 @@ impl Fabric {
     /// Until the next state. A relayed driver's program waits for the robot's word on its lease and its commands: what
     /// is decided anew about them is told at once.
     async fn pause(&self, told: &Status) {
-        let decision =
-            |status: &Status| (status.outputs.state, status.outputs.reason, status.epoch);
         let relayed = || self.shared.lease().is_some_and(|lease| lease.link.is_none());
         if !relayed() {
             tokio::select! {
@@ -376,12 +374,16 @@ impl Fabric {
             }
             return;
         }
-        let begun = tokio::time::Instant::now();
-        while begun.elapsed() < STATE_EVERY_RELAYED {
-            // First of all: however often a driver presses and lets go, states are bounded.
-            tokio::time::sleep(DECISION_EVERY).await;
-            if relayed() && decision(&self.shared.status()) != decision(told) {
+        let due = tokio::time::Instant::now() + STATE_EVERY_RELAYED;
+        // First of all: however often a driver presses and lets go, states are bounded.
+        tokio::time::sleep(DECISION_EVERY).await;
+        while tokio::time::Instant::now() < due {
+            if relayed() && self.shared.status().decision() != told.decision() {
                 return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => {}
+                () = self.shared.decided.notified() => {}
             }
         }
     }

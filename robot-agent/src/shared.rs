@@ -68,6 +68,13 @@ impl Default for Status {
     }
 }
 
+impl Status {
+    /// What is decided about a lease and its commands.
+    pub(crate) const fn decision(&self) -> (SafetyState, Reason, u64) {
+        (self.outputs.state, self.outputs.reason, self.epoch)
+    }
+}
+
 /// When the agent's tasks reported last, monotonic ms; 0 for a task that has not begun or is not there.
 #[derive(Default)]
 pub(crate) struct Beats {
@@ -101,6 +108,8 @@ pub(crate) struct Shared {
     pub(crate) estop_stop: AtomicBool,
     /// When the last packet of the open lease counted, monotonic ms.
     pub(crate) heard_ms: AtomicU64,
+    /// The drive loop decided otherwise than the step before: another state, reason or epoch.
+    pub(crate) decided: Notify,
     /// When the drive loop stepped last, monotonic ms; 0 for never.
     pub(crate) stepped_ms: AtomicU64,
     /// Level of the lamp as it was last set; 0 is off.
@@ -126,6 +135,13 @@ impl Shared {
     }
     pub(crate) fn status(&self) -> Status {
         *lock(&self.status)
+    }
+    /// Writes what the drive loop did, and wakes who waits for its decisions.
+    pub(crate) fn set_status(&self, status: Status) {
+        let before = std::mem::replace(&mut *lock(&self.status), status);
+        if before.decision() != status.decision() {
+            self.decided.notify_one();
+        }
     }
     pub(crate) fn lease(&self) -> Option<DriveLease> {
         lock(&self.lease).clone()

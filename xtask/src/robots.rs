@@ -26,7 +26,7 @@ pub struct Robot {
 pub struct Cameras {
     /// Width and height of the front camera; the rear one has half of each.
     pub size: (u32, u32),
-    /// Frames a second of both.
+    /// Frames a second of the front camera; the rear one has a third.
     pub fps: u32,
 }
 
@@ -54,7 +54,8 @@ impl Robot {
         // Domains of the tests' stacks are 10 to 99.
         let domain = 100 + number;
         let (width, height) = cameras.size;
-        let views = [("front", width, height), ("rear", width / 2, height / 2)];
+        let fps = cameras.fps;
+        let views = [("front", width, height, fps), ("rear", width / 2, height / 2, fps / 3)];
 
         let mut args = vec!["--seed".to_owned(), number.to_string()];
         args.extend(["--ros-domain".to_owned(), domain.to_string()]);
@@ -63,20 +64,18 @@ impl Robot {
              [policy.blind_driving]\npermitted = true\nspeed_mps_max = 0.5\n",
             shown(&data)
         );
-        for (view, width, height) in views {
+        for (view, width, height, fps) in views {
             let socket = shown(&sockets.join(view));
             args.extend([format!("--camera-{view}"), socket.clone()]);
             args.extend([format!("--{view}-size"), format!("{width}x{height}")]);
-            args.extend([format!("--{view}-fps"), cameras.fps.to_string()]);
+            args.extend([format!("--{view}-fps"), fps.to_string()]);
             let source = format!(
                 "shmsrc socket-path={socket} is-live=true do-timestamp=true ! \
-                 video/x-raw,format=I420,width={width},height={height},framerate={}/1",
-                cameras.fps
+                 video/x-raw,format=I420,width={width},height={height},framerate={fps}/1"
             );
             toml += &format!(
                 "\n[[camera]]\nname = \"{view}\"\nsource = {source:?}\nwidth = {width}\nheight = {height}\n\
-                 fps = {}\nbitrate_kbps = 300\n",
-                cameras.fps
+                 fps = {fps}\nbitrate_kbps = 300\n"
             );
         }
         let config = data.join("robot.toml");

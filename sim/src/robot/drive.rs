@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 const STEP_NS: u64 = 5_000_000;
+/// How often the loop wakes: two steps at a time, which is also the resolution of the trace.
+const WAKE_NS: u64 = 2 * STEP_NS;
 /// A loop that was held up for longer than this does not catch up: the world stood still meanwhile.
 const CATCH_UP_NS: u64 = 500_000_000;
 /// Commands that wait for their step. More than a loop that catches up can need; the oldest give way.
@@ -120,7 +122,7 @@ impl Drive<'_> {
     fn pace(&mut self, start_ns: u64) -> anyhow::Result<()> {
         let mut next = start_ns + STEP_NS;
         while !self.shared.stopping() {
-            clock::sleep_until(next);
+            clock::sleep_until(next + WAKE_NS - STEP_NS);
             let now = clock::mono_ns();
             self.wall_offset_ns = clock::wall_ns().saturating_sub(now);
             if now.saturating_sub(next) > CATCH_UP_NS {

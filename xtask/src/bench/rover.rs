@@ -214,7 +214,7 @@ fn many(data: &Path, robots: u16, seconds: u32) -> Result<Vec<Value>> {
         sim.stop();
     }
     progress(&format!("{robots} further robots, one by one"));
-    let cameras = Cameras { size: (320, 180), fps: 10 };
+    let cameras = Cameras { size: (320, 180), fps: 15 };
     let mut fleet = Vec::new();
     for number in 1..=robots {
         fleet.push(Robot::start(&stack, number, cameras)?);

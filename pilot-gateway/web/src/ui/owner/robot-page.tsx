@@ -60,7 +60,7 @@ function Facts(props: { robot: Robot }): JSX.Element {
         <dt>Position</dt>
         <dd>{r().position === null ? "unknown" : or(r().accuracyM, (m) => `within ${distance(m)}`)}</dd>
         <dt>Speed</dt>
-        <dd>{or(r().speedMps, (mps) => `${mps.toFixed(1)} m/s`)}</dd>
+        <dd>{or(r().speedMps, (mps) => `${Math.abs(mps).toFixed(1)} m/s`)}</dd>
         <dt>Recordings to send</dt>
         <dd>{r().episodesWaiting}</dd>
         <dt>Agent</dt>

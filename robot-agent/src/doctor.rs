@@ -125,7 +125,7 @@ fn judge_ros(config: &Config, domain_id: u16, listened: Listened) -> Vec<Check> 
         Ok(Ok((survey, seconds))) => {
             let now = clock::mono_ns();
             let seen = ros::Seen { survey: &survey, seconds, now, domain_id };
-            ros::judge(&seen, &config.ros.topics, &config.policy)
+            ros::judge(&seen, &config.ros, &config.policy)
         }
         Ok(Err(error)) => {
             let why = crate::episodes::words(&error);

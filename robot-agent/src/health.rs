@@ -23,6 +23,9 @@ const SILENT_NS: u64 = 5_000_000_000;
 fn trouble(topic: &TopicHealth, now: MonoNs, domain_id: u16) -> Option<String> {
     let (name, message) = (&topic.topic, topic.message);
     match topic.newest {
+        // Its silence says nothing, as long as its driver is there.
+        Some(_) if topic.on_change && topic.publishers > 0 => None,
+        None if topic.on_change && topic.malformed == 0 && topic.publishers > 0 => None,
         Some(newest) if now.since(newest) < SILENT_NS => None,
         Some(newest) => {
             let seconds = now.since(newest) / 1_000_000_000;
@@ -119,6 +122,7 @@ mod tests {
             malformed: 0,
             newest: None,
             publishers: 0,
+            on_change: false,
         };
         let now = MonoNs(60_000_000_000);
         let words = trouble(&topic, now, 7).unwrap();
@@ -133,6 +137,10 @@ mod tests {
         assert!(trouble(&topic, now, 7).unwrap().contains("message type"));
         topic.newest = Some(MonoNs(50_000_000_000));
         assert!(trouble(&topic, now, 7).unwrap().contains("silent for 10 s"));
+        topic.on_change = true;
+        assert_eq!(trouble(&topic, now, 7), None, "it has nothing to say");
+        topic.publishers = 0;
+        assert!(trouble(&topic, now, 7).is_some(), "its driver has ended");
         topic.newest = Some(MonoNs(59_000_000_000));
         assert_eq!(trouble(&topic, now, 7), None);
     }
@@ -146,6 +154,7 @@ mod tests {
             malformed: 0,
             newest: None,
             publishers,
+            on_change: false,
         };
         assert!(battery_awaited(&[battery(0, 0)], true), "its driver may still be found");
         assert!(!battery_awaited(&[battery(0, 0)], false), "there is none");
@@ -165,6 +174,7 @@ mod tests {
             malformed: 0,
             newest: None,
             publishers: 0,
+            on_change: false,
         };
         let now = MonoNs(60_000_000_000);
         assert_eq!(trouble(&topic, now, 7), None);

@@ -6,6 +6,7 @@ mod backoff;
 mod blind;
 mod budget;
 pub mod clock;
+mod close;
 pub mod config;
 mod credentials;
 mod doctor;

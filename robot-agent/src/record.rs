@@ -2,6 +2,7 @@
 //! keep up, records are dropped and counted by topic, and the episode says so.
 
 use crate::clock;
+use crate::config::BUMPERS_MAX;
 use crate::episodes::{self, words};
 use crate::home::Home;
 use crate::media::EncodedFrame;
@@ -15,7 +16,9 @@ use ros_msgs::foxglove_msgs::CompressedVideo;
 use ros_msgs::geometry_msgs::TwistStamped;
 use ros_msgs::longrein_msgs::{DriveCommand, Event, LinkStats, SafetyState, SafetyStep};
 use ros_msgs::nav_msgs::Odometry;
-use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix};
+use ros_msgs::sensor_msgs::{
+    BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix, Range,
+};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -51,7 +54,7 @@ pub(crate) enum Record {
 }
 
 /// Slots of the drop counters: the topics, then the cameras.
-const TOPICS: [&str; 15] = [
+const TOPICS: [&str; 16] = [
     topic::ODOM,
     topic::IMU,
     topic::FIX,
@@ -67,6 +70,7 @@ const TOPICS: [&str; 15] = [
     topic::RECEIPT,
     topic::EVENT,
     topic::FIELD,
+    topic::RANGE,
 ];
 const CAMERAS_MAX: usize = 8;
 const SLOTS: usize = TOPICS.len() + CAMERAS_MAX;
@@ -87,8 +91,10 @@ impl Record {
             Self::Safety(_) => 10,
             Self::Link(_) => 11,
             Self::Receipt(_) => 12,
-            Self::Event(_) => 13,
+            // Bumpers are events.
+            Self::Event(_) | Self::Sensor(Inbound::Bumper(..)) => 13,
             Self::Sensor(Inbound::Field(_)) => 14,
+            Self::Sensor(Inbound::Range(..)) => 15,
             Self::Frame(frame) => TOPICS.len() + usize::from(frame.camera).min(CAMERAS_MAX - 1),
         }
     }
@@ -302,6 +308,7 @@ struct Channels {
     odometry: Channel<Odometry>,
     imu: Channel<Imu>,
     field: Channel<MagneticField>,
+    range: Channel<Range>,
     fix: Channel<NavSatFix>,
     battery: Channel<BatteryState>,
     scan: Channel<LaserScan>,
@@ -323,6 +330,8 @@ struct Open {
     channels: Channels,
     /// Cameras whose first keyframe is recorded: what comes before can't be decoded.
     decodable: [bool; CAMERAS_MAX],
+    /// Bumpers that were pressed when they spoke last.
+    bumpers: [bool; BUMPERS_MAX],
     /// The disk failed: nothing more is written, and the episode is recovered at the next start.
     broken: bool,
     ending: Option<(MonoMs, String)>,
@@ -396,6 +405,7 @@ impl Worker {
             recorder,
             channels,
             decodable: [false; CAMERAS_MAX],
+            bumpers: [false; BUMPERS_MAX],
             broken: false,
             ending: None,
         });
@@ -493,6 +503,7 @@ fn channels(recorder: &mut Recorder, cameras: &[&str]) -> Result<Channels, episo
         odometry: recorder.telemetry(topic::ODOM)?,
         imu: recorder.telemetry(topic::IMU)?,
         field: recorder.telemetry(topic::FIELD)?,
+        range: recorder.telemetry(topic::RANGE)?,
         fix: recorder.telemetry(topic::FIX)?,
         battery: recorder.telemetry(topic::BATTERY)?,
         scan: recorder.telemetry(topic::SCAN)?,
@@ -530,6 +541,7 @@ fn note_dropped(open: &mut Open, slot: usize, count: u32) {
         12 => recorder.note_dropped(channels.receipt, count),
         13 => recorder.note_dropped(channels.event, count),
         14 => recorder.note_dropped(channels.field, count),
+        15 => recorder.note_dropped(channels.range, count),
         camera => {
             if let Some(channel) = channels.cameras.get(camera - TOPICS.len()) {
                 recorder.note_dropped(*channel, count);
@@ -542,6 +554,16 @@ fn note_dropped(open: &mut Open, slot: usize, count: u32) {
     }
 }
 
+/// A bumper that was hit, or is free again. `n` is its place in the configuration.
+fn bumper_event(at_ns: u64, n: usize, pressed: bool) -> Event {
+    Event {
+        stamp: Time::from_ns(at_ns),
+        code: "bumper".to_owned(),
+        detail: if pressed { "a bumper is pressed" } else { "a bumper is free again" }.to_owned(),
+        json: format!(r#"{{"bumper":{n},"pressed":{pressed}}}"#),
+    }
+}
+
 /// Writes one record; gives about how many bytes it took.
 fn write(open: &mut Open, at_ns: u64, record: Record) -> Result<u64, episode::EpisodeError> {
     let (recorder, channels) = (&mut open.recorder, &open.channels);
@@ -549,6 +571,14 @@ fn write(open: &mut Open, at_ns: u64, record: Record) -> Result<u64, episode::Ep
         Record::Sensor(Inbound::Odometry(m)) => recorder.write(channels.odometry, at_ns, &*m)?,
         Record::Sensor(Inbound::Imu(m)) => recorder.write(channels.imu, at_ns, &*m)?,
         Record::Sensor(Inbound::Field(m)) => recorder.write(channels.field, at_ns, &*m)?,
+        Record::Sensor(Inbound::Range(_, m)) => recorder.write(channels.range, at_ns, &*m)?,
+        Record::Sensor(Inbound::Bumper(n, pressed)) => {
+            let Some(was) = open.bumpers.get_mut(n).filter(|was| **was != pressed) else {
+                return Ok(0);
+            };
+            *was = pressed;
+            recorder.write(channels.event, at_ns, &bumper_event(at_ns, n, pressed))?;
+        }
         Record::Sensor(Inbound::Fix(m)) => recorder.write(channels.fix, at_ns, &*m)?,
         Record::Sensor(Inbound::Battery(m)) => recorder.write(channels.battery, at_ns, &*m)?,
         Record::Sensor(Inbound::Scan(m)) => recorder.write(channels.scan, at_ns, &*m)?,

@@ -1,6 +1,7 @@
 //! `robot-agent run`: wires the parts together, and takes them apart in order.
 
 use crate::budget::Budget;
+use crate::close::{CloseWords, Layout};
 use crate::config::Config;
 use crate::credentials::{self, Desk};
 use crate::drive;
@@ -275,10 +276,11 @@ fn connect_base(
 ) -> Result<Arc<Base>> {
     let ros = config.ros_config(domain_id);
     let (shared, recorder) = (Arc::clone(shared), recorder.clone());
-    let guard = config.policy.obstacle_guard.clone();
+    let layout = Layout::new(&config.ros, &config.policy.obstacle_guard);
+    lock(&shared.sensors).close = CloseWords::new(&config.ros);
     let base = Base::connect(&ros, move |message, arrived| {
         shared.beats.intake.store(arrived.ms().0, Ordering::Release);
-        lock(&shared.sensors).take(&message, arrived, &guard);
+        lock(&shared.sensors).take(&message, arrived, &layout);
         lock(&shared.senses).take(&message, arrived);
         recorder.put(clock::wall_ns_at(arrived), Record::Sensor(message));
     })

@@ -8,6 +8,7 @@ use protocol::units::MonoNs;
 use ros_bridge::TopicHealth;
 use ros_bridge::agent::Base;
 use ros_msgs::RosMessage;
+use ros_msgs::diagnostic_msgs::DiagnosticArray;
 use ros_msgs::sensor_msgs::{BatteryState, MagneticField};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,7 +36,11 @@ fn trouble(topic: &TopicHealth, now: MonoNs, domain_id: u16) -> Option<String> {
             "{name} is published, but not as {message}: check the driver's message type"
         )),
         // Few robots have one, and nothing that drives depends on it.
-        None if topic.publishers == 0 && message == MagneticField::NAME => None,
+        None if topic.publishers == 0
+            && [MagneticField::NAME, DiagnosticArray::NAME].contains(&message) =>
+        {
+            None
+        }
         None if topic.publishers == 0 => Some(format!(
             "nobody publishes {name} ({message}) in ROS domain {domain_id}: start the driver, or set \
              ros_domain_id (ROS_DOMAIN_ID) to the robot's"

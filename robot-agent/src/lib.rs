@@ -9,6 +9,7 @@ pub mod clock;
 mod close;
 pub mod config;
 mod credentials;
+pub mod diagnostics;
 mod doctor;
 mod drive;
 mod enroll;

@@ -80,6 +80,7 @@ impl Senses {
             | Inbound::Fix(_)
             | Inbound::Battery(_)
             | Inbound::Scan(_)
+            | Inbound::Diagnostics(_)
             | Inbound::Range(..)
             | Inbound::Bumper(..) => {}
         }

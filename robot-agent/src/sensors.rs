@@ -70,7 +70,7 @@ impl Sensors {
             Inbound::Scan(message) => self.take_scan(arrived, message, &layout.guard),
             Inbound::Range(n, message) => self.close.take_range(*n, arrived, message, layout),
             Inbound::Bumper(n, pressed) => self.close.take_bumper(*n, arrived, *pressed, layout),
-            Inbound::WheelSpeeds(_) | Inbound::Field(_) => {}
+            Inbound::WheelSpeeds(_) | Inbound::Field(_) | Inbound::Diagnostics(_) => {}
         }
     }
 

@@ -10,6 +10,7 @@ use crate::outlet::{Outlet, PublishError, Sent, Tally, reconnecting};
 use protocol::units::MonoNs;
 use ros_msgs::ackermann_msgs::{AckermannDrive, AckermannDriveStamped};
 use ros_msgs::builtin_interfaces::Time;
+use ros_msgs::diagnostic_msgs::DiagnosticArray;
 use ros_msgs::geometry_msgs::{Twist, TwistStamped};
 use ros_msgs::nav_msgs::Odometry;
 use ros_msgs::sensor_msgs::{
@@ -40,6 +41,8 @@ pub enum Inbound {
     Scan(Box<LaserScan>),
     /// Speeds of the wheels.
     WheelSpeeds(Box<JointState>),
+    /// What drivers say about themselves. Nothing that drives depends on it.
+    Diagnostics(Box<DiagnosticArray>),
     /// What the range sensor at this place of [`Config::ranges`] met.
     Range(usize, Box<Range>),
     /// Whether the bumper at this place of [`Config::bumpers`] is pressed.
@@ -136,6 +139,8 @@ pub(crate) fn sensors(
     sources.add(ros, &topics.battery, 1, |m| Inbound::Battery(Box::new(m)))?;
     sources.add(ros, &topics.scan, 2, |m| Inbound::Scan(Box::new(m)))?;
     sources.add(ros, &topics.wheels, 4, |m| Inbound::WheelSpeeds(Box::new(m)))?;
+    // Several publishers speak at once.
+    sources.add(ros, &topics.diagnostics, 16, |m| Inbound::Diagnostics(Box::new(m)))?;
     for (n, topic) in config.ranges.iter().enumerate() {
         sources.add(ros, topic, 2, move |m| Inbound::Range(n, Box::new(m)))?;
     }

@@ -9,6 +9,7 @@ use crate::outlet::{PublishError, publish_error, reconnecting};
 use protocol::units::MonoNs;
 use ros_msgs::RosMessage;
 use ros_msgs::ackermann_msgs::AckermannDriveStamped;
+use ros_msgs::diagnostic_msgs::DiagnosticArray;
 use ros_msgs::geometry_msgs::{Twist, TwistStamped};
 use ros_msgs::nav_msgs::Odometry;
 use ros_msgs::sensor_msgs::{
@@ -37,6 +38,7 @@ struct Link {
     battery: Publisher<BatteryState>,
     scan: Publisher<LaserScan>,
     wheels: Publisher<JointState>,
+    diagnostics: Publisher<DiagnosticArray>,
     ranges: Vec<Publisher<Range>>,
     bumpers: Vec<Publisher<Bool>>,
     ros: Ros,
@@ -61,6 +63,7 @@ impl Link {
         let bumpers = config.bumpers.iter().map(|bumper| ros.publish_reliable(&bumper.topic));
         let bumpers = bumpers.collect::<Result<_, _>>()?;
         Ok(Self {
+            diagnostics: ros.publish_best_effort(&topics.diagnostics, 4)?,
             ranges,
             bumpers,
             odometry: ros.publish_best_effort(&topics.odometry, 4)?,
@@ -168,6 +171,11 @@ impl RobotSide {
     /// Publishes the speeds of the wheels.
     pub fn publish_wheels(&self, message: JointState) -> Result<(), PublishError> {
         self.publish(|link| &link.wheels, &self.topics.wheels, message)
+    }
+
+    /// Publishes how the robot's parts do.
+    pub fn publish_diagnostics(&self, message: DiagnosticArray) -> Result<(), PublishError> {
+        self.publish(|link| &link.diagnostics, &self.topics.diagnostics, message)
     }
 
     /// Publishes what the range sensor at this place of [`Config::ranges`] met. Nothing, where there is none.

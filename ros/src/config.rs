@@ -83,6 +83,8 @@ pub struct Topics {
     pub wheels: String,
     /// `std_msgs/msg/UInt8` to the lamp: 0 off, up to 3.
     pub lamp: String,
+    /// `diagnostic_msgs/msg/DiagnosticArray`: what drivers say about themselves. A robot may be without.
+    pub diagnostics: String,
 }
 
 impl Default for Topics {
@@ -97,6 +99,7 @@ impl Default for Topics {
             scan: "/scan".to_owned(),
             wheels: "/joint_states".to_owned(),
             lamp: "/lamp".to_owned(),
+            diagnostics: "/diagnostics".to_owned(),
         }
     }
 }

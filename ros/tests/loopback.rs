@@ -8,6 +8,7 @@ use ros_bridge::agent::{Base, Inbound};
 use ros_bridge::base::{Order, RobotSide};
 use ros_bridge::kinematics::{Commands, Kinematics};
 use ros_bridge::{BumperTopic, Config, ConnectError};
+use ros_msgs::diagnostic_msgs::{DiagnosticArray, DiagnosticStatus};
 use ros_msgs::geometry_msgs::{Twist, Vector3};
 use ros_msgs::nav_msgs::Odometry;
 use ros_msgs::sensor_msgs::{
@@ -36,6 +37,8 @@ fn sensors() -> Vec<Inbound> {
         velocity: vec![1.0, 2.0],
         ..JointState::default()
     };
+    let part = DiagnosticStatus { name: "motors".to_owned(), level: 2, ..Default::default() };
+    let diagnostics = DiagnosticArray { status: vec![part], ..DiagnosticArray::default() };
     vec![
         Inbound::Odometry(Box::new(odometry)),
         Inbound::Imu(Box::new(imu)),
@@ -44,6 +47,7 @@ fn sensors() -> Vec<Inbound> {
         Inbound::Battery(Box::new(battery)),
         Inbound::Scan(Box::new(scan)),
         Inbound::WheelSpeeds(Box::new(wheels)),
+        Inbound::Diagnostics(Box::new(diagnostics)),
         Inbound::Range(0, Box::new(Range { range: 1.5, ..Range::default() })),
         Inbound::Range(1, Box::new(Range { range: f32::INFINITY, ..Range::default() })),
         Inbound::Bumper(0, true),
@@ -74,6 +78,7 @@ fn publish(robot: &RobotSide, message: &Inbound) {
         Inbound::Battery(message) => robot.publish_battery(*message),
         Inbound::Scan(message) => robot.publish_scan(*message),
         Inbound::WheelSpeeds(message) => robot.publish_wheels(*message),
+        Inbound::Diagnostics(message) => robot.publish_diagnostics(*message),
         Inbound::Range(n, message) => robot.publish_range(n, *message),
         Inbound::Bumper(n, pressed) => robot.publish_bumper(n, pressed != (n == 1)),
     }

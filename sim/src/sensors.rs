@@ -6,6 +6,7 @@ use crate::people::wrap_rad;
 use crate::rng::Rng;
 use crate::world::{BATTERY_J, World, geo};
 use ros_msgs::builtin_interfaces::Time;
+use ros_msgs::diagnostic_msgs::{DiagnosticArray, DiagnosticStatus};
 use ros_msgs::geometry_msgs::{Point, Pose, PoseWithCovariance, Quaternion, Twist};
 use ros_msgs::geometry_msgs::{TwistWithCovariance, Vector3};
 use ros_msgs::nav_msgs::Odometry;
@@ -315,6 +316,25 @@ impl Sensors {
             max_range: 0.8,
             range: (DROP_HEIGHT_M + step + DROP_SIGMA_M * self.close_rng.normal()) as f32,
             variance: (DROP_SIGMA_M * DROP_SIGMA_M) as f32,
+        }
+    }
+
+    /// How the robot's parts do, as its driver sees them.
+    pub fn diagnostics(world: &World, stamp_ns: u64) -> DiagnosticArray {
+        let part = |name: &str, ill: bool, well: &str, bad: &str| DiagnosticStatus {
+            level: if ill { DiagnosticStatus::WARN } else { DiagnosticStatus::OK },
+            name: format!("sim_robot: {name}"),
+            message: if ill { bad } else { well }.to_owned(),
+            hardware_id: format!("seed {}", world.seed),
+            values: Vec::new(),
+        };
+        let touches = world.bumpers().contains(&true);
+        DiagnosticArray {
+            header: header(stamp_ns, ""),
+            status: vec![
+                part("drive", touches, "Free", "Something is in the way of the wheels"),
+                part("battery", world.charge() < 0.1, "Charged", "Nearly empty"),
+            ],
         }
     }
 

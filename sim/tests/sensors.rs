@@ -216,10 +216,12 @@ fn a_bumper_is_pressed_from_a_collision_until_the_robot_backs_off() {
     };
     drive(&mut world, 0.5, 3.0);
     assert_eq!((world.collisions, world.bumpers()), (1, [true, false]));
+    let drive_level = |world: &World| Sensors::diagnostics(world, 0).status[0].level;
+    assert_eq!(drive_level(&world), 1, "its driver says so");
     drive(&mut world, 0.0, 1.0);
     assert_eq!(world.bumpers(), [true, false], "it still touches");
     drive(&mut world, -0.5, 1.0);
-    assert_eq!(world.bumpers(), [false, false]);
+    assert_eq!((world.bumpers(), drive_level(&world)), ([false, false], 0));
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use super::report::Check;
 use crate::config::Ros;
+use crate::diagnostics::{Diagnostics, Level, Part};
 use agent_core::Policy;
-use protocol::units::MonoNs;
+use protocol::units::{MonoMs, MonoNs};
 use ros_bridge::kinematics::Commands;
 use ros_bridge::survey::{Endpoint, Survey};
 use ros_bridge::{TopicHealth, Topics};
@@ -53,7 +54,7 @@ pub(super) fn judge(seen: &Seen<'_>, ros: &Ros, policy: &Policy) -> Vec<Check> {
 }
 
 /// What most robots have.
-fn usual<'a>(topics: &'a Topics, policy: &Policy) -> [Expected<'a>; 7] {
+fn usual<'a>(topics: &'a Topics, policy: &Policy) -> [Expected<'a>; 8] {
     let optional = |key: &str, topic| Expected {
         key: format!("ros.topics.{key}"),
         topic,
@@ -78,6 +79,7 @@ fn usual<'a>(topics: &'a Topics, policy: &Policy) -> [Expected<'a>; 7] {
         optional("fix", &topics.fix),
         optional("battery", &topics.battery),
         optional("wheels", &topics.wheels),
+        optional("diagnostics", &topics.diagnostics),
     ]
 }
 
@@ -94,6 +96,22 @@ fn close<'a>(ros: &'a Ros, policy: &'a Policy) -> impl Iterator<Item = Expected<
             .then_some("driving, because policy.close_sensors.active"),
         age_ms_max: (!on_change).then_some(policy.close_sensors.age_ms_max),
     })
+}
+
+/// What drivers say about the robot's parts.
+pub(super) fn parts(diagnostics: &Diagnostics, now: MonoMs) -> Vec<Check> {
+    const AREA: &str = "diagnostics";
+    let advice = "its driver says so: look at its log";
+    let check = |part: Part| match part.level {
+        Level::Ok => Check::ok(AREA, part.name, part.message),
+        Level::Warning | Level::Stale => Check::warning(AREA, part.name, part.message, advice),
+        Level::Error => Check::failed(AREA, part.name, part.message, advice),
+    };
+    let mut checks: Vec<Check> = diagnostics.troubles(now).into_iter().map(check).collect();
+    if checks.is_empty() && diagnostics.known() > 0 {
+        checks.push(Check::ok(AREA, "all", format!("{} parts are well", diagnostics.known())));
+    }
+    checks
 }
 
 fn domain(seen: &Seen<'_>) -> Check {
@@ -325,6 +343,23 @@ mod tests {
         }
         assert!(find(&survey, "/odom").found.starts_with("50.0 Hz, 10 ms old"));
         assert_eq!(find(&survey, "/lamp").verdict, Verdict::NotChecked);
+    }
+
+    #[test]
+    fn what_drivers_say_about_their_parts_is_told() {
+        use ros_msgs::diagnostic_msgs::{DiagnosticArray, DiagnosticStatus};
+        let mut diagnostics = Diagnostics::default();
+        assert!(parts(&diagnostics, MonoMs(100)).is_empty(), "a robot may do without");
+        let mut say = |level, ms| {
+            let part = DiagnosticStatus { name: "motors".to_owned(), level, ..Default::default() };
+            let message = DiagnosticArray { status: vec![part], ..DiagnosticArray::default() };
+            diagnostics.take(&message, MonoMs(ms));
+            let checks = parts(&diagnostics, MonoMs(ms));
+            (checks[0].what.clone(), checks[0].verdict)
+        };
+        assert_eq!(say(0, 100), ("all".to_owned(), Verdict::Ok));
+        assert_eq!(say(1, 200), ("motors".to_owned(), Verdict::Warning));
+        assert_eq!(say(2, 300), ("motors".to_owned(), Verdict::Failed));
     }
 
     #[test]

@@ -67,12 +67,14 @@ pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow:
             Order::Velocity(twist) => twist,
             Order::Lamp(level) => return lamp_set.store(level, Ordering::Relaxed),
         };
-        // A car obeys as far as it can.
-        let (linear_mps, angular_radps) = kinematics.limit(twist.linear.x, twist.angular.z);
-        let command = Command { linear_mps, angular_radps };
+        let command = Command { linear_mps: twist.linear.x, angular_radps: twist.angular.z };
         if let Some(log) = &log {
             note(log, arrived.0, command);
         }
+        // A car obeys as far as it can.
+        let (linear_mps, angular_radps) =
+            kinematics.limit(command.linear_mps, command.angular_radps);
+        let command = Command { linear_mps, angular_radps };
         let mut queue = incoming.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.len() >= WAITING_MAX {
             queue.pop_front();
@@ -226,6 +228,9 @@ impl Drive<'_> {
         }
         if n % 200 == 14 {
             results.push(ros.publish_battery(sensors.battery(world, stamp_ns)));
+        }
+        if n % 200 == 34 {
+            results.push(ros.publish_diagnostics(Sensors::diagnostics(world, stamp_ns)));
         }
         if let Some(n) = [5, 15].iter().position(|at| n % 20 == *at) {
             results.push(ros.publish_range(n, sensors.cone(world, n == 1, stamp_ns)));

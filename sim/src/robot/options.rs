@@ -101,6 +101,39 @@ impl FromStr for Size {
     }
 }
 
+/// The measures of a base that steers as a car does.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Car(Kinematics);
+
+impl FromStr for Car {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |part: &str| part.trim().parse::<f64>().ok();
+        match text.split_once(',').and_then(|(a, b)| Some((number(a)?, number(b)?))) {
+            Some((wheelbase_m, steering_rad_max))
+                if (0.05..=5.0).contains(&wheelbase_m)
+                    && (0.01..=1.5).contains(&steering_rad_max) =>
+            {
+                Ok(Self(Kinematics::Ackermann { wheelbase_m, steering_rad_max }))
+            }
+            _ => Err(format!(
+                "\"{text}\" is no car: write its wheelbase in metres (0.05 to 5) and its steering angle in radians (0.01 \
+                 to 1.5), for example 0.5,0.4"
+            )),
+        }
+    }
+}
+
+impl TryFrom<String> for Car {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
 impl TryFrom<String> for Size {
     type Error = String;
 
@@ -160,8 +193,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "TYPE")]
     commands: Option<CommandType>,
     /// Steer as a car does, with this wheelbase in metres and this steering angle in radians at most to each side.
-    #[arg(long, value_name = "METRES,RADIANS", value_delimiter = ',', num_args = 2)]
-    car: Option<Vec<f64>>,
+    #[arg(long, value_name = "METRES,RADIANS")]
+    car: Option<Car>,
     /// An empty street, for measuring what people in the way would disturb.
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     no_people: Option<bool>,
@@ -250,12 +283,7 @@ impl RunArgs {
         if let Some(socket) = self.camera_rear.or(file.camera_rear) {
             cameras.push(CameraSettings { name: "rear", socket, model: rear, stamp: false });
         }
-        let kinematics = match self.car.or(file.car).as_deref() {
-            Some(&[wheelbase_m, steering_rad_max]) => {
-                Kinematics::Ackermann { wheelbase_m, steering_rad_max }
-            }
-            _ => Kinematics::Differential,
-        };
+        let kinematics = self.car.or(file.car).map_or(Kinematics::Differential, |car| car.0);
         Settings {
             seed: self.seed.or(file.seed).unwrap_or(1),
             ros_domain: self.ros_domain.or(file.ros_domain).unwrap_or(0),

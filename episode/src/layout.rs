@@ -56,6 +56,8 @@ pub mod topic {
     pub const BATTERY: &str = "/battery_state";
     /// `sensor_msgs/msg/LaserScan`.
     pub const SCAN: &str = "/scan";
+    /// `sensor_msgs/msg/Range` of all range sensors; the frame tells which. Empty on a robot without.
+    pub const RANGE: &str = "/range";
     /// `sensor_msgs/msg/JointState`: wheel speeds.
     pub const JOINT_STATES: &str = "/joint_states";
     /// `longrein_msgs/msg/DriveCommand`, as the driver sent it.

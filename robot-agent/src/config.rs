@@ -3,10 +3,13 @@
 //! What a key may hold is read off the types below (their JSON schema): the check of a file, the environment's names
 //! and `robot-agent config docs` all come from there, so that no second list can drift away from them.
 
+mod base;
 mod docs;
 mod layers;
 mod schema;
 
+pub(crate) use base::{BUMPERS_MAX, RANGES_MAX};
+pub use base::{Base, BaseKind, Bumper, RangeKind, RangeSensor, Ros, Side};
 pub use docs::docs;
 pub use layers::{ConfigError, ENVIRONMENT_PREFIX, Layers};
 
@@ -27,9 +30,12 @@ pub struct Config {
     /// DDS domain of the base. Without it `ROS_DOMAIN_ID` counts, and then 0.
     #[schemars(range(max = DOMAIN_ID_MAX))]
     pub ros_domain_id: Option<u16>,
-    /// ROS node and topics, where they are not the usual ones.
+    /// ROS node and topics, where they are not the usual ones, and sensors that few robots have.
     #[serde(default)]
     pub ros: Ros,
+    /// How the base moves.
+    #[serde(default)]
+    pub base: Base,
     /// URL of the fleet-server, if it is no longer the one of the enrolment.
     pub server: Option<String>,
     /// The message router, if it is no longer the one of the enrolment.
@@ -61,22 +67,6 @@ pub struct Config {
     /// With less free space than this the recorder counts as full.
     #[serde(default = "disk_free_mb_min")]
     pub disk_free_mb_min: u64,
-}
-
-/// ROS node and topics.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Ros {
-    /// Name of the node.
-    pub node_name: String,
-    /// Names of the topics.
-    pub topics: ros_bridge::Topics,
-}
-
-impl Default for Ros {
-    fn default() -> Self {
-        Self { node_name: "longrein_agent".to_owned(), topics: ros_bridge::Topics::default() }
-    }
 }
 
 /// The message router.
@@ -199,11 +189,8 @@ impl Config {
     /// What the types themselves do not say.
     fn check(&self) -> Result<()> {
         self.policy.check()?;
-        ensure!(
-            !self.policy.close_sensors.active,
-            "policy.close_sensors.active: this version of the agent reads no range cones, bumpers or drop sensors; with \
-             it the robot would never drive"
-        );
+        self.ros.check(self.policy.close_sensors.active)?;
+        self.base.check(self.ros.commands)?;
         for (n, camera) in self.cameras.iter().enumerate() {
             ensure!(
                 episode::layout::is_camera_name(&camera.name),
@@ -237,8 +224,11 @@ impl Config {
 
     /// What the connection to ROS needs.
     pub(crate) fn ros_config(&self, domain_id: u16) -> ros_bridge::Config {
-        let Ros { node_name, topics } = self.ros.clone();
-        ros_bridge::Config { domain_id, node_name, topics }
+        let bumpers = self.ros.bumper_topics();
+        let Ros { node_name, commands, topics, range, .. } = self.ros.clone();
+        let ranges = range.into_iter().map(|range| range.topic).collect();
+        let kinematics = self.base.kinematics();
+        ros_bridge::Config { domain_id, node_name, topics, commands, kinematics, ranges, bumpers }
     }
 
     /// The DDS domain: the configuration's, or that of the environment, or 0.

@@ -12,13 +12,16 @@ pub(crate) use report::Report;
 
 use crate::clock;
 use crate::config::Config;
+use crate::diagnostics::Diagnostics;
 use crate::home::Home;
 use crate::media::CameraConfig;
+use crate::shared::lock;
 use identity::Agent;
 use report::Check;
 use ros_bridge::ConnectError;
+use ros_bridge::agent::Inbound;
 use ros_bridge::survey::{Observer, Survey};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How long the ROS graph is listened to: discovery takes a second or two, and slow topics need some time.
@@ -109,23 +112,41 @@ async fn blocking(work: impl FnOnce() -> Vec<Check> + Send + 'static) -> Vec<Che
     }
 }
 
-/// Listens to the graph; what was there, and over how many seconds.
-pub(crate) fn listen(ros: &ros_bridge::Config) -> Result<(Survey, f64), ConnectError> {
-    let observer = Observer::connect(ros, |_message, _arrived| {})?;
-    let begun = std::time::Instant::now();
-    std::thread::sleep(LISTEN);
-    Ok((observer.survey(), begun.elapsed().as_secs_f64()))
+/// What was heard of the graph.
+pub(crate) struct Heard {
+    pub(crate) survey: Survey,
+    /// Over how many seconds.
+    seconds: f64,
+    diagnostics: Diagnostics,
 }
 
-type Listened = Result<Result<(Survey, f64), ConnectError>, tokio::task::JoinError>;
+/// Listens to the graph.
+pub(crate) fn listen(ros: &ros_bridge::Config) -> Result<Heard, ConnectError> {
+    let heard = Arc::new(Mutex::new(Diagnostics::default()));
+    let noted = Arc::clone(&heard);
+    let observer = Observer::connect(ros, move |message, arrived| {
+        if let Inbound::Diagnostics(message) = message {
+            lock(&noted).take(&message, arrived.ms());
+        }
+    })?;
+    let begun = std::time::Instant::now();
+    std::thread::sleep(LISTEN);
+    let (survey, seconds) = (observer.survey(), begun.elapsed().as_secs_f64());
+    let diagnostics = std::mem::take(&mut *lock(&heard));
+    Ok(Heard { survey, seconds, diagnostics })
+}
+
+type Listened = Result<Result<Heard, ConnectError>, tokio::task::JoinError>;
 
 fn judge_ros(config: &Config, domain_id: u16, listened: Listened) -> Vec<Check> {
     let what = format!("domain {domain_id}");
     match listened {
-        Ok(Ok((survey, seconds))) => {
+        Ok(Ok(Heard { survey, seconds, diagnostics })) => {
             let now = clock::mono_ns();
             let seen = ros::Seen { survey: &survey, seconds, now, domain_id };
-            ros::judge(&seen, &config.ros.topics, &config.policy)
+            let mut checks = ros::judge(&seen, &config.ros, &config.policy);
+            checks.extend(ros::parts(&diagnostics, now.ms()));
+            checks
         }
         Ok(Err(error)) => {
             let why = crate::episodes::words(&error);

@@ -9,7 +9,7 @@ use crate::record::{self, Record, event};
 use crate::sensors::Sensors;
 use crate::shared::{DriveLease, Echo, Shared, Status};
 use crate::telemetry;
-use agent_core::policy::BlindDriving;
+use agent_core::policy::{BlindDriving, CloseSensors};
 use agent_core::{Command, EstopAnswer, Inputs, Outputs, Policy, Supervisor, Twist, Verdict};
 use protocol::drive::{DriveCommand, Seen};
 use protocol::units::{MonoMs, MonoNs};
@@ -85,6 +85,7 @@ pub(crate) fn start(
         told: None,
         blind: blind::Watch::new(policy),
         blind_driving: policy.blind_driving.clone(),
+        close_sensors: policy.close_sensors.clone(),
         minimal_risk: None,
     };
     std::thread::Builder::new().name("drive".to_owned()).spawn(move || {
@@ -136,6 +137,7 @@ struct Loop {
     told: Option<(protocol::safety::SafetyState, protocol::safety::Reason)>,
     blind: blind::Watch,
     blind_driving: BlindDriving,
+    close_sensors: CloseSensors,
     /// As the step before said.
     minimal_risk: Option<protocol::safety::Reason>,
 }
@@ -234,7 +236,7 @@ impl Loop {
             estop_clear_epoch,
             odometry: sensors.core_odometry(),
             scan: sensors.scan,
-            close: None,
+            close: sensors.close.core(now, &self.close_sensors),
             fix: sensors.core_fix(),
             heading: sensors.core_heading(now),
             battery_permille: sensors.battery_permille(now),
@@ -328,6 +330,15 @@ impl Loop {
         (self.published, self.published_at) = (twist, now);
     }
 
+    /// What the base can do of a velocity, which is what it is told.
+    #[expect(clippy::cast_possible_truncation, reason = "no more than the 32 bits that it was")]
+    fn told_to_base(&self, twist: Twist) -> Twist {
+        let mradps = f64::from(twist.angular_mradps);
+        let (_same, limited) =
+            self.base.kinematics().limit(f64::from(twist.linear_mmps) / 1e3, mradps / 1e3);
+        Twist { angular_mradps: (limited * 1e3).round() as i32, ..twist }
+    }
+
     fn telemetry_if_due(&mut self, status: &Status, lease: &DriveLease, now: MonoMs) {
         if !due(&mut self.due.telemetry, now, TELEMETRY_EVERY_MS) {
             return;
@@ -376,7 +387,8 @@ impl Loop {
         self.recorder.put(at_ns, Record::Step(Box::new(step)));
         if due(&mut self.due.twists, now, TWISTS_EVERY_MS) {
             self.recorder.put(at_ns, Record::Limited(stamped(stamp, outputs.limited)));
-            self.recorder.put(at_ns, Record::Executed(stamped(stamp, outputs.executed)));
+            let told = self.told_to_base(outputs.executed);
+            self.recorder.put(at_ns, Record::Executed(stamped(stamp, told)));
         }
         let telling = Some((outputs.state, outputs.reason));
         let changed = self.told != telling;

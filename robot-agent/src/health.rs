@@ -8,6 +8,7 @@ use protocol::units::MonoNs;
 use ros_bridge::TopicHealth;
 use ros_bridge::agent::Base;
 use ros_msgs::RosMessage;
+use ros_msgs::diagnostic_msgs::DiagnosticArray;
 use ros_msgs::sensor_msgs::{BatteryState, MagneticField};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +24,9 @@ const SILENT_NS: u64 = 5_000_000_000;
 fn trouble(topic: &TopicHealth, now: MonoNs, domain_id: u16) -> Option<String> {
     let (name, message) = (&topic.topic, topic.message);
     match topic.newest {
+        // Its silence says nothing, as long as its driver is there.
+        Some(_) if topic.on_change && topic.publishers > 0 => None,
+        None if topic.on_change && topic.malformed == 0 && topic.publishers > 0 => None,
         Some(newest) if now.since(newest) < SILENT_NS => None,
         Some(newest) => {
             let seconds = now.since(newest) / 1_000_000_000;
@@ -32,7 +36,11 @@ fn trouble(topic: &TopicHealth, now: MonoNs, domain_id: u16) -> Option<String> {
             "{name} is published, but not as {message}: check the driver's message type"
         )),
         // Few robots have one, and nothing that drives depends on it.
-        None if topic.publishers == 0 && message == MagneticField::NAME => None,
+        None if topic.publishers == 0
+            && [MagneticField::NAME, DiagnosticArray::NAME].contains(&message) =>
+        {
+            None
+        }
         None if topic.publishers == 0 => Some(format!(
             "nobody publishes {name} ({message}) in ROS domain {domain_id}: start the driver, or set \
              ros_domain_id (ROS_DOMAIN_ID) to the robot's"
@@ -119,6 +127,7 @@ mod tests {
             malformed: 0,
             newest: None,
             publishers: 0,
+            on_change: false,
         };
         let now = MonoNs(60_000_000_000);
         let words = trouble(&topic, now, 7).unwrap();
@@ -133,6 +142,10 @@ mod tests {
         assert!(trouble(&topic, now, 7).unwrap().contains("message type"));
         topic.newest = Some(MonoNs(50_000_000_000));
         assert!(trouble(&topic, now, 7).unwrap().contains("silent for 10 s"));
+        topic.on_change = true;
+        assert_eq!(trouble(&topic, now, 7), None, "it has nothing to say");
+        topic.publishers = 0;
+        assert!(trouble(&topic, now, 7).is_some(), "its driver has ended");
         topic.newest = Some(MonoNs(59_000_000_000));
         assert_eq!(trouble(&topic, now, 7), None);
     }
@@ -146,6 +159,7 @@ mod tests {
             malformed: 0,
             newest: None,
             publishers,
+            on_change: false,
         };
         assert!(battery_awaited(&[battery(0, 0)], true), "its driver may still be found");
         assert!(!battery_awaited(&[battery(0, 0)], false), "there is none");
@@ -165,6 +179,7 @@ mod tests {
             malformed: 0,
             newest: None,
             publishers: 0,
+            on_change: false,
         };
         let now = MonoNs(60_000_000_000);
         assert_eq!(trouble(&topic, now, 7), None);

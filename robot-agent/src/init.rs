@@ -5,6 +5,7 @@ mod cameras;
 use crate::config::Config;
 use anyhow::{Context, Result, bail};
 use ros_bridge::Topics;
+use ros_bridge::kinematics::Commands;
 use ros_bridge::survey::{Endpoint, Survey};
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -23,11 +24,11 @@ pub(crate) struct Seen {
 }
 
 /// The topics: key, default name, type.
-fn topics() -> [(&'static str, String, &'static str); 8] {
+fn topics(commands: Commands) -> [(&'static str, String, &'static str); 8] {
     let Topics { odometry, imu, field, fix, battery, scan, wheels, cmd_vel, .. } =
         Topics::default();
     [
-        ("cmd_vel", cmd_vel, "geometry_msgs/msg/Twist"),
+        ("cmd_vel", cmd_vel, commands.message()),
         ("odometry", odometry, "nav_msgs/msg/Odometry"),
         ("imu", imu, "sensor_msgs/msg/Imu"),
         ("field", field, "sensor_msgs/msg/MagneticField"),
@@ -62,10 +63,20 @@ fn head(seen: &Seen) -> String {
 }
 
 fn ros(survey: &Survey) -> String {
-    let mut text = String::from(
+    let commands = commands(&survey.readers);
+    let mut text = match commands {
+        Commands::Twist => String::new(),
+        Commands::TwistStamped => {
+            "# The base takes its commands with their time.\n[ros]\ncommands = \"twist_stamped\"\n\n".to_owned()
+        }
+        Commands::AckermannDriveStamped => "# The base steers as a car does: measure it.\n[base]\nkind = \"ackermann\"\n\
+             # wheelbase_m = 0.5\n# steering_angle_rad_max = 0.4\n\n[ros]\ncommands = \"ackermann_drive_stamped\"\n\n"
+            .to_owned(),
+    };
+    text.push_str(
         "# Topics, where they are not the usual ones. What follows was found when this file was written.\n[ros.topics]\n",
     );
-    for (key, usual, message) in topics() {
+    for (key, usual, message) in topics(commands) {
         let endpoints = if key == "cmd_vel" { &survey.readers } else { &survey.writers };
         let mut names: Vec<&str> =
             endpoints.iter().filter(|e| e.message == message).map(|e| e.topic.as_str()).collect();
@@ -78,24 +89,40 @@ fn ros(survey: &Survey) -> String {
             let more = others(&names, name);
             writeln!(text, "{key} = {name:?}  # {message}: {side}{more}")
         } else {
-            let stamped = stamped(endpoints, key);
-            writeln!(text, "# {key} = {usual:?}  # {message}: NOT {side}{stamped}")
+            writeln!(text, "# {key} = {usual:?}  # {message}: NOT {side}")
         };
     }
     text.push('\n');
+    text.push_str(&close(survey));
     text
 }
 
-/// A base that takes another type of command than ours.
-fn stamped(readers: &[Endpoint], key: &str) -> String {
-    let other = readers.iter().find(|r| r.message == "geometry_msgs/msg/TwistStamped");
-    match other.filter(|_| key == "cmd_vel") {
-        Some(reader) => format!(
-            "; {} is subscribed as TwistStamped: let the base take Twist (use_stamped_vel: false)",
-            reader.topic
-        ),
-        None => String::new(),
+/// Range sensors and bumpers that may be there. Where they sit, and whether a flag is a bumper, only the owner knows.
+fn close(survey: &Survey) -> String {
+    let mut text = String::new();
+    for writer in &survey.writers {
+        _ = match writer.message.as_str() {
+            "sensor_msgs/msg/Range" => write!(
+                text,
+                "# A range sensor was found: say where it sits.\n# [[ros.range]]\n# topic = {:?}\n# kind = \"obstacle\"  \
+                 # or \"drop\"\n# yaw_rad = 0.0\n# x_m = 0.3\n\n",
+                writer.topic
+            ),
+            "std_msgs/msg/Bool" if writer.topic.contains("bump") => write!(
+                text,
+                "# What may be a bumper was found.\n# [[ros.bumper]]\n# topic = {:?}\n# side = \"front\"\n\n",
+                writer.topic
+            ),
+            _ => Ok(()),
+        };
     }
+    text
+}
+
+/// The type of command that some base takes: ours unless only others are there.
+fn commands(readers: &[Endpoint]) -> Commands {
+    let taken = |commands: &Commands| readers.iter().any(|r| r.message == commands.message());
+    Commands::ALL.into_iter().find(taken).unwrap_or_default()
 }
 
 /// How much the last parts of two names are alike, in thousandths.
@@ -212,6 +239,7 @@ mod tests {
                 endpoint("/camera/imu", "sensor_msgs/msg/Imu"),
                 endpoint("/gnss/fix", "sensor_msgs/msg/NavSatFix"),
                 endpoint("/gnss/raw", "sensor_msgs/msg/NavSatFix"),
+                endpoint("/range/left", "sensor_msgs/msg/Range"),
                 endpoint("/scan", "sensor_msgs/msg/LaserScan"),
             ],
             readers: vec![endpoint("/base/cmd_vel", "geometry_msgs/msg/Twist")],
@@ -234,6 +262,7 @@ mod tests {
         assert_eq!((topics.odometry.as_str(), topics.imu.as_str()), ("/odom", "/camera/imu"));
         assert_eq!(topics.fix, "/gnss/fix", "the name that is most alike");
         assert!(text.contains("as are /gnss/raw"));
+        assert!(text.contains("# topic = \"/range/left\""));
         assert!(text.contains("sensor_msgs/msg/BatteryState: NOT published"));
         let cameras: Vec<_> =
             config.cameras.iter().map(|c| (c.name.as_str(), c.bitrate_kbps)).collect();
@@ -248,10 +277,15 @@ mod tests {
         let config = Config::parse(&text).unwrap();
         assert!(config.cameras.is_empty() && config.policy.obstacle_guard.active);
         assert_eq!(config.ros.topics, Topics::default());
-        for words in ["No camera was found", "No laser scanner was found", "use_stamped_vel: false"]
-        {
+        assert_eq!(config.ros.commands, Commands::TwistStamped);
+        for words in ["No camera was found", "No laser scanner was found"] {
             assert!(text.contains(words), "{text}");
         }
+        let readers = vec![endpoint("/drive", Commands::AckermannDriveStamped.message())];
+        let text = super::text(&seen(Survey { readers, ..Survey::default() }, Vec::new())).unwrap();
+        let config = Config::parse(&text).unwrap();
+        assert_eq!(config.base.kind, crate::config::BaseKind::Ackermann);
+        assert_eq!(config.ros.topics.cmd_vel, "/drive");
     }
 
     #[test]

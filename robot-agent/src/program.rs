@@ -233,7 +233,7 @@ fn write_config(
     let domain_id = domain_id.context("ROS_DOMAIN_ID is no domain")?;
     progress(&format!("listening to ROS domain {}", domain_id.unwrap_or(0)));
     let ros = ros_bridge::Config::new(domain_id.unwrap_or(0), "longrein_init");
-    let (survey, _seconds) = doctor::listen(&ros)?;
+    let survey = doctor::listen(&ros)?.survey;
     progress("looking for cameras");
     let mut topics: Vec<&str> =
         survey.writers.iter().chain(&survey.readers).map(|e| e.topic.as_str()).collect();

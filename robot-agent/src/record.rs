@@ -1,27 +1,28 @@
 //! The recorder's thread. Whoever has something to record hands it over without waiting; when the disk does not
 //! keep up, records are dropped and counted by topic, and the episode says so.
 
+mod write;
+
 use crate::clock;
+use crate::config::BUMPERS_MAX;
 use crate::episodes::{self, words};
 use crate::home::Home;
 use crate::media::EncodedFrame;
 use episode::layout::topic;
-use episode::{Channel, Ending, EpisodeMeta, Recorder};
+use episode::{Ending, EpisodeMeta, Recorder};
 use protocol::keys::PrivateKey;
-use protocol::units::{MonoMs, MonoNs};
+use protocol::units::MonoMs;
 use ros_bridge::agent::Inbound;
 use ros_msgs::builtin_interfaces::Time;
-use ros_msgs::foxglove_msgs::CompressedVideo;
 use ros_msgs::geometry_msgs::TwistStamped;
 use ros_msgs::longrein_msgs::{DriveCommand, Event, LinkStats, SafetyState, SafetyStep};
-use ros_msgs::nav_msgs::Odometry;
-use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use write::{Open, channels, note_dropped, write};
 
 /// Records that may wait: several seconds of a drive.
 const QUEUE: usize = 4_096;
@@ -51,7 +52,7 @@ pub(crate) enum Record {
 }
 
 /// Slots of the drop counters: the topics, then the cameras.
-const TOPICS: [&str; 15] = [
+const TOPICS: [&str; 16] = [
     topic::ODOM,
     topic::IMU,
     topic::FIX,
@@ -67,6 +68,7 @@ const TOPICS: [&str; 15] = [
     topic::RECEIPT,
     topic::EVENT,
     topic::FIELD,
+    topic::RANGE,
 ];
 const CAMERAS_MAX: usize = 8;
 const SLOTS: usize = TOPICS.len() + CAMERAS_MAX;
@@ -87,8 +89,10 @@ impl Record {
             Self::Safety(_) => 10,
             Self::Link(_) => 11,
             Self::Receipt(_) => 12,
-            Self::Event(_) => 13,
+            // Bumpers and diagnostics are events.
+            Self::Event(_) | Self::Sensor(Inbound::Bumper(..) | Inbound::Diagnostics(_)) => 13,
             Self::Sensor(Inbound::Field(_)) => 14,
+            Self::Sensor(Inbound::Range(..)) => 15,
             Self::Frame(frame) => TOPICS.len() + usize::from(frame.camera).min(CAMERAS_MAX - 1),
         }
     }
@@ -298,36 +302,6 @@ fn next(receiver: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
     }
 }
 
-struct Channels {
-    odometry: Channel<Odometry>,
-    imu: Channel<Imu>,
-    field: Channel<MagneticField>,
-    fix: Channel<NavSatFix>,
-    battery: Channel<BatteryState>,
-    scan: Channel<LaserScan>,
-    wheels: Channel<JointState>,
-    command: Channel<DriveCommand>,
-    limited: Channel<TwistStamped>,
-    executed: Channel<TwistStamped>,
-    step: Channel<SafetyStep>,
-    safety: Channel<SafetyState>,
-    link: Channel<LinkStats>,
-    receipt: Channel<Event>,
-    event: Channel<Event>,
-    cameras: Vec<Channel<CompressedVideo>>,
-}
-
-struct Open {
-    dir: PathBuf,
-    recorder: Recorder,
-    channels: Channels,
-    /// Cameras whose first keyframe is recorded: what comes before can't be decoded.
-    decodable: [bool; CAMERAS_MAX],
-    /// The disk failed: nothing more is written, and the episode is recovered at the next start.
-    broken: bool,
-    ending: Option<(MonoMs, String)>,
-}
-
 struct Worker {
     home: Home,
     cameras: Vec<String>,
@@ -396,6 +370,7 @@ impl Worker {
             recorder,
             channels,
             decodable: [false; CAMERAS_MAX],
+            bumpers: [false; BUMPERS_MAX],
             broken: false,
             ending: None,
         });
@@ -486,105 +461,4 @@ impl Worker {
             tracing::error!("the sealer has ended; the episode is sealed at the next start");
         }
     }
-}
-
-fn channels(recorder: &mut Recorder, cameras: &[&str]) -> Result<Channels, episode::EpisodeError> {
-    Ok(Channels {
-        odometry: recorder.telemetry(topic::ODOM)?,
-        imu: recorder.telemetry(topic::IMU)?,
-        field: recorder.telemetry(topic::FIELD)?,
-        fix: recorder.telemetry(topic::FIX)?,
-        battery: recorder.telemetry(topic::BATTERY)?,
-        scan: recorder.telemetry(topic::SCAN)?,
-        wheels: recorder.telemetry(topic::JOINT_STATES)?,
-        command: recorder.telemetry(topic::COMMAND)?,
-        limited: recorder.telemetry(topic::LIMITED)?,
-        executed: recorder.telemetry(topic::EXECUTED)?,
-        step: recorder.telemetry(topic::SAFETY_STEP)?,
-        safety: recorder.telemetry(topic::SAFETY)?,
-        link: recorder.telemetry(topic::LINK)?,
-        receipt: recorder.telemetry(topic::RECEIPT)?,
-        event: recorder.telemetry(topic::EVENT)?,
-        cameras: cameras.iter().map(|name| recorder.camera(name)).collect::<Result<_, _>>()?,
-    })
-}
-
-fn note_dropped(open: &mut Open, slot: usize, count: u32) {
-    if count == 0 {
-        return;
-    }
-    let (recorder, channels) = (&mut open.recorder, &open.channels);
-    match slot {
-        0 => recorder.note_dropped(channels.odometry, count),
-        1 => recorder.note_dropped(channels.imu, count),
-        2 => recorder.note_dropped(channels.fix, count),
-        3 => recorder.note_dropped(channels.battery, count),
-        4 => recorder.note_dropped(channels.scan, count),
-        5 => recorder.note_dropped(channels.wheels, count),
-        6 => recorder.note_dropped(channels.command, count),
-        7 => recorder.note_dropped(channels.limited, count),
-        8 => recorder.note_dropped(channels.executed, count),
-        9 => recorder.note_dropped(channels.step, count),
-        10 => recorder.note_dropped(channels.safety, count),
-        11 => recorder.note_dropped(channels.link, count),
-        12 => recorder.note_dropped(channels.receipt, count),
-        13 => recorder.note_dropped(channels.event, count),
-        14 => recorder.note_dropped(channels.field, count),
-        camera => {
-            if let Some(channel) = channels.cameras.get(camera - TOPICS.len()) {
-                recorder.note_dropped(*channel, count);
-            }
-            // The frames after a lost one can't be decoded until the next keyframe.
-            if let Some(decodable) = open.decodable.get_mut(camera - TOPICS.len()) {
-                *decodable = false;
-            }
-        }
-    }
-}
-
-/// Writes one record; gives about how many bytes it took.
-fn write(open: &mut Open, at_ns: u64, record: Record) -> Result<u64, episode::EpisodeError> {
-    let (recorder, channels) = (&mut open.recorder, &open.channels);
-    match record {
-        Record::Sensor(Inbound::Odometry(m)) => recorder.write(channels.odometry, at_ns, &*m)?,
-        Record::Sensor(Inbound::Imu(m)) => recorder.write(channels.imu, at_ns, &*m)?,
-        Record::Sensor(Inbound::Field(m)) => recorder.write(channels.field, at_ns, &*m)?,
-        Record::Sensor(Inbound::Fix(m)) => recorder.write(channels.fix, at_ns, &*m)?,
-        Record::Sensor(Inbound::Battery(m)) => recorder.write(channels.battery, at_ns, &*m)?,
-        Record::Sensor(Inbound::Scan(m)) => recorder.write(channels.scan, at_ns, &*m)?,
-        Record::Sensor(Inbound::WheelSpeeds(m)) => recorder.write(channels.wheels, at_ns, &*m)?,
-        Record::Command(m) => recorder.write(channels.command, at_ns, &*m)?,
-        Record::Limited(m) => recorder.write(channels.limited, at_ns, &*m)?,
-        Record::Executed(m) => recorder.write(channels.executed, at_ns, &*m)?,
-        Record::Step(m) => recorder.write(channels.step, at_ns, &*m)?,
-        Record::Safety(m) => recorder.write(channels.safety, at_ns, &*m)?,
-        Record::Link(m) => recorder.write(channels.link, at_ns, &*m)?,
-        Record::Receipt(m) => recorder.write(channels.receipt, at_ns, &*m)?,
-        Record::Event(m) => recorder.write(channels.event, at_ns, &*m)?,
-        Record::Frame(frame) => return write_frame(open, at_ns, &frame),
-    }
-    // Compressed telemetry: small beside the pictures.
-    Ok(100)
-}
-
-fn write_frame(
-    open: &mut Open,
-    at_ns: u64,
-    frame: &EncodedFrame,
-) -> Result<u64, episode::EpisodeError> {
-    let camera = usize::from(frame.camera);
-    let Some(channel) = open.channels.cameras.get(camera).copied() else { return Ok(0) };
-    let Some(decodable) = open.decodable.get_mut(camera) else { return Ok(0) };
-    *decodable |= frame.keyframe;
-    if !*decodable {
-        return Ok(0);
-    }
-    let message = CompressedVideo {
-        timestamp: Time::from_ns(clock::wall_ns_at(MonoNs(frame.capture.0))),
-        frame_id: format!("camera_{camera}"),
-        data: frame.data.to_vec(),
-        format: "h264".to_owned(),
-    };
-    open.recorder.write(channel, at_ns, &message)?;
-    Ok(u64::try_from(frame.data.len()).unwrap_or(0))
 }

@@ -1,8 +1,10 @@
 //! `robot-agent run`: wires the parts together, and takes them apart in order.
 
 use crate::budget::Budget;
+use crate::close::{CloseWords, Layout};
 use crate::config::Config;
 use crate::credentials::{self, Desk};
+use crate::diagnostics::{Level, Part};
 use crate::drive;
 use crate::episodes;
 use crate::fabric::{self, Fabric};
@@ -23,7 +25,7 @@ use anyhow::{Context, Result};
 use episode::Document;
 use protocol::api::Enrolled;
 use protocol::keys::PrivateKey;
-use ros_bridge::agent::Base;
+use ros_bridge::agent::{Base, Inbound};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
@@ -202,6 +204,7 @@ impl Telling {
             recorder_able: self.recorder.progress.able.load(Ordering::Acquire),
             spool: lock(&self.spool).clone(),
             cameras: self.leases.cameras().iter().map(Camera::stats).collect(),
+            diagnostics: lock(&self.shared.diagnostics).troubles(clock::mono_ms()),
         }
     }
 }
@@ -275,15 +278,32 @@ fn connect_base(
 ) -> Result<Arc<Base>> {
     let ros = config.ros_config(domain_id);
     let (shared, recorder) = (Arc::clone(shared), recorder.clone());
-    let guard = config.policy.obstacle_guard.clone();
+    let layout = Layout::new(&config.ros, &config.policy.obstacle_guard);
+    lock(&shared.sensors).close = CloseWords::new(&config.ros);
     let base = Base::connect(&ros, move |message, arrived| {
         shared.beats.intake.store(arrived.ms().0, Ordering::Release);
-        lock(&shared.sensors).take(&message, arrived, &guard);
+        lock(&shared.sensors).take(&message, arrived, &layout);
+        if let Inbound::Diagnostics(message) = &message {
+            let news = lock(&shared.diagnostics).take(message, arrived.ms());
+            return news.iter().for_each(|part| tell_of(part, &recorder));
+        }
         lock(&shared.senses).take(&message, arrived);
         recorder.put(clock::wall_ns_at(arrived), Record::Sensor(message));
     })
     .with_context(|| format!("connecting to ROS 2 in domain {domain_id}"))?;
     Ok(Arc::new(base))
+}
+
+/// A part of the robot fell ill, or is well again: the log and the episode say so.
+fn tell_of(part: &Part, recorder: &record::Handle) {
+    let (name, words) = (&part.name, &part.message);
+    match part.level {
+        Level::Ok => tracing::info!(part = name, words, "a part of the robot is well again"),
+        level => tracing::warn!(part = name, ?level, words, "a part of the robot is not well"),
+    }
+    let json = serde_json::to_string(part).unwrap_or_default();
+    let event = record::event("diagnostic", format!("{name}: {words}"), json);
+    recorder.put(clock::wall_ns(), Record::Event(event));
 }
 
 fn start_voice(config: &Config, recorder: &record::Handle) -> Result<Voice> {

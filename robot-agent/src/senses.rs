@@ -76,7 +76,13 @@ impl Senses {
                     keep(&mut self.wheels, (arrived, rpm), SAMPLES_MAX);
                 }
             }
-            Inbound::Odometry(_) | Inbound::Fix(_) | Inbound::Battery(_) | Inbound::Scan(_) => {}
+            Inbound::Odometry(_)
+            | Inbound::Fix(_)
+            | Inbound::Battery(_)
+            | Inbound::Scan(_)
+            | Inbound::Diagnostics(_)
+            | Inbound::Range(..)
+            | Inbound::Bumper(..) => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the robot's sensors said last.
 
+use crate::close::{CloseWords, Layout};
 use agent_core::policy::ObstacleGuard;
 use agent_core::scan::{Rays, summarise};
 use protocol::state::RobotPosition;
@@ -21,6 +22,8 @@ pub(crate) struct Sensors {
     /// Way driven since the agent's start, metres.
     pub(crate) distance_m: f64,
     pub(crate) scan: Option<agent_core::Scan>,
+    /// Range cones, bumpers, drop sensors.
+    pub(crate) close: CloseWords,
     battery: Option<(MonoMs, f64)>,
     attitude: Option<Attitude>,
     fix: Option<Fix>,
@@ -50,7 +53,7 @@ struct Fix {
 
 impl Sensors {
     /// Takes note of a message.
-    pub(crate) fn take(&mut self, message: &Inbound, arrived: MonoNs, guard: &ObstacleGuard) {
+    pub(crate) fn take(&mut self, message: &Inbound, arrived: MonoNs, layout: &Layout) {
         let arrived = arrived.ms();
         match message {
             Inbound::Odometry(message) => {
@@ -64,8 +67,10 @@ impl Sensors {
                 let known = (0.0..=1.0).contains(&charge);
                 self.battery = known.then_some((arrived, charge)).or(self.battery);
             }
-            Inbound::Scan(message) => self.take_scan(arrived, message, guard),
-            Inbound::WheelSpeeds(_) | Inbound::Field(_) => {}
+            Inbound::Scan(message) => self.take_scan(arrived, message, &layout.guard),
+            Inbound::Range(n, message) => self.close.take_range(*n, arrived, message, layout),
+            Inbound::Bumper(n, pressed) => self.close.take_bumper(*n, arrived, *pressed, layout),
+            Inbound::WheelSpeeds(_) | Inbound::Field(_) | Inbound::Diagnostics(_) => {}
         }
     }
 
@@ -209,7 +214,8 @@ mod tests {
     use ros_msgs::sensor_msgs::BatteryState;
 
     fn take(sensors: &mut Sensors, ms: u64, message: Inbound) {
-        sensors.take(&message, MonoNs(ms * 1_000_000), &ObstacleGuard::default());
+        let layout = Layout::new(&crate::config::Ros::default(), &ObstacleGuard::default());
+        sensors.take(&message, MonoNs(ms * 1_000_000), &layout);
     }
 
     #[test]

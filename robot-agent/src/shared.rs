@@ -1,5 +1,6 @@
 //! What the agent's threads share. Locks are held for the copy of a few fields, never across a wait.
 
+use crate::diagnostics::Diagnostics;
 use crate::link;
 use crate::senses::Senses;
 use crate::sensors::Sensors;
@@ -96,6 +97,8 @@ impl Beats {
 #[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) sensors: Mutex<Sensors>,
+    /// What drivers say about themselves.
+    pub(crate) diagnostics: Mutex<Diagnostics>,
     /// Samples for programs.
     pub(crate) senses: Mutex<Senses>,
     pub(crate) lease: Mutex<Option<DriveLease>>,

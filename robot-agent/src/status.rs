@@ -1,6 +1,7 @@
 //! How a running agent does, told to whoever may read its data folder: one JSON object for each connection to
 //! `agent.sock`. A check asks here what it can't look at itself, such as cameras that the agent holds.
 
+use crate::diagnostics::Part;
 use crate::home::Home;
 use crate::media::CameraStats;
 use crate::spool::SpoolState;
@@ -38,6 +39,9 @@ pub struct Status {
     pub spool: SpoolState,
     /// Cameras, in the order of the configuration.
     pub cameras: Vec<CameraStats>,
+    /// Parts of the robot of which their drivers say that they are not well, the worst first.
+    #[serde(default)]
+    pub diagnostics: Vec<Part>,
 }
 
 /// The path of the socket by way of an open folder: whatever the length of the folder's name, the path is short enough.
@@ -109,6 +113,7 @@ mod tests {
             recorder_able: true,
             spool: SpoolState { waiting: 2, ..SpoolState::default() },
             cameras: Vec::new(),
+            diagnostics: Vec::new(),
         };
         let told = status.clone();
         serve(&home, move || told.clone()).unwrap();

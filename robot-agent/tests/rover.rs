@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod played;
+
+use played::{BUMPED, EDGE, FREE, NEAR, SILENT, World};
 use protocol::drive::{DriveCommand, Seen};
 use protocol::dsse::{Envelope, payload_type};
 use protocol::ids::RobotId;
@@ -17,15 +20,11 @@ use protocol::units::WallMs;
 use protocol::{api::Enrolled, keyexpr};
 use robot_agent::clock;
 use robot_agent::home::{Enrolment, Home};
-use ros_bridge::Config;
-use ros_bridge::base::{Order, RobotSide};
-use ros_msgs::geometry_msgs::{Quaternion, Twist, Vector3};
-use ros_msgs::nav_msgs::Odometry;
-use ros_msgs::sensor_msgs::{Imu, JointState, LaserScan, MagneticField};
+use ros_bridge::base::Order;
+use ros_bridge::kinematics::Commands;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use zenoh::Session;
 
@@ -38,77 +37,6 @@ impl Drop for Agent {
     fn drop(&mut self) {
         self.0.kill().ok();
         self.0.wait().ok();
-    }
-}
-
-/// A base that stands before a wide free place and says so.
-struct World {
-    orders: Arc<Mutex<Vec<Order>>>,
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl World {
-    fn start(domain_id: u16) -> Self {
-        let (orders, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let (taken, stopped) = (Arc::clone(&orders), Arc::clone(&stop));
-        let thread = std::thread::spawn(move || {
-            let base = RobotSide::connect_with_lamp(
-                &Config::new(domain_id, "test_robot"),
-                move |order, _| taken.lock().unwrap().push(order),
-            )
-            .unwrap();
-            for n in 0_u64.. {
-                if stopped.load(Ordering::Relaxed) {
-                    return;
-                }
-                let mut odometry = Odometry::default();
-                odometry.twist.twist = Twist::planar(0.25, 0.0);
-                let shake = if n % 2 == 0 { 0.3 } else { -0.3 };
-                let imu = Imu {
-                    orientation: Quaternion::from_yaw(0.0),
-                    linear_acceleration: Vector3 { x: 0.0, y: 0.0, z: 9.81 + shake },
-                    ..Imu::default()
-                };
-                let scan = LaserScan {
-                    angle_min: -3.2,
-                    angle_increment: 0.1,
-                    range_min: 0.1,
-                    range_max: 30.0,
-                    ranges: vec![20.0; 64],
-                    ..LaserScan::default()
-                };
-                let wheels = JointState {
-                    name: vec!["wheel_left".to_owned(), "wheel_right".to_owned()],
-                    velocity: vec![2.5, 2.5],
-                    ..JointState::default()
-                };
-                base.publish_odometry(odometry).ok();
-                let magnetic_field = Vector3 { x: 2e-5, y: 0.0, z: -4.5e-5 };
-                let field = MagneticField { magnetic_field, ..MagneticField::default() };
-                base.publish_field(field).ok();
-                base.publish_imu(imu).ok();
-                base.publish_wheels(wheels).ok();
-                if n % 5 == 0 {
-                    base.publish_scan(scan).ok();
-                }
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        });
-        Self { orders, stop, thread: Some(thread) }
-    }
-
-    fn orders(&self) -> Vec<Order> {
-        self.orders.lock().unwrap().clone()
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
     }
 }
 
@@ -210,6 +138,10 @@ impl Cast {
     }
 
     async fn drive(&self, seq: u32, seen: Seen, robot_stamp_ms: u32) {
+        self.drive_turning(seq, seen, robot_stamp_ms, 0).await;
+    }
+
+    async fn drive_turning(&self, seq: u32, seen: Seen, robot_stamp_ms: u32, turn_mradps: i16) {
         let command = DriveCommand {
             deadman: true,
             camera: 0,
@@ -218,7 +150,7 @@ impl Cast {
             seen,
             robot_stamp_ms,
             linear_mmps: if seq < 3 { 0 } else { 400 },
-            angular_mradps: 0,
+            angular_mradps: if seq < 3 { 0 } else { turn_mradps },
             client_ms: 1,
         };
         // The first two with the stick at rest: nothing else arms the robot.
@@ -249,7 +181,7 @@ impl Cast {
     }
 }
 
-fn prepare(data: &Path, domain_id: u16, endpoint: &str) -> (Unconnected, Agent) {
+fn prepare(data: &Path, domain_id: u16, endpoint: &str, more: &str) -> (Unconnected, Agent) {
     let robot: RobotId = "rover-1".parse().unwrap();
     let home = Home::open(&data.join("robot")).unwrap();
     let robot_key = home.key_or_new().unwrap();
@@ -276,7 +208,7 @@ fn prepare(data: &Path, domain_id: u16, endpoint: &str) -> (Unconnected, Agent) 
          [speech]\ncommand = {speaker:?}\nkeep = {keep:?}\n\
          [[camera]]\nname = \"front\"\nsource = \"videotestsrc is-live=true pattern=ball ! \
          video/x-raw,format=I420,width=640,height=360,framerate=30/1\"\n\
-         width = 640\nheight = 360\nfps = 30\nbitrate_kbps = 500\n",
+         width = 640\nheight = 360\nfps = 30\nbitrate_kbps = 500\n{more}",
         home = home.dir(),
         keep = data.join("kept"),
     );
@@ -323,9 +255,9 @@ async fn a_program_sees_speaks_lights_and_drives_blind() {
     let endpoint = format!("tcp/127.0.0.1:{port}");
     let domain_id = u16::try_from(101 + std::process::id() % 100).unwrap();
     let _router = session("router", &endpoint).await;
-    let world = World::start(domain_id);
+    let world = World::start(domain_id, Commands::Twist);
     let (Unconnected { robot, robot_key, fleet, relay, lease }, agent) =
-        prepare(data, domain_id, &endpoint);
+        prepare(data, domain_id, &endpoint, "");
     let session = session("client", &endpoint).await;
     let cast = Cast { robot, robot_key, fleet, relay, lease, session };
 
@@ -464,6 +396,99 @@ async fn a_program_sees_speaks_lights_and_drives_blind() {
     assert_eq!(replayed.difference, None);
 }
 
+/// A car with a cone, a drop sensor and a bumper, all before it.
+const CAR: &str = r#"
+[policy.close_sensors]
+active = true
+[base]
+kind = "ackermann"
+wheelbase_m = 0.5
+steering_angle_rad_max = 0.4
+[ros]
+commands = "twist_stamped"
+[[ros.range]]
+topic = "/range"
+x_m = 0.35
+[[ros.range]]
+topic = "/cliff"
+kind = "drop"
+x_m = 0.4
+[[ros.bumper]]
+topic = "/bumper"
+side = "front"
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn close_sensors_stop_a_drive_and_a_car_is_told_what_it_can_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let endpoint = format!("tcp/127.0.0.1:{port}");
+    // Not the domain of the other test, which may run beside this one.
+    let domain_id = u16::try_from(1 + std::process::id() % 100).unwrap();
+    let _router = session("router", &endpoint).await;
+    let world = World::start(domain_id, Commands::TwistStamped);
+    let (Unconnected { robot, robot_key, fleet, relay, lease }, agent) =
+        prepare(data, domain_id, &endpoint, CAR);
+    let session = session("client", &endpoint).await;
+    let cast = Cast { robot, robot_key, fleet, relay, lease, session };
+    let sensors = keyexpr::sensors(&cast.robot);
+    let reports = cast.session.declare_subscriber(&sensors).await.unwrap();
+    let report = tokio::time::timeout(WITHIN, reports.recv_async()).await.unwrap().unwrap();
+    drop(report);
+    let opened = cast.open(&PrivateKey::from_seed(&[2; 32])).await;
+    assert!(matches!(opened, SignalReply::Opened { .. }), "{opened:?}");
+
+    let (mut seq, mut stamp) = (0, 0);
+    let mut fastest = Vec::new();
+    for says in [FREE, BUMPED, FREE, EDGE, FREE, NEAR, FREE, SILENT] {
+        world.close.store(says, Ordering::Relaxed);
+        let began = Instant::now();
+        let mut settled = 0;
+        while began.elapsed() < Duration::from_millis(1_500) {
+            while let Ok(Some(sample)) = reports.try_recv() {
+                let report: SensorReport =
+                    serde_json::from_slice(&sample.payload().to_bytes()).unwrap();
+                stamp = protocol::units::MonoMs(report.robot_ms).low32();
+            }
+            if settled == 0 && began.elapsed() > Duration::from_millis(1_000) {
+                settled = world.orders().len();
+            }
+            seq += 1;
+            cast.drive_turning(seq, Seen::Nothing, stamp, 1_000).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let orders = world.orders();
+        fastest.push(orders[settled..].iter().fold((0.0, 0.0), |most: (f64, f64), order| {
+            let Order::Velocity(twist) = order else { return most };
+            (most.0.max(twist.linear.x.abs()), most.1.max(twist.angular.z.abs()))
+        }));
+    }
+    for (n, (linear, angular)) in fastest.iter().enumerate() {
+        if n % 2 == 0 {
+            assert!((linear - 0.3).abs() < 1e-3, "{n}: drives on at once, {fastest:?}");
+            // 0.3 m/s · tan 0.4 / 0.5 m, of the 1 rad/s that the driver wants.
+            assert!((angular - 0.2537).abs() < 2e-3, "{n}: as a car can, {fastest:?}");
+        } else {
+            assert_eq!((*linear, *angular), (0.0, 0.0), "{n}: not even on the spot, {fastest:?}");
+        }
+    }
+    let release = LeaseRequest::Release { lease_id: cast.lease.lease_id };
+    let key = keyexpr::lease(&cast.robot);
+    let reply = cast.ask(&key, serde_json::to_vec(&release).unwrap(), &cast.relay).await;
+    assert_eq!(serde_json::from_slice::<Reply>(&reply).unwrap(), Reply::Done);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    drop(agent);
+    let episode = data
+        .join("robot/episodes")
+        .join(protocol::ids::EpisodeId::from(cast.lease.lease_id).to_string());
+    let (codes, reasons) = (event_codes(&episode), safety_reasons(&episode));
+    assert_eq!(codes.iter().filter(|code| *code == "bumper").count(), 2, "{codes:?}");
+    for reason in ["bumper", "drop", "obstacle-ahead", "close-stale"] {
+        assert!(reasons.iter().any(|r| r == reason), "{reason} in {reasons:?}");
+    }
+}
+
 /// The thread of GStreamer that makes pictures: named after the pad that feeds the encoder.
 const JPEG_THREAD: &str = "source:src";
 
@@ -491,4 +516,21 @@ fn event_codes(episode: &Path) -> Vec<String> {
         }
     }
     codes
+}
+
+/// Why the safety core held the robot down, as the episode tells.
+fn safety_reasons(episode: &Path) -> Vec<String> {
+    use episode::layout::{self, topic};
+    let mut reader = episode::read::Reader::open(&episode.join(layout::TELEMETRY)).unwrap();
+    let mut reasons = Vec::new();
+    let mut ranges = 0;
+    while let Some(message) = reader.next().unwrap() {
+        if message.channel.topic == topic::SAFETY {
+            let state: ros_msgs::longrein_msgs::SafetyState = message.decode().unwrap();
+            reasons.push(state.reason);
+        }
+        ranges += u32::from(message.channel.topic == topic::RANGE);
+    }
+    assert!(ranges > 20, "{ranges} readings of the range sensors are in the episode");
+    reasons
 }

@@ -1,16 +1,24 @@
 //! The robot-agent's face: sensors in, velocity commands out.
 
-use crate::config::{Config, ConnectError, Topics};
+use crate::clock::wall_ns;
+use crate::config::{Config, ConnectError};
 use crate::intake::{Counters, Intake, Sources, TopicHealth, shared};
 use crate::keeper::Kept;
+use crate::kinematics::{Commands, Kinematics};
 use crate::node::Ros;
 use crate::outlet::{Outlet, PublishError, Sent, Tally, reconnecting};
 use protocol::units::MonoNs;
-use ros_msgs::geometry_msgs::Twist;
+use ros_msgs::ackermann_msgs::{AckermannDrive, AckermannDriveStamped};
+use ros_msgs::builtin_interfaces::Time;
+use ros_msgs::diagnostic_msgs::DiagnosticArray;
+use ros_msgs::geometry_msgs::{Twist, TwistStamped};
 use ros_msgs::nav_msgs::Odometry;
-use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix};
-use ros_msgs::std_msgs::UInt8;
+use ros_msgs::sensor_msgs::{
+    BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix, Range,
+};
+use ros_msgs::std_msgs::{Bool, Header, UInt8};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Sensors speak several hundred times a second, each in its own packet, and the drive loop looks at them every 10 ms.
@@ -33,14 +41,71 @@ pub enum Inbound {
     Scan(Box<LaserScan>),
     /// Speeds of the wheels.
     WheelSpeeds(Box<JointState>),
+    /// What drivers say about themselves. Nothing that drives depends on it.
+    Diagnostics(Box<DiagnosticArray>),
+    /// What the range sensor at this place of [`Config::ranges`] met.
+    Range(usize, Box<Range>),
+    /// Whether the bumper at this place of [`Config::bumpers`] is pressed.
+    Bumper(usize, bool),
 }
 
 /// One connection. Dropped in this order: the reader's thread first, the node last.
 struct Link {
     _intake: Intake,
-    cmd_vel: Outlet<Twist>,
+    orders: Orders,
     lamp: Outlet<UInt8>,
     ros: Ros,
+}
+
+/// The way of velocity commands to the base, in the form that it takes.
+enum Orders {
+    Twist(Outlet<Twist>),
+    TwistStamped(Outlet<TwistStamped>),
+    AckermannDriveStamped(Outlet<AckermannDriveStamped>),
+}
+
+impl Orders {
+    fn new(ros: &mut Ros, config: &Config, tally: Arc<Tally>) -> Result<Self, ConnectError> {
+        let topic = &config.topics.cmd_vel;
+        Ok(match config.commands {
+            Commands::Twist => Self::Twist(Outlet::new(ros, topic, tally)?),
+            Commands::TwistStamped => Self::TwistStamped(Outlet::new(ros, topic, tally)?),
+            Commands::AckermannDriveStamped => {
+                Self::AckermannDriveStamped(Outlet::new(ros, topic, tally)?)
+            }
+        })
+    }
+
+    fn send(
+        &self,
+        linear_mps: f64,
+        angular_radps: f64,
+        steering_rad: f64,
+    ) -> Result<(), PublishError> {
+        let header =
+            || Header { stamp: Time::from_ns(wall_ns()), frame_id: "base_link".to_owned() };
+        let twist = Twist::planar(linear_mps, angular_radps);
+        match self {
+            Self::Twist(outlet) => outlet.send(twist),
+            Self::TwistStamped(outlet) => outlet.send(TwistStamped { header: header(), twist }),
+            Self::AckermannDriveStamped(outlet) => {
+                // Zero for the rest: as quickly as the base can, for the safety core's governor has bounded it.
+                let drive = AckermannDrive {
+                    steering_angle: toward_zero(steering_rad),
+                    speed: toward_zero(linear_mps),
+                    ..AckermannDrive::default()
+                };
+                outlet.send(AckermannDriveStamped { header: header(), drive })
+            }
+        }
+    }
+}
+
+/// The nearest number of half the bits that is no larger.
+#[expect(clippy::cast_possible_truncation, reason = "what is lost is taken towards zero")]
+fn toward_zero(number: f64) -> f32 {
+    let near = number as f32;
+    if f64::from(near).abs() <= number.abs() { near } else { f32::from_bits(near.to_bits() - 1) }
 }
 
 impl Link {
@@ -51,12 +116,11 @@ impl Link {
         deliver: impl FnMut(Inbound, MonoNs) + Send + 'static,
     ) -> Result<Self, ConnectError> {
         let mut ros = Ros::connect(config)?;
-        let topics = &config.topics;
-        let cmd_vel = Outlet::new(&mut ros, &topics.cmd_vel, tally)?;
-        let lamp = Outlet::new(&mut ros, &topics.lamp, Arc::default())?;
+        let orders = Orders::new(&mut ros, config, tally)?;
+        let lamp = Outlet::new(&mut ros, &config.topics.lamp, Arc::default())?;
         let mut sources = Sources::new(counters);
-        sensors(&mut sources, &mut ros, topics)?;
-        Ok(Self { _intake: sources.start(SENSOR_PAUSE, deliver)?, cmd_vel, lamp, ros })
+        sensors(&mut sources, &mut ros, config)?;
+        Ok(Self { _intake: sources.start(SENSOR_PAUSE, deliver)?, orders, lamp, ros })
     }
 }
 
@@ -64,8 +128,9 @@ impl Link {
 pub(crate) fn sensors(
     sources: &mut Sources<Inbound>,
     ros: &mut Ros,
-    topics: &Topics,
+    config: &Config,
 ) -> Result<(), ConnectError> {
+    let topics = &config.topics;
     // Depths: what may come while the thread is held up for 80 ms; older readings are worth nothing.
     sources.add(ros, &topics.odometry, 4, |m| Inbound::Odometry(Box::new(m)))?;
     sources.add(ros, &topics.imu, 8, |m| Inbound::Imu(Box::new(m)))?;
@@ -73,7 +138,22 @@ pub(crate) fn sensors(
     sources.add(ros, &topics.fix, 2, |m| Inbound::Fix(Box::new(m)))?;
     sources.add(ros, &topics.battery, 1, |m| Inbound::Battery(Box::new(m)))?;
     sources.add(ros, &topics.scan, 2, |m| Inbound::Scan(Box::new(m)))?;
-    sources.add(ros, &topics.wheels, 4, |m| Inbound::WheelSpeeds(Box::new(m)))
+    sources.add(ros, &topics.wheels, 4, |m| Inbound::WheelSpeeds(Box::new(m)))?;
+    // Several publishers speak at once.
+    sources.add(ros, &topics.diagnostics, 16, |m| Inbound::Diagnostics(Box::new(m)))?;
+    for (n, topic) in config.ranges.iter().enumerate() {
+        sources.add(ros, topic, 2, move |m| Inbound::Range(n, Box::new(m)))?;
+    }
+    for (n, bumper) in config.bumpers.iter().enumerate() {
+        let inverted = bumper.inverted;
+        let wrap = move |m: Bool| Inbound::Bumper(n, m.data != inverted);
+        if bumper.on_change {
+            sources.add_reliable(ros, &bumper.topic, 4, wrap)?;
+        } else {
+            sources.add(ros, &bumper.topic, 4, wrap)?;
+        }
+    }
+    Ok(())
 }
 
 /// The connection to a base and its sensors. Dropping it ends the connection.
@@ -83,6 +163,9 @@ pub struct Base {
     tally: Arc<Tally>,
     cmd_vel_topic: String,
     lamp_topic: String,
+    kinematics: Kinematics,
+    /// Where the wheels were steered last, as the bits of rad: at rest they stay there.
+    steered: AtomicU64,
 }
 
 impl Base {
@@ -101,14 +184,22 @@ impl Base {
         let (config, deliver) = (config.clone(), shared(deliver));
         let cmd_vel_topic = config.topics.cmd_vel.clone();
         let lamp_topic = config.topics.lamp.clone();
+        let kinematics = config.kinematics;
         let link = Kept::start(move || {
             let (counters, tally) = (kept_counters.clone(), Arc::clone(&kept_tally));
             Link::connect(&config, counters, tally, deliver())
         })?;
-        Ok(Self { link, counters, tally, cmd_vel_topic, lamp_topic })
+        let steered = AtomicU64::new(0.0_f64.to_bits());
+        Ok(Self { link, counters, tally, cmd_vel_topic, lamp_topic, kinematics, steered })
     }
 
-    /// Publishes a velocity command: speed forward, turn rate to the left. Never waits for the network or for a
+    /// What the base can do.
+    pub fn kinematics(&self) -> Kinematics {
+        self.kinematics
+    }
+
+    /// Publishes a velocity command: speed forward, turn rate to the left, of which the base is told what it can do
+    /// ([`Kinematics::limit`]). Never waits for the network or for a
     /// subscriber, so the drive loop may call it; an error means that DDS did not take it, and the base will
     /// time out.
     pub fn command(&self, linear_mps: f64, angular_radps: f64) -> Result<(), PublishError> {
@@ -116,7 +207,15 @@ impl Base {
             self.tally.failed();
             return Err(reconnecting(&self.cmd_vel_topic));
         };
-        link.cmd_vel.send(Twist::planar(linear_mps, angular_radps))
+        let (linear, angular) = self.kinematics.limit(linear_mps, angular_radps);
+        let steering_rad = match self.kinematics.steering_rad(linear, angular) {
+            Some(steering_rad) => {
+                self.steered.store(steering_rad.to_bits(), Ordering::Relaxed);
+                steering_rad
+            }
+            None => f64::from_bits(self.steered.load(Ordering::Relaxed)),
+        };
+        link.orders.send(linear, angular, steering_rad)
     }
 
     /// Sets the lamp: 0 is off. Never waits. A lamp that joins later is not told.

@@ -1,5 +1,6 @@
 //! What a connection needs to know, and why it may fail.
 
+use crate::kinematics::{Commands, Kinematics};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub const DOMAIN_ID_MAX: u16 = 232;
 
 /// A connection to one robot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// DDS domain, as in `ROS_DOMAIN_ID`. The caller reads that variable, this crate does not.
@@ -17,12 +18,46 @@ pub struct Config {
     /// Names of the topics.
     #[serde(default)]
     pub topics: Topics,
+    /// The message that carries velocity commands.
+    #[serde(default)]
+    pub commands: Commands,
+    /// How the base moves.
+    #[serde(default)]
+    pub kinematics: Kinematics,
+    /// Topics of range sensors (`sensor_msgs/msg/Range`), none twice. Their place in this list names them.
+    #[serde(default)]
+    pub ranges: Vec<String>,
+    /// Bumpers, none twice. Their place in this list names them.
+    #[serde(default)]
+    pub bumpers: Vec<BumperTopic>,
+}
+
+/// The topic of one bumper, `std_msgs/msg/Bool`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BumperTopic {
+    /// Its name.
+    pub topic: String,
+    /// False says that it is pressed.
+    #[serde(default)]
+    pub inverted: bool,
+    /// It speaks only when it changes: read reliably, for it does not say it again.
+    #[serde(default)]
+    pub on_change: bool,
 }
 
 impl Config {
-    /// The usual topics.
+    /// The usual topics, `Twist`, a base that turns on the spot.
     pub fn new(domain_id: u16, node_name: impl Into<String>) -> Self {
-        Self { domain_id, node_name: node_name.into(), topics: Topics::default() }
+        Self {
+            domain_id,
+            node_name: node_name.into(),
+            topics: Topics::default(),
+            commands: Commands::default(),
+            kinematics: Kinematics::default(),
+            ranges: Vec::new(),
+            bumpers: Vec::new(),
+        }
     }
 }
 
@@ -30,7 +65,7 @@ impl Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Topics {
-    /// `geometry_msgs/msg/Twist` to the base.
+    /// Velocity commands to the base, of the type that `ros.commands` says.
     pub cmd_vel: String,
     /// `nav_msgs/msg/Odometry`.
     pub odometry: String,
@@ -48,6 +83,8 @@ pub struct Topics {
     pub wheels: String,
     /// `std_msgs/msg/UInt8` to the lamp: 0 off, up to 3.
     pub lamp: String,
+    /// `diagnostic_msgs/msg/DiagnosticArray`: what drivers say about themselves. A robot may be without.
+    pub diagnostics: String,
 }
 
 impl Default for Topics {
@@ -62,6 +99,7 @@ impl Default for Topics {
             scan: "/scan".to_owned(),
             wheels: "/joint_states".to_owned(),
             lamp: "/lamp".to_owned(),
+            diagnostics: "/diagnostics".to_owned(),
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct TopicHealth {
     pub newest: Option<MonoNs>,
     /// Publishers of this type that discovery knows. None: the driver is not running, or in another domain.
     pub publishers: usize,
+    /// It speaks only when something changes: its silence says nothing.
+    pub on_change: bool,
 }
 
 struct Counter {
@@ -39,6 +41,7 @@ struct Counter {
     malformed: AtomicU64,
     /// Zero: nothing yet. The monotonic clock is past zero long before any program runs.
     newest_ns: AtomicU64,
+    on_change: bool,
 }
 
 /// What outlasts a connection: the counts, one for each topic in the order of their subscription.
@@ -46,7 +49,7 @@ struct Counter {
 pub(crate) struct Counters(Arc<Mutex<Vec<Arc<Counter>>>>);
 
 impl Counters {
-    fn of(&self, topic: &str, message: &'static str) -> Arc<Counter> {
+    fn of(&self, topic: &str, message: &'static str, on_change: bool) -> Arc<Counter> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = all.iter().find(|c| c.topic == topic && c.message == message).cloned();
         known.unwrap_or_else(|| {
@@ -56,6 +59,7 @@ impl Counters {
                 received: AtomicU64::new(0),
                 malformed: AtomicU64::new(0),
                 newest_ns: AtomicU64::new(0),
+                on_change,
             });
             all.push(Arc::clone(&counter));
             counter
@@ -73,6 +77,7 @@ impl Counters {
                 malformed: counter.malformed.load(Ordering::Relaxed),
                 newest: (newest_ns != 0).then_some(MonoNs(newest_ns)),
                 publishers: ros.map_or(0, |ros| ros.publishers_of(&counter.topic, counter.message)),
+                on_change: counter.on_change,
             }
         };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(health).collect()
@@ -88,8 +93,10 @@ trait Source<E>: Send {
 
 struct Typed<M: 'static, E> {
     subscription: Subscription<Exact<M>>,
-    wrap: fn(M) -> E,
+    wrap: Wrap<M, E>,
 }
+
+type Wrap<M, E> = Box<dyn Fn(M) -> E + Send>;
 
 impl<M: RosMessage + Send + 'static, E> Source<E> for Typed<M, E> {
     fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
@@ -134,9 +141,9 @@ impl<E: 'static> Sources<E> {
         ros: &mut Ros,
         topic: &str,
         depth: usize,
-        wrap: fn(M) -> E,
+        wrap: impl Fn(M) -> E + Send + 'static,
     ) -> Result<(), ConnectError> {
-        self.add_with(ros, topic, depth, Reliability::BestEffort, wrap)
+        self.add_with(ros, topic, depth, Reliability::BestEffort, Box::new(wrap))
     }
 
     /// For what is said once and not again: a reliable reader, which only reliable writers match.
@@ -145,10 +152,10 @@ impl<E: 'static> Sources<E> {
         ros: &mut Ros,
         topic: &str,
         depth: usize,
-        wrap: fn(M) -> E,
+        wrap: impl Fn(M) -> E + Send + 'static,
     ) -> Result<(), ConnectError> {
         let reliability = Reliability::Reliable { when_full: WhenFull::Fail };
-        self.add_with(ros, topic, depth, reliability, wrap)
+        self.add_with(ros, topic, depth, reliability, Box::new(wrap))
     }
 
     fn add_with<M: RosMessage + Send + 'static>(
@@ -157,11 +164,12 @@ impl<E: 'static> Sources<E> {
         topic: &str,
         depth: usize,
         reliability: Reliability,
-        wrap: fn(M) -> E,
+        wrap: Wrap<M, E>,
     ) -> Result<(), ConnectError> {
+        let on_change = reliability != Reliability::BestEffort;
         let subscription = ros.subscribe::<M>(topic, depth, reliability)?;
         self.sources.push(Box::new(Typed { subscription, wrap }));
-        self.taken.push(self.counters.of(topic, M::NAME));
+        self.taken.push(self.counters.of(topic, M::NAME, on_change));
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 //! it takes it, and whether that is fresh enough is for the safety core to decide**: nothing here drops, delays or
 //! repeats a command.
 //!
-//! Sensor topics are read best-effort, so writers of either kind match. `/cmd_vel` is written reliably, because a
+//! Sensor topics are read best-effort, so writers of either kind match. Commands are written reliably, because a
 //! base that subscribes reliably (most do) never matches a best-effort writer, and nothing would say so.
 
 pub mod agent;
@@ -15,6 +15,7 @@ mod config;
 mod exact;
 mod intake;
 mod keeper;
+pub mod kinematics;
 mod node;
 mod outlet;
 pub mod priority;
@@ -24,7 +25,7 @@ pub mod survey;
 /// tell of every discovery packet. To be appended to a program's own, as in `info,rustdds=error,…`.
 pub const LOG_DIRECTIVES: &str = "rustdds=error,ros2_client=error";
 
-pub use config::{Config, ConnectError, DOMAIN_ID_MAX, Topics};
+pub use config::{BumperTopic, Config, ConnectError, DOMAIN_ID_MAX, Topics};
 pub use intake::TopicHealth;
 pub use outlet::{PublishError, Sent};
 

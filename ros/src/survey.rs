@@ -51,7 +51,7 @@ impl Observer {
         let mut ros = Ros::connect(config)?;
         let counters = Counters::default();
         let mut sources = Sources::new(counters.clone());
-        sensors(&mut sources, &mut ros, &config.topics)?;
+        sensors(&mut sources, &mut ros, config)?;
         Ok(Self { _intake: sources.start(Duration::ZERO, deliver)?, counters, ros })
     }
 

@@ -8,7 +8,8 @@ mod support;
 
 use ros_bridge::agent::{Base, Inbound};
 use ros_bridge::base::RobotSide;
-use ros_bridge::{Config, Sent};
+use ros_bridge::kinematics::{Commands, Kinematics};
+use ros_bridge::{BumperTopic, Config, Sent};
 use ros_msgs::geometry_msgs::{Point, Quaternion, Twist, Vector3};
 use ros_msgs::sensor_msgs::NavSatStatus;
 use serde_json::Value;
@@ -213,4 +214,65 @@ fn a_frozen_reliable_subscriber_holds_up_nobody_and_gets_no_backlog() {
         command == Some((-1.0, 0.0))
     });
     assert!(stale <= 8, "{stale} commands from before the outage");
+}
+
+#[test]
+fn commands_of_every_type_reach_an_independent_base() {
+    let car = Kinematics::Ackermann { wheelbase_m: 0.5, steering_rad_max: 0.25 };
+    for (commands, angular) in [
+        // tan(0.25) / 0.5 m at 0.5 m/s, and as far as the wheels go.
+        (Commands::TwistStamped, 0.25_f64.tan()),
+        (Commands::AckermannDriveStamped, 0.25),
+    ] {
+        let domain_id = fresh_domain();
+        let Some(peer) = Peer::start(domain_id, &["--commands", commands.key()]) else { return };
+        let config = Config { commands, kinematics: car, ..Config::new(domain_id, "test_agent") };
+        let base = Base::connect(&config, |_, _| {}).unwrap();
+        until("a command of this type at CycloneDDS", || {
+            base.command(0.5, 3.0).unwrap();
+            let Ok(line) = peer.lines.recv_timeout(TICK) else { return false };
+            assert_eq!(line["linear"].as_f64().unwrap(), 0.5, "{line}");
+            assert!((line["angular"].as_f64().unwrap() - angular).abs() < 1e-6, "{line}");
+            let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+            assert!(wall.as_secs().abs_diff(line["stamp"].as_u64().unwrap()) < 5, "{line}");
+            true
+        });
+    }
+}
+
+#[test]
+fn close_sensors_of_an_independent_robot_are_read_of_either_distribution() {
+    let domain_id = fresh_domain();
+    let Some(_peer) = Peer::start(domain_id, &["--close"]) else { return };
+    let (to_test, sensors) = sync_channel(256);
+    let bumper = BumperTopic { topic: "/bumper".to_owned(), inverted: false, on_change: true };
+    let config = Config {
+        ranges: vec!["/range/new".to_owned(), "/range/old".to_owned()],
+        bumpers: vec![bumper],
+        ..Config::new(domain_id, "test_agent")
+    };
+    let _base = Base::connect(&config, move |message, _| {
+        to_test.try_send(message).ok(); // The test may have ended.
+    })
+    .unwrap();
+    let mut counts = [0; 3];
+    until("ranges of both distributions and a bumper", || {
+        match sensors.recv_timeout(TICK) {
+            Ok(Inbound::Range(0, range)) => {
+                assert_eq!((range.range, range.variance, range.max_range), (1.5, 0.25, 4.0));
+                counts[0] += 1;
+            }
+            Ok(Inbound::Range(1, range)) => {
+                assert_eq!((range.range, range.variance), (f32::INFINITY, 0.0));
+                assert_eq!(range.header.frame_id, "cone_old");
+                counts[1] += 1;
+            }
+            Ok(Inbound::Bumper(0, pressed)) => {
+                assert!(pressed);
+                counts[2] += 1;
+            }
+            _ => {}
+        }
+        counts.iter().all(|count| *count >= 3)
+    });
 }

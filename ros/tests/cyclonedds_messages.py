@@ -47,6 +47,53 @@ class Twist(IdlStruct, typename="geometry_msgs.msg.dds_.Twist_"):
 
 
 @dataclass
+class TwistStamped(IdlStruct, typename="geometry_msgs.msg.dds_.TwistStamped_"):
+    header: Header
+    twist: Twist
+
+
+@dataclass
+class AckermannDrive(IdlStruct, typename="ackermann_msgs.msg.dds_.AckermannDrive_"):
+    steering_angle: float32
+    steering_angle_velocity: float32
+    speed: float32
+    acceleration: float32
+    jerk: float32
+
+
+@dataclass
+class AckermannDriveStamped(IdlStruct, typename="ackermann_msgs.msg.dds_.AckermannDriveStamped_"):
+    header: Header
+    drive: AckermannDrive
+
+
+@dataclass
+class Bool(IdlStruct, typename="std_msgs.msg.dds_.Bool_"):
+    data: bool
+
+
+@dataclass
+class Range(IdlStruct, typename="sensor_msgs.msg.dds_.Range_"):
+    header: Header
+    radiation_type: uint8
+    field_of_view: float32
+    min_range: float32
+    max_range: float32
+    range: float32
+    variance: float32
+
+
+@dataclass
+class RangeOfHumble(IdlStruct, typename="sensor_msgs.msg.dds_.Range_"):
+    header: Header
+    radiation_type: uint8
+    field_of_view: float32
+    min_range: float32
+    max_range: float32
+    range: float32
+
+
+@dataclass
 class Pose(IdlStruct, typename="geometry_msgs.msg.dds_.Pose_"):
     position: Point
     orientation: Quaternion

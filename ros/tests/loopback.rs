@@ -6,10 +6,14 @@ mod support;
 
 use ros_bridge::agent::{Base, Inbound};
 use ros_bridge::base::{Order, RobotSide};
-use ros_bridge::{Config, ConnectError};
+use ros_bridge::kinematics::{Commands, Kinematics};
+use ros_bridge::{BumperTopic, Config, ConnectError};
+use ros_msgs::diagnostic_msgs::{DiagnosticArray, DiagnosticStatus};
 use ros_msgs::geometry_msgs::{Twist, Vector3};
 use ros_msgs::nav_msgs::Odometry;
-use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix};
+use ros_msgs::sensor_msgs::{
+    BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix, Range,
+};
 use std::collections::BTreeMap;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -33,6 +37,8 @@ fn sensors() -> Vec<Inbound> {
         velocity: vec![1.0, 2.0],
         ..JointState::default()
     };
+    let part = DiagnosticStatus { name: "motors".to_owned(), level: 2, ..Default::default() };
+    let diagnostics = DiagnosticArray { status: vec![part], ..DiagnosticArray::default() };
     vec![
         Inbound::Odometry(Box::new(odometry)),
         Inbound::Imu(Box::new(imu)),
@@ -41,7 +47,26 @@ fn sensors() -> Vec<Inbound> {
         Inbound::Battery(Box::new(battery)),
         Inbound::Scan(Box::new(scan)),
         Inbound::WheelSpeeds(Box::new(wheels)),
+        Inbound::Diagnostics(Box::new(diagnostics)),
+        Inbound::Range(0, Box::new(Range { range: 1.5, ..Range::default() })),
+        Inbound::Range(1, Box::new(Range { range: f32::INFINITY, ..Range::default() })),
+        Inbound::Bumper(0, true),
+        Inbound::Bumper(1, true),
     ]
+}
+
+/// A robot with two range sensors, and two bumpers of which the second says false when it is pressed, and only once.
+fn with_close_sensors(domain_id: u16, node_name: &str) -> Config {
+    let bumper = |topic: &str, special| BumperTopic {
+        topic: topic.to_owned(),
+        inverted: special,
+        on_change: special,
+    };
+    Config {
+        ranges: vec!["/range/front".to_owned(), "/range/rear".to_owned()],
+        bumpers: vec![bumper("/bumper/front", false), bumper("/bumper/rear", true)],
+        ..Config::new(domain_id, node_name)
+    }
 }
 
 fn publish(robot: &RobotSide, message: &Inbound) {
@@ -53,6 +78,9 @@ fn publish(robot: &RobotSide, message: &Inbound) {
         Inbound::Battery(message) => robot.publish_battery(*message),
         Inbound::Scan(message) => robot.publish_scan(*message),
         Inbound::WheelSpeeds(message) => robot.publish_wheels(*message),
+        Inbound::Diagnostics(message) => robot.publish_diagnostics(*message),
+        Inbound::Range(n, message) => robot.publish_range(n, *message),
+        Inbound::Bumper(n, pressed) => robot.publish_bumper(n, pressed != (n == 1)),
     }
     .unwrap();
 }
@@ -62,14 +90,16 @@ fn every_topic_crosses_both_ways() {
     let domain_id = fresh_domain();
     let (to_robot, at_robot) = sync_channel(64);
     let (to_agent, at_agent) = sync_channel(64);
-    let robot = RobotSide::connect(&Config::new(domain_id, "test_robot"), move |twist, arrived| {
-        to_robot.try_send((twist, arrived)).ok(); // The test may have ended.
-    })
-    .unwrap();
-    let base = Base::connect(&Config::new(domain_id, "test_agent"), move |message, arrived| {
-        to_agent.try_send((message, arrived)).ok();
-    })
-    .unwrap();
+    let robot =
+        RobotSide::connect(&with_close_sensors(domain_id, "test_robot"), move |twist, arrived| {
+            to_robot.try_send((twist, arrived)).ok(); // The test may have ended.
+        })
+        .unwrap();
+    let base =
+        Base::connect(&with_close_sensors(domain_id, "test_agent"), move |message, arrived| {
+            to_agent.try_send((message, arrived)).ok();
+        })
+        .unwrap();
     assert!(base.health().iter().all(|topic| topic.received == 0 && topic.newest.is_none()));
 
     let sent = sensors();
@@ -95,9 +125,47 @@ fn every_topic_crosses_both_ways() {
         assert!(topic.newest.is_some(), "{topic:?}");
         assert_eq!((topic.malformed, topic.publishers), (0, 1), "{topic:?}");
     }
+    let quiet: Vec<String> =
+        base.health().into_iter().filter(|t| t.on_change).map(|t| t.topic).collect();
+    assert_eq!(quiet, ["/bumper/rear"]);
     assert_eq!(base.command_subscribers(), 1);
     assert_eq!(base.commands_sent().failed, 0);
     assert!(robot.health()[0].received > 0);
+}
+
+/// What a base of this kind gets of what the agent says.
+fn obeyed(commands: Commands, kinematics: Kinematics, said: (f64, f64)) -> (f64, f64) {
+    let domain_id = fresh_domain();
+    let config = |name| Config { commands, kinematics, ..Config::new(domain_id, name) };
+    let (to_robot, at_robot) = sync_channel(64);
+    let _robot = RobotSide::connect(&config("test_robot"), move |twist, _| {
+        to_robot.try_send((twist.linear.x, twist.angular.z)).ok();
+    })
+    .unwrap();
+    let base = Base::connect(&config("test_agent"), |_, _| {}).unwrap();
+    let mut got = None;
+    until("a command at the robot", || {
+        base.command(said.0, said.1).unwrap();
+        got = at_robot.recv_timeout(TICK).ok();
+        got.is_some()
+    });
+    got.unwrap()
+}
+
+#[test]
+fn a_base_is_told_in_the_form_that_it_takes_and_no_more_than_it_can() {
+    let car = Kinematics::Ackermann { wheelbase_m: 0.5, steering_rad_max: 0.5 };
+    let stamped = obeyed(Commands::TwistStamped, Kinematics::Differential, (0.5, -1.5));
+    assert_eq!(stamped, (0.5, -1.5));
+    // tan(0.5) / 0.5 m is 1.0926 rad for each metre.
+    let (linear, angular) = obeyed(Commands::TwistStamped, car, (0.5, -1.5));
+    assert!(linear == 0.5 && (angular + 0.5463).abs() < 1e-4, "{angular}");
+    assert_eq!(obeyed(Commands::Twist, car, (0.0, 1.0)), (0.0, 0.0), "not on the spot");
+    for (linear, angular) in [(0.5, 0.25), (-0.5, 0.25)] {
+        let (speed, turn) = obeyed(Commands::AckermannDriveStamped, car, (linear, angular));
+        assert_eq!(speed, linear);
+        assert!(turn.abs() <= 0.25 && (turn - angular).abs() < 1e-6, "steers to {turn} rad/s");
+    }
 }
 
 #[test]

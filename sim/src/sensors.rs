@@ -1,15 +1,17 @@
 //! The robot's sensors: messages made from the world and seeded noise.
 
 use crate::base::{ROBOT_RADIUS_M, TRACK_M};
+use crate::city::{KERB_HEIGHT_M, in_crossing_line, is_road};
 use crate::people::wrap_rad;
 use crate::rng::Rng;
 use crate::world::{BATTERY_J, World, geo};
 use ros_msgs::builtin_interfaces::Time;
+use ros_msgs::diagnostic_msgs::{DiagnosticArray, DiagnosticStatus};
 use ros_msgs::geometry_msgs::{Point, Pose, PoseWithCovariance, Quaternion, Twist};
 use ros_msgs::geometry_msgs::{TwistWithCovariance, Vector3};
 use ros_msgs::nav_msgs::Odometry;
 use ros_msgs::sensor_msgs::{
-    BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix, NavSatStatus,
+    BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix, NavSatStatus, Range,
 };
 use ros_msgs::std_msgs::Header;
 use std::f64::consts::{PI, TAU};
@@ -40,6 +42,23 @@ pub const FIELD_DECLINATION_DEG: f64 = 4.5;
 pub const FIELD_SIGMA_T: f64 = 0.4e-6;
 /// Deviation of what stays of the robot's own iron after calibration, in tesla and for each axis.
 pub const FIELD_BIAS_SIGMA_T: f64 = 0.6e-6;
+/// Opening of a range cone, in radians.
+pub const CONE_OPENING_RAD: f64 = 0.26;
+/// Farthest that a range cone sees, in metres.
+pub const CONE_RANGE_M: f64 = 4.0;
+/// Nearest that a range cone measures, in metres.
+pub const CONE_NEAREST_M: f64 = 0.02;
+/// Where the range cones sit, forward and backward of the robot's middle, in metres.
+pub const CONE_MOUNT_M: f64 = ROBOT_RADIUS_M;
+/// Where the drop sensor looks at the ground, forward of the robot's middle, in metres.
+pub const DROP_AHEAD_M: f64 = 0.42;
+/// Height of the drop sensor above the ground that the robot stands on, in metres.
+pub const DROP_HEIGHT_M: f64 = 0.1;
+/// Close sensors have noise of their own, as the magnetometer has.
+const CLOSE_STREAM: u64 = 26;
+const CONE_RAYS: u32 = 7;
+const CONE_SIGMA_M: f64 = 0.01;
+const DROP_SIGMA_M: f64 = 0.003;
 /// The magnetometer has noise of its own, so that the other sensors' readings of a seed stay what they were.
 const FIELD_STREAM: u64 = 25;
 /// Chosen so that the first seed, which newcomers see, has an error of ordinary size.
@@ -57,6 +76,7 @@ pub struct Sensors {
     /// Satellites err by themselves, whatever else is read.
     fix_rng: Rng,
     field_rng: Rng,
+    close_rng: Rng,
     /// Pose by the wheels, from where the robot started, x ahead.
     odometry: [f64; 3],
     fix_error_m: [f64; 3],
@@ -88,6 +108,7 @@ impl Sensors {
         Self {
             field_bias_t: [(); 3].map(|()| FIELD_BIAS_SIGMA_T * field_rng.normal()),
             field_rng,
+            close_rng: Rng::new(seed, CLOSE_STREAM),
             fix_rng,
             odometry: [0.0; 3],
             fix_error_m,
@@ -253,6 +274,67 @@ impl Sensors {
             range_max: SCAN_RANGE_M as f32,
             ranges,
             intensities: Vec::new(),
+        }
+    }
+
+    /// What the front or the rear cone of ultrasound meets first.
+    pub fn cone(&mut self, world: &World, rear: bool, stamp_ns: u64) -> Range {
+        let axis = world.pose.heading_rad + if rear { PI } else { 0.0 };
+        let (sin, cos) = axis.sin_cos();
+        let (x, y) = (world.pose.x + CONE_MOUNT_M * cos, world.pose.y + CONE_MOUNT_M * sin);
+        let near = world.near(CONE_RANGE_M + CONE_MOUNT_M);
+        let rays = (0..CONE_RAYS).map(|n| {
+            let part = f64::from(n) / f64::from(CONE_RAYS - 1) - 0.5;
+            near.ray_m(x, y, axis + part * CONE_OPENING_RAD, CONE_RANGE_M)
+        });
+        let range = rays.fold(CONE_RANGE_M, f64::min);
+        let measured = range + CONE_SIGMA_M * self.close_rng.normal();
+        let met = range < CONE_RANGE_M && measured <= CONE_RANGE_M;
+        Range {
+            header: header(stamp_ns, if rear { "cone_rear" } else { "cone_front" }),
+            radiation_type: Range::ULTRASOUND,
+            field_of_view: CONE_OPENING_RAD as f32,
+            min_range: CONE_NEAREST_M as f32,
+            max_range: CONE_RANGE_M as f32,
+            range: if met { measured.max(0.0) as f32 } else { f32::INFINITY },
+            variance: (CONE_SIGMA_M * CONE_SIGMA_M) as f32,
+        }
+    }
+
+    /// How far below the drop sensor the ground is, a little before the robot. A kerb is a drop, except where it is
+    /// lowered.
+    pub fn drop(&mut self, world: &World, stamp_ns: u64) -> Range {
+        let (sin, cos) = world.pose.heading_rad.sin_cos();
+        let (x, y) = (world.pose.x + DROP_AHEAD_M * cos, world.pose.y + DROP_AHEAD_M * sin);
+        let down = is_road(x, y) && !is_road(world.pose.x, world.pose.y);
+        let step = if down && !in_crossing_line(x, y) { KERB_HEIGHT_M } else { 0.0 };
+        Range {
+            header: header(stamp_ns, "drop_front"),
+            radiation_type: Range::INFRARED,
+            field_of_view: 0.05,
+            min_range: 0.01,
+            max_range: 0.8,
+            range: (DROP_HEIGHT_M + step + DROP_SIGMA_M * self.close_rng.normal()) as f32,
+            variance: (DROP_SIGMA_M * DROP_SIGMA_M) as f32,
+        }
+    }
+
+    /// How the robot's parts do, as its driver sees them.
+    pub fn diagnostics(world: &World, stamp_ns: u64) -> DiagnosticArray {
+        let part = |name: &str, ill: bool, well: &str, bad: &str| DiagnosticStatus {
+            level: if ill { DiagnosticStatus::WARN } else { DiagnosticStatus::OK },
+            name: format!("sim_robot: {name}"),
+            message: if ill { bad } else { well }.to_owned(),
+            hardware_id: format!("seed {}", world.seed),
+            values: Vec::new(),
+        };
+        let touches = world.bumpers().contains(&true);
+        DiagnosticArray {
+            header: header(stamp_ns, ""),
+            status: vec![
+                part("drive", touches, "Free", "Something is in the way of the wheels"),
+                part("battery", world.charge() < 0.1, "Charged", "Nearly empty"),
+            ],
         }
     }
 

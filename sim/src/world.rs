@@ -44,6 +44,17 @@ enum Thing {
     Edge,
 }
 
+/// A thing that the robot ran into.
+#[derive(Debug, Clone, Copy)]
+struct Touch {
+    thing: Thing,
+    /// Where the robot stood.
+    x: f64,
+    y: f64,
+    /// Whether it went forward.
+    ahead: bool,
+}
+
 /// The whole world. Equal seeds and equal commands give equal worlds, bit for bit.
 #[derive(Debug, Clone)]
 pub struct World {
@@ -81,8 +92,8 @@ pub struct World {
     pub time_s: f64,
     /// Energy used, in joules.
     pub energy_j: f64,
-    /// What it touches, and where it stood when it ran into it.
-    touching: Option<(Thing, f64, f64)>,
+    /// What it touches.
+    touching: Option<Touch>,
     rng: Rng,
 }
 
@@ -141,6 +152,12 @@ impl World {
         (0.92 - self.energy_j / BATTERY_J).max(0.0)
     }
 
+    /// Whether the front and the rear bumper are pressed: from a collision until the robot has backed off.
+    pub fn bumpers(&self) -> [bool; 2] {
+        let ahead = self.touching.map(|touch| touch.ahead);
+        [ahead == Some(true), ahead == Some(false)]
+    }
+
     /// A digest of everything that moves: equal digests mean equal states.
     pub fn digest(&self) -> u64 {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -184,10 +201,11 @@ impl World {
         let (mut speed, mut shock) = (motion.speed_mps, self.shock_mps2 * (-dt_s / 0.03).exp());
         match self.touched(next) {
             Some(thing) => {
-                if self.touching.is_none_or(|(last, ..)| last != thing) {
+                if self.touching.is_none_or(|touch| touch.thing != thing) {
                     self.collisions += 1;
                     shock = 12.0 * before.abs().min(1.0);
-                    self.touching = Some((thing, self.pose.x, self.pose.y));
+                    let (x, y, ahead) = (self.pose.x, self.pose.y, motion.speed_mps >= 0.0);
+                    self.touching = Some(Touch { thing, x, y, ahead });
                 }
                 self.base.block();
                 speed = 0.0;
@@ -202,7 +220,8 @@ impl World {
                 }
                 self.pose = next;
                 self.distance_m += way.abs();
-                if self.touching.is_some_and(|(_, x, y)| (next.x - x).hypot(next.y - y) > 0.05) {
+                let away = |touch: Touch| (next.x - touch.x).hypot(next.y - touch.y) > 0.05;
+                if self.touching.is_some_and(away) {
                     self.touching = None;
                 }
             }

@@ -172,3 +172,63 @@ fn the_magnetometers_noise_is_that_of_its_seed_and_no_other_sensors() {
     with.field(&world, 0);
     assert_eq!(with.imu(&world, 0), without.imu(&world, 0));
 }
+
+#[test]
+fn a_cone_sees_what_is_before_it_and_nothing_in_the_open() {
+    let mut world = standing();
+    world.city.fixtures.clear();
+    // Three metres before the wall to the north.
+    world.pose = Pose { x: 60.0, y: 17.0, heading_rad: std::f64::consts::FRAC_PI_2 };
+    let mut sensors = Sensors::new(1);
+    let ahead = sensors.cone(&world, false, 0);
+    let wall_m = 3.0 - sim::sensors::CONE_MOUNT_M;
+    assert!((f64::from(ahead.range) - wall_m).abs() < 0.06, "{}", ahead.range);
+    assert_eq!(sensors.cone(&world, true, 0).range, f32::INFINITY);
+    assert_eq!((ahead.header.frame_id.as_str(), ahead.max_range), ("cone_front", 4.0));
+}
+
+#[test]
+fn a_kerb_is_a_drop_and_a_lowered_one_is_none() {
+    let mut world = standing();
+    let mut sensors = Sensors::new(1);
+    let mut at = |x: f64, y: f64, heading_rad: f64| {
+        world.pose = Pose { x, y, heading_rad };
+        f64::from(sensors.drop(&world, 0).range)
+    };
+    let level = at(72.0, 17.0, 0.0);
+    assert!((level - sim::sensors::DROP_HEIGHT_M).abs() < 0.02, "{level}");
+    // Southward over the kerb: from the sidewalk, which ends somewhere below.
+    let south = -std::f64::consts::FRAC_PI_2;
+    let below = (0..60).map(|n| at(72.0, 17.0 - f64::from(n) * 0.1, south)).fold(0.0, f64::max);
+    assert!(below > level + 0.08, "{below}");
+}
+
+#[test]
+fn a_bumper_is_pressed_from_a_collision_until_the_robot_backs_off() {
+    let mut world = standing();
+    world.city.fixtures.clear();
+    world.pose = Pose { x: 60.0, y: 19.0, heading_rad: std::f64::consts::FRAC_PI_2 };
+    assert_eq!(world.bumpers(), [false, false]);
+    let drive = |world: &mut World, linear_mps: f64, seconds: f64| {
+        for _ in 0..(seconds / STEP_S) as u64 {
+            world.step(STEP_S, Some(Command { linear_mps, angular_radps: 0.0 }));
+        }
+    };
+    drive(&mut world, 0.5, 3.0);
+    assert_eq!((world.collisions, world.bumpers()), (1, [true, false]));
+    let drive_level = |world: &World| Sensors::diagnostics(world, 0).status[0].level;
+    assert_eq!(drive_level(&world), 1, "its driver says so");
+    drive(&mut world, 0.0, 1.0);
+    assert_eq!(world.bumpers(), [true, false], "it still touches");
+    drive(&mut world, -0.5, 1.0);
+    assert_eq!((world.bumpers(), drive_level(&world)), ([false, false], 0));
+}
+
+#[test]
+fn close_sensors_take_no_noise_from_the_others() {
+    let world = standing();
+    let (mut with, mut without) = (Sensors::new(7), Sensors::new(7));
+    with.cone(&world, false, 0);
+    with.drop(&world, 0);
+    assert_eq!(with.imu(&world, 0), without.imu(&world, 0));
+}

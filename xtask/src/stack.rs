@@ -17,6 +17,30 @@ pub const ROBOT: &str = "demo-rover-1";
 /// What the demo's mission pays.
 pub const REWARD: u64 = 1_000;
 
+/// Configuration for the close sensors that the simulated robot has.
+pub const CLOSE_SENSORS: &str = r#"
+[policy.close_sensors]
+active = true
+[[ros.range]]
+topic = "/range/front"
+x_m = 0.32
+[[ros.range]]
+topic = "/range/rear"
+x_m = -0.32
+yaw_rad = 3.1416
+[[ros.range]]
+topic = "/cliff/front"
+kind = "drop"
+x_m = 0.42
+ground_m_max = 0.16
+[[ros.bumper]]
+topic = "/bumper/front"
+side = "front"
+[[ros.bumper]]
+topic = "/bumper/rear"
+side = "rear"
+"#;
+
 /// What the agent finds on its ROS domain and before its cameras.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Base {

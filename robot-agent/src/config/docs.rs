@@ -91,6 +91,10 @@ fn key(text: &mut String, name: &str, node: Node, required: bool, path: &[String
         (None, Some(max)) => facts.push(format!("at most {max}")),
         (None, None) => {}
     }
+    let choices = node.choices();
+    if !choices.is_empty() {
+        facts.push(format!("one of {}", choices.join(", ")));
+    }
     let variable = path.join("__").to_ascii_uppercase();
     _ = write!(
         text,

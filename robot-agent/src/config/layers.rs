@@ -200,7 +200,9 @@ impl Layers {
                 finding
             }
             (Kind::Free, _) | (Kind::Flag, Value::Boolean(_)) => None,
-            (Kind::Text, Value::String(text)) => length(node, text.len(), "characters"),
+            (Kind::Text, Value::String(text)) => {
+                choice(node, text).or_else(|| length(node, text.len(), "characters"))
+            }
             #[expect(clippy::cast_precision_loss, reason = "compared with bounds far below 2^53")]
             (Kind::Whole | Kind::Number, Value::Integer(number)) => bounds(node, *number as f64),
             (Kind::Number, Value::Float(number)) => bounds(node, *number),
@@ -211,6 +213,13 @@ impl Layers {
             self.findings.push(finding);
         }
     }
+}
+
+/// Why a word is none of those to choose from.
+fn choice(node: Node, text: &str) -> Option<String> {
+    let choices = node.choices();
+    let known = choices.is_empty() || choices.contains(&text);
+    (!known).then(|| format!("is {text:?}, but must be one of {}", choices.join(", ")))
 }
 
 /// Why a number is out of its bounds.

@@ -70,12 +70,19 @@ impl Node {
             Kind::Number
         } else if is("boolean") {
             Kind::Flag
-        } else if is("string") {
+        } else if is("string") || !self.choices().is_empty() {
             Kind::Text
         } else {
             // A choice between several forms: serde decides.
             Kind::Free
         }
+    }
+
+    /// The words of which one is to be chosen; none where any will do.
+    pub(super) fn choices(self) -> Vec<&'static str> {
+        let each = self.0["oneOf"].as_array().into_iter().flatten();
+        let named = self.0["enum"].as_array().into_iter().flatten();
+        each.map(|choice| &choice["const"]).chain(named).filter_map(Value::as_str).collect()
     }
 
     /// The keys of a table, with what each may hold; values first, then tables and lists.

@@ -118,10 +118,44 @@ fn the_environment_overrules_the_file_and_a_flag_overrules_both() {
     assert!(refused("LONGREIN_ROBOT__CAMERA__7__FPS", "1").contains("has no such place"));
 }
 
+/// A robot with everything.
+const CLOSE: &str = "[base]\nkind = \"ackermann\"\nwheelbase_m = 0.6\n[ros]\ncommands = \"ackermann_drive_stamped\"\n\
+                     [[ros.range]]\ntopic = \"/range/front\"\nx_m = 0.35\n\
+                     [[ros.bumper]]\ntopic = \"/bumper\"\nside = \"rear\"\non_change = true\n";
+
+#[test]
+fn the_base_and_what_is_mounted_on_it_are_named() {
+    let config = Config::parse(&format!("{GOOD}{CLOSE}")).unwrap();
+    let ros = config.ros_config(3);
+    assert_eq!(ros.ranges, ["/range/front"]);
+    assert!(ros.bumpers[0].on_change && !ros.bumpers[0].inverted);
+    assert_eq!(ros.commands, ros_bridge::kinematics::Commands::AckermannDriveStamped);
+    let car =
+        ros_bridge::kinematics::Kinematics::Ackermann { wheelbase_m: 0.6, steering_rad_max: 0.4 };
+    assert_eq!(ros.kinematics, car);
+
+    assert!(
+        refused(&format!("{GOOD}[ros]\ncommands = \"stamped\"\n"))
+            .contains("one of twist, twist_stamped, ackermann_drive_stamped")
+    );
+    assert!(
+        refused(&format!("{GOOD}[ros]\ncommands = \"ackermann_drive_stamped\"\n"))
+            .contains("base.kind")
+    );
+    assert!(refused(&format!("{GOOD}[base]\nwheelbase_m = 0.0\n")).contains("must be 0.05 to 5"));
+    let twice = CLOSE.replace("\"/bumper\"", "\"/range/front\"");
+    assert!(refused(&format!("{GOOD}{twice}")).contains("/range/front"));
+    let required = "[policy.close_sensors]\nactive = true\n";
+    assert!(refused(&format!("{GOOD}{required}")).contains("[[ros.range]]"));
+    Config::parse(&format!("{GOOD}{CLOSE}{required}")).unwrap();
+    let only = "[[ros.bumper]]\ntopic = \"/bumper\"\nside = \"front\"\non_change = true\n";
+    assert!(refused(&format!("{GOOD}{only}{required}")).contains("repeat"));
+}
+
 #[test]
 fn the_documentation_has_every_key_and_says_what_the_code_does() {
     let docs = docs();
-    let config = Config::parse(GOOD).unwrap();
+    let config = Config::parse(&format!("{GOOD}{CLOSE}")).unwrap();
     let all = toml::Table::try_from(&config).unwrap();
     let mut count = 0;
     documented(&docs, &all, "", &mut count);

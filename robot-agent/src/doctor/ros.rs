@@ -1,13 +1,15 @@
 //! The ROS graph: what an agent needs, what is there, and for each difference what to change.
 
 use super::report::Check;
+use crate::config::Ros;
+use crate::diagnostics::{Diagnostics, Level, Part};
 use agent_core::Policy;
-use protocol::units::MonoNs;
+use protocol::units::{MonoMs, MonoNs};
+use ros_bridge::kinematics::Commands;
 use ros_bridge::survey::{Endpoint, Survey};
 use ros_bridge::{TopicHealth, Topics};
 
 const AREA: &str = "ros";
-const TWIST: &str = "geometry_msgs/msg/Twist";
 const LAMP: &str = "std_msgs/msg/UInt8";
 
 /// What was seen, over how long.
@@ -19,9 +21,10 @@ pub(super) struct Seen<'a> {
 }
 
 /// One topic that the agent reads.
+#[derive(Clone)]
 struct Expected<'a> {
-    /// Its key in `[ros.topics]`.
-    key: &'a str,
+    /// Its key in the configuration.
+    key: String,
     topic: &'a str,
     /// What does not work without it; none when a robot may do without.
     needed_for: Option<&'a str>,
@@ -30,37 +33,84 @@ struct Expected<'a> {
 }
 
 /// Judges everything.
-pub(super) fn judge(seen: &Seen<'_>, topics: &Topics, policy: &Policy) -> Vec<Check> {
-    let survey = seen.survey;
+pub(super) fn judge(seen: &Seen<'_>, ros: &Ros, policy: &Policy) -> Vec<Check> {
+    let (survey, topics) = (seen.survey, &ros.topics);
     let mut checks = vec![domain(seen)];
-    checks.push(commands(survey, topics));
-    let guard = policy.obstacle_guard.active;
-    let expected = [
-        Expected {
-            key: "odometry",
-            topic: &topics.odometry,
-            needed_for: Some("driving at all"),
-            age_ms_max: Some(policy.odometry_age_ms_max),
-        },
-        Expected {
-            key: "scan",
-            topic: &topics.scan,
-            needed_for: guard
-                .then_some("the obstacle guard (or set policy.obstacle_guard.active = false)"),
-            age_ms_max: Some(policy.scan_age_ms_max),
-        },
-        Expected { key: "imu", topic: &topics.imu, needed_for: None, age_ms_max: None },
-        Expected { key: "field", topic: &topics.field, needed_for: None, age_ms_max: None },
-        Expected { key: "fix", topic: &topics.fix, needed_for: None, age_ms_max: None },
-        Expected { key: "battery", topic: &topics.battery, needed_for: None, age_ms_max: None },
-        Expected { key: "wheels", topic: &topics.wheels, needed_for: None, age_ms_max: None },
-    ];
+    checks.push(commands(survey, ros));
+    let mut expected = usual(topics, policy).to_vec();
+    expected.extend(close(ros, policy));
     for health in &survey.expected {
         let known = expected.iter().find(|expected| expected.topic == health.topic);
-        let other = Expected { key: "", topic: &health.topic, needed_for: None, age_ms_max: None };
+        let other = Expected {
+            key: "ros.topics".to_owned(),
+            topic: &health.topic,
+            needed_for: None,
+            age_ms_max: None,
+        };
         checks.push(sensor(seen, health, known.unwrap_or(&other)));
     }
     checks.push(lamp(survey, topics));
+    checks
+}
+
+/// What most robots have.
+fn usual<'a>(topics: &'a Topics, policy: &Policy) -> [Expected<'a>; 8] {
+    let optional = |key: &str, topic| Expected {
+        key: format!("ros.topics.{key}"),
+        topic,
+        needed_for: None,
+        age_ms_max: None,
+    };
+    let guard = policy.obstacle_guard.active;
+    [
+        Expected {
+            needed_for: Some("driving at all"),
+            age_ms_max: Some(policy.odometry_age_ms_max),
+            ..optional("odometry", &topics.odometry)
+        },
+        Expected {
+            needed_for: guard
+                .then_some("the obstacle guard (or set policy.obstacle_guard.active = false)"),
+            age_ms_max: Some(policy.scan_age_ms_max),
+            ..optional("scan", &topics.scan)
+        },
+        optional("imu", &topics.imu),
+        optional("field", &topics.field),
+        optional("fix", &topics.fix),
+        optional("battery", &topics.battery),
+        optional("wheels", &topics.wheels),
+        optional("diagnostics", &topics.diagnostics),
+    ]
+}
+
+/// Range sensors and bumpers.
+fn close<'a>(ros: &'a Ros, policy: &'a Policy) -> impl Iterator<Item = Expected<'a>> {
+    let ranges = ros.range.iter().enumerate().map(|(n, range)| ("range", n, &range.topic, false));
+    let bumpers = ros.bumper.iter().enumerate();
+    let bumpers = bumpers.map(|(n, bumper)| ("bumper", n, &bumper.topic, bumper.on_change));
+    let required = policy.close_sensors.active;
+    ranges.chain(bumpers).map(move |(key, n, topic, on_change)| Expected {
+        key: format!("the topic of [[ros.{key}]] number {}", n + 1),
+        topic,
+        needed_for: (required && !on_change)
+            .then_some("driving, because policy.close_sensors.active"),
+        age_ms_max: (!on_change).then_some(policy.close_sensors.age_ms_max),
+    })
+}
+
+/// What drivers say about the robot's parts.
+pub(super) fn parts(diagnostics: &Diagnostics, now: MonoMs) -> Vec<Check> {
+    const AREA: &str = "diagnostics";
+    let advice = "its driver says so: look at its log";
+    let check = |part: Part| match part.level {
+        Level::Ok => Check::ok(AREA, part.name, part.message),
+        Level::Warning | Level::Stale => Check::warning(AREA, part.name, part.message, advice),
+        Level::Error => Check::failed(AREA, part.name, part.message, advice),
+    };
+    let mut checks: Vec<Check> = diagnostics.troubles(now).into_iter().map(check).collect();
+    if checks.is_empty() && diagnostics.known() > 0 {
+        checks.push(Check::ok(AREA, "all", format!("{} parts are well", diagnostics.known())));
+    }
     checks
 }
 
@@ -78,14 +128,20 @@ fn domain(seen: &Seen<'_>) -> Check {
     Check::ok(AREA, what, format!("{} topics of others", names.len())).with("topics", names.len())
 }
 
-fn commands(survey: &Survey, topics: &Topics) -> Check {
-    let topic = topics.cmd_vel.as_str();
+fn commands(survey: &Survey, ros: &Ros) -> Check {
+    let (topic, message) = (ros.topics.cmd_vel.as_str(), ros.commands.message());
     let readers: Vec<&Endpoint> = survey.readers.iter().filter(|r| r.topic == topic).collect();
-    if let Some(reader) = readers.iter().find(|reader| reader.message != TWIST) {
+    if let Some(reader) = readers.iter().find(|reader| reader.message != message) {
         let found = format!("a base subscribes as {}", reader.message);
-        let advice = format!(
-            "{topic} carries {TWIST} here: let the base take it (diff_drive_controller: use_stamped_vel: false), or put a relay between"
-        );
+        let other = Commands::ALL.iter().find(|other| other.message() == reader.message);
+        let advice = match other {
+            Some(other) => {
+                format!("set ros.commands = {:?}, or let the base take {message}", other.key())
+            }
+            None => format!(
+                "{topic} carries {message} here: let the base take it, or put a relay between"
+            ),
+        };
         return Check::failed(AREA, topic, found, advice);
     }
     if let Some(reader) = readers.iter().find(|reader| reader.lasting || reader.deadline) {
@@ -95,16 +151,16 @@ fn commands(survey: &Survey, topics: &Topics) -> Check {
         return Check::failed(AREA, topic, found, advice);
     }
     if readers.is_empty() {
-        let elsewhere = others(&survey.readers, TWIST, topic);
+        let elsewhere = others(&survey.readers, message, topic);
         let advice = match elsewhere.first() {
             Some(other) => {
                 format!("{other} has a subscriber of that type: set ros.topics.cmd_vel = {other:?}")
             }
             None => "start the base's driver, or set ros.topics.cmd_vel to its topic".to_owned(),
         };
-        return Check::failed(AREA, topic, format!("no base subscribes ({TWIST})"), advice);
+        return Check::failed(AREA, topic, format!("no base subscribes ({message})"), advice);
     }
-    Check::ok(AREA, topic, format!("{} subscribers, {TWIST}", readers.len()))
+    Check::ok(AREA, topic, format!("{} subscribers, {message}", readers.len()))
 }
 
 fn lamp(survey: &Survey, topics: &Topics) -> Check {
@@ -120,14 +176,16 @@ fn sensor(seen: &Seen<'_>, health: &TopicHealth, expected: &Expected<'_>) -> Che
     let writers = || seen.survey.writers.iter().filter(|writer| writer.topic == topic);
     if let Some(writer) = writers().find(|writer| writer.message != message) {
         let found = format!("is published as {}, not as {message}", writer.message);
-        let advice = format!(
-            "let its driver publish {message}, or name another topic: ros.topics.{}",
-            expected.key
-        );
+        let advice =
+            format!("let its driver publish {message}, or name another topic: {}", expected.key);
         return Check::failed(AREA, topic, found, advice);
     }
     #[expect(clippy::cast_precision_loss, reason = "a count of seconds' messages")]
     let rate_hz = if seen.seconds > 0.0 { health.received as f64 / seen.seconds } else { 0.0 };
+    if health.on_change && health.malformed == 0 && writers().next().is_some() {
+        let found = format!("{} messages, {message}; it speaks when it changes", health.received);
+        return Check::ok(AREA, topic, found);
+    }
     if health.received == 0 {
         return silent(seen, health, expected, writers().next());
     }
@@ -168,12 +226,11 @@ fn silent(
         None => {
             let elsewhere = others(&seen.survey.writers, message, topic);
             let advice = match elsewhere.first() {
-                Some(other) => format!(
-                    "{other} is published with that type: set ros.topics.{} = {other:?}",
-                    expected.key
-                ),
+                Some(other) => {
+                    format!("{other} is published with that type: set {} = {other:?}", expected.key)
+                }
                 None => {
-                    format!("start its driver, or set ros.topics.{} to its topic", expected.key)
+                    format!("start its driver, or set {} to its topic", expected.key)
                 }
             };
             (format!("nobody publishes it ({message})"), advice)
@@ -185,9 +242,7 @@ fn silent(
             Check::failed(AREA, topic, found, advice)
         }
         // A robot may do without it; one that is there and silent, or elsewhere, is worth a word.
-        None if writer.is_some()
-            || advice.contains("set ros.topics") && advice.contains("is published") =>
-        {
+        None if writer.is_some() || advice.contains("is published with that type") => {
             Check::warning(AREA, topic, found, advice)
         }
         None => Check::not_checked(AREA, topic, format!("{found}; a robot may do without")),
@@ -228,15 +283,52 @@ mod tests {
             malformed: 0,
             newest: (received > 0).then_some(MonoNs(9_990_000_000)),
             publishers: 1,
+            on_change: false,
         }
     }
 
+    const TWIST: &str = "geometry_msgs/msg/Twist";
     const ODOM: &str = "nav_msgs/msg/Odometry";
 
     fn find(survey: &Survey, what: &str) -> Check {
         let seen = Seen { survey, seconds: 4.0, now: MonoNs(10_000_000_000), domain_id: 7 };
-        let checks = judge(&seen, &Topics::default(), &Policy::default());
+        let checks = judge(&seen, &Ros::default(), &Policy::default());
         checks.into_iter().find(|check| check.what == what).unwrap()
+    }
+
+    #[test]
+    fn close_sensors_that_the_robot_must_have_fail_when_they_are_silent_or_slow() {
+        let range = "sensor_msgs/msg/Range";
+        let toml = r#"
+            range = [{ topic = "/range/front" }]
+            bumper = [{ topic = "/bumper", side = "front", on_change = true }]
+        "#;
+        let ros: Ros = toml::from_str(toml).unwrap();
+        let mut policy = Policy::default();
+        let bumper = TopicHealth { on_change: true, ..health("/bumper", "std_msgs/msg/Bool", 0) };
+        let mut survey = Survey {
+            writers: vec![
+                endpoint("/range/front", range),
+                endpoint("/bumper", "std_msgs/msg/Bool"),
+            ],
+            readers: Vec::new(),
+            expected: vec![health("/range/front", range, 0), bumper],
+        };
+        let find = |survey: &Survey, policy: &Policy, what: &str| {
+            let seen = Seen { survey, seconds: 4.0, now: MonoNs(10_000_000_000), domain_id: 7 };
+            judge(&seen, &ros, policy).into_iter().find(|check| check.what == what).unwrap()
+        };
+        assert_eq!(find(&survey, &policy, "/range/front").verdict, Verdict::Warning);
+        assert_eq!(find(&survey, &policy, "/bumper").verdict, Verdict::Ok, "nothing to say");
+        policy.close_sensors.active = true;
+        assert_eq!(find(&survey, &policy, "/range/front").verdict, Verdict::Failed);
+        survey.expected[0] = health("/range/front", range, 12);
+        let slow = find(&survey, &policy, "/range/front");
+        assert!(slow.advice.unwrap().contains("4 Hz"), "3 Hz is not enough");
+        survey.expected[0] = health("/range/front", range, 40);
+        assert_eq!(find(&survey, &policy, "/range/front").verdict, Verdict::Ok);
+        survey.writers.remove(1);
+        assert_eq!(find(&survey, &policy, "/bumper").verdict, Verdict::NotChecked);
     }
 
     #[test]
@@ -251,6 +343,23 @@ mod tests {
         }
         assert!(find(&survey, "/odom").found.starts_with("50.0 Hz, 10 ms old"));
         assert_eq!(find(&survey, "/lamp").verdict, Verdict::NotChecked);
+    }
+
+    #[test]
+    fn what_drivers_say_about_their_parts_is_told() {
+        use ros_msgs::diagnostic_msgs::{DiagnosticArray, DiagnosticStatus};
+        let mut diagnostics = Diagnostics::default();
+        assert!(parts(&diagnostics, MonoMs(100)).is_empty(), "a robot may do without");
+        let mut say = |level, ms| {
+            let part = DiagnosticStatus { name: "motors".to_owned(), level, ..Default::default() };
+            let message = DiagnosticArray { status: vec![part], ..DiagnosticArray::default() };
+            diagnostics.take(&message, MonoMs(ms));
+            let checks = parts(&diagnostics, MonoMs(ms));
+            (checks[0].what.clone(), checks[0].verdict)
+        };
+        assert_eq!(say(0, 100), ("all".to_owned(), Verdict::Ok));
+        assert_eq!(say(1, 200), ("motors".to_owned(), Verdict::Warning));
+        assert_eq!(say(2, 300), ("motors".to_owned(), Verdict::Failed));
     }
 
     #[test]
@@ -273,7 +382,7 @@ mod tests {
         assert!(advice(&survey, "/cmd_vel").contains("ros.topics.cmd_vel = \"/robot/cmd_vel\""));
 
         survey.readers = vec![endpoint("/cmd_vel", "geometry_msgs/msg/TwistStamped")];
-        assert!(advice(&survey, "/cmd_vel").contains("use_stamped_vel"));
+        assert!(advice(&survey, "/cmd_vel").contains("ros.commands = \"twist_stamped\""));
         survey.readers = vec![Endpoint { lasting: true, ..endpoint("/cmd_vel", TWIST) }];
         assert!(advice(&survey, "/cmd_vel").contains("volatile"));
         survey.writers = vec![endpoint("/odom", "geometry_msgs/msg/PoseStamped")];

@@ -4,9 +4,11 @@
 //! **A message is bytes and schema together**: a type's fields in Rust, in order, are the fields of its `.msg`
 //! file under `msg/`, and the tests hold both against an independent implementation.
 
+pub mod ackermann_msgs;
 mod big_array;
 pub mod builtin_interfaces;
 mod cdr;
+pub mod diagnostic_msgs;
 pub mod foxglove_msgs;
 pub mod geometry_msgs;
 pub mod longrein_msgs;

@@ -3,7 +3,7 @@
 use crate::geometry_msgs::{Quaternion, Vector3};
 use crate::schema::ros_message;
 use crate::std_msgs::Header;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Inertial measurement.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -185,6 +185,39 @@ pub struct LaserScan {
     pub intensities: Vec<f32>,
 }
 
+/// What one cone of ultrasound or infrared light met.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Range {
+    /// Time, and the frame of the sensor.
+    pub header: Header,
+    /// One of the constants.
+    pub radiation_type: u8,
+    /// Opening of the cone, rad.
+    pub field_of_view: f32,
+    /// Nearest that is measured, m.
+    pub min_range: f32,
+    /// Farthest that is measured, m.
+    pub max_range: f32,
+    /// m. Infinite: nothing was met; minus infinite: something nearer than the sensor measures.
+    pub range: f32,
+    /// m²; 0 when unknown. ROS 2 Humble and older do not send it: then it is 0.
+    #[serde(deserialize_with = "zero_when_absent")]
+    pub variance: f32,
+}
+
+impl Range {
+    /// Sound.
+    pub const ULTRASOUND: u8 = 0;
+    /// Light.
+    pub const INFRARED: u8 = 1;
+}
+
+/// The last field of a message that older distributions end before.
+fn zero_when_absent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+    // The decoder's only error for a number is the end of the bytes.
+    Ok(f32::deserialize(deserializer).unwrap_or_default())
+}
+
 /// State of joints: here of the wheels. All lists are as long as `name`, or empty.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct JointState {
@@ -224,6 +257,7 @@ ros_message!(
     "std_msgs/Header",
     "builtin_interfaces/Time",
 );
+ros_message!(Range = "sensor_msgs" / "Range", "std_msgs/Header", "builtin_interfaces/Time",);
 ros_message!(LaserScan = "sensor_msgs" / "LaserScan", "std_msgs/Header", "builtin_interfaces/Time",);
 ros_message!(
     JointState = "sensor_msgs" / "JointState",

@@ -13,6 +13,13 @@ pub struct Header {
     pub frame_id: String,
 }
 
+/// Yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Bool {
+    /// Which.
+    pub data: bool,
+}
+
 /// A small number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct UInt8 {
@@ -20,5 +27,6 @@ pub struct UInt8 {
     pub data: u8,
 }
 
+ros_message!(Bool = "std_msgs" / "Bool");
 ros_message!(UInt8 = "std_msgs" / "UInt8");
 ros_message!(Header = "std_msgs" / "Header", "builtin_interfaces/Time");

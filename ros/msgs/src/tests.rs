@@ -1,11 +1,13 @@
 use super::*;
+use ackermann_msgs::{AckermannDrive, AckermannDriveStamped};
 use builtin_interfaces::Time;
+use diagnostic_msgs::{DiagnosticArray, DiagnosticStatus, KeyValue};
 use geometry_msgs::{
     Point, Pose, PoseWithCovariance, Quaternion, Twist, TwistStamped, TwistWithCovariance, Vector3,
 };
 use proptest::prelude::*;
 use sensor_msgs::{
-    BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix, NavSatStatus,
+    BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix, NavSatStatus, Range,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -25,10 +27,15 @@ fn golden() -> BTreeMap<&'static str, Vec<u8>> {
 }
 
 fn check<T: RosMessage + PartialEq + Debug>(message: &T) {
+    check_all_but(0, message);
+}
+
+/// As [`check`], where the last `optional` bytes may be missing.
+fn check_all_but<T: RosMessage + PartialEq + Debug>(optional: usize, message: &T) {
     let golden = golden().remove(T::NAME).unwrap();
     assert_eq!(hex::encode(to_cdr(message)), hex::encode(&golden), "{}", T::NAME);
     assert_eq!(&from_cdr::<T>(&golden).unwrap(), message, "{}", T::NAME);
-    for cut in 0..golden.len() {
+    for cut in 0..golden.len() - optional {
         assert!(from_cdr::<T>(&golden[..cut]).is_err(), "{} cut to {cut} bytes", T::NAME);
     }
     let long = [golden.as_slice(), &[0; 4]].concat();
@@ -128,12 +135,58 @@ fn standard_messages_have_the_bytes_of_rosbags() {
         ranges: vec![1.0, f32::INFINITY, 3.5],
         intensities: Vec::new(),
     });
+    check_all_but(4, &range());
     check(&JointState {
         header: header(""),
         name: vec!["left".to_owned(), "right_wheel".to_owned()],
         position: Vec::new(),
         velocity: vec![1.5, -1.5],
         effort: Vec::new(),
+    });
+}
+
+fn range() -> Range {
+    Range {
+        header: header("cone_front"),
+        radiation_type: Range::INFRARED,
+        field_of_view: 0.25,
+        min_range: 0.125,
+        max_range: 4.0,
+        range: 1.75,
+        variance: 0.0625,
+    }
+}
+
+#[test]
+fn a_range_of_older_distributions_is_read_too() {
+    let bytes = to_cdr(&range());
+    let older: Range = from_cdr(&bytes[..bytes.len() - 4]).unwrap();
+    assert_eq!(older, Range { variance: 0.0, ..range() });
+}
+
+#[test]
+fn commands_and_diagnostics_have_the_bytes_of_rosbags() {
+    check(&std_msgs::Bool { data: true });
+    check(&AckermannDriveStamped {
+        header: header("base_link"),
+        drive: AckermannDrive {
+            steering_angle: -0.25,
+            steering_angle_velocity: 0.5,
+            speed: 1.5,
+            acceleration: 0.75,
+            jerk: 0.125,
+        },
+    });
+    let value = |key: &str, value: &str| KeyValue { key: key.to_owned(), value: value.to_owned() };
+    check(&DiagnosticArray {
+        header: header(""),
+        status: vec![DiagnosticStatus {
+            level: DiagnosticStatus::ERROR,
+            name: "motors: left".to_owned(),
+            message: "Too hot".to_owned(),
+            hardware_id: "odrive".to_owned(),
+            values: vec![value("temperature", "91"), value("fan", "")],
+        }],
     });
 }
 
@@ -239,7 +292,11 @@ fn check_schema<T: RosMessage>() {
 fn each_schema_defines_each_type_that_it_uses_once() {
     check_schema::<Time>();
     check_schema::<Header>();
+    check_schema::<std_msgs::Bool>();
     check_schema::<std_msgs::UInt8>();
+    check_schema::<Range>();
+    check_schema::<AckermannDriveStamped>();
+    check_schema::<DiagnosticArray>();
     check_schema::<Twist>();
     check_schema::<TwistStamped>();
     check_schema::<nav_msgs::Odometry>();
@@ -282,6 +339,7 @@ proptest! {
         drop(from_cdr::<BatteryState>(&bytes));
         drop(from_cdr::<LaserScan>(&bytes));
         drop(from_cdr::<JointState>(&bytes));
+        drop(from_cdr::<DiagnosticArray>(&bytes));
         drop(from_cdr::<foxglove_msgs::CompressedVideo>(&bytes));
         drop(from_cdr::<longrein_msgs::Event>(&bytes));
     }
@@ -294,6 +352,7 @@ proptest! {
             match name {
                 "sensor_msgs/msg/JointState" => drop(from_cdr::<JointState>(&bytes)),
                 "sensor_msgs/msg/LaserScan" => drop(from_cdr::<LaserScan>(&bytes)),
+                "diagnostic_msgs/msg/DiagnosticArray" => drop(from_cdr::<DiagnosticArray>(&bytes)),
                 "sensor_msgs/msg/BatteryState" => drop(from_cdr::<BatteryState>(&bytes)),
                 _ => drop(from_cdr::<longrein_msgs::DriveCommand>(&bytes)),
             }

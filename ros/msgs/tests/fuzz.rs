@@ -11,12 +11,14 @@
 mod mutate;
 
 use mutate::fuzz;
+use ros_msgs::ackermann_msgs::AckermannDriveStamped;
+use ros_msgs::diagnostic_msgs::{DiagnosticArray, DiagnosticStatus};
 use ros_msgs::foxglove_msgs::CompressedVideo;
 use ros_msgs::geometry_msgs::{Twist, TwistStamped};
 use ros_msgs::longrein_msgs::{DriveCommand, Event, LinkStats, SafetyState, SafetyStep};
 use ros_msgs::nav_msgs::Odometry;
-use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix};
-use ros_msgs::std_msgs::UInt8;
+use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix, Range};
+use ros_msgs::std_msgs::{Bool, UInt8};
 use ros_msgs::{RosMessage, from_cdr, to_cdr};
 
 /// What is read is written again and read again as the same bytes, whatever padding came.
@@ -39,6 +41,8 @@ fn cdr() {
     };
     let step = SafetyStep { inputs: vec![1; 208], outputs: vec![2; 44], ..SafetyStep::default() };
     let event = Event { code: "receipt".to_owned(), json: "{}".to_owned(), ..Event::default() };
+    let part = DiagnosticStatus { name: "motors".to_owned(), ..DiagnosticStatus::default() };
+    let diagnostics = DiagnosticArray { status: vec![part; 2], ..DiagnosticArray::default() };
     let seeds = vec![
         to_cdr(&scan),
         to_cdr(&joints),
@@ -49,6 +53,9 @@ fn cdr() {
         to_cdr(&NavSatFix::default()),
         to_cdr(&BatteryState::default()),
         to_cdr(&TwistStamped::default()),
+        to_cdr(&Range::default()),
+        to_cdr(&AckermannDriveStamped::default()),
+        to_cdr(&diagnostics),
         to_cdr(&CompressedVideo { data: vec![0, 0, 0, 1], ..CompressedVideo::default() }),
     ];
     fuzz("cdr", seeds, |bytes| {
@@ -67,5 +74,9 @@ fn cdr() {
         reads::<TwistStamped>(bytes);
         reads::<CompressedVideo>(bytes);
         reads::<UInt8>(bytes);
+        reads::<Bool>(bytes);
+        reads::<Range>(bytes);
+        reads::<AckermannDriveStamped>(bytes);
+        reads::<DiagnosticArray>(bytes);
     });
 }

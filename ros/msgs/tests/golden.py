@@ -9,7 +9,7 @@ import numpy as np
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 store = get_typestore(Stores.ROS2_JAZZY)
-for package in ("foxglove_msgs", "longrein_msgs"):
+for package in ("ackermann_msgs", "foxglove_msgs", "longrein_msgs"):
     for path in sorted((Path(__file__).parent.parent / "msg" / package).glob("*.msg")):
         store.register(get_types_from_msg(path.read_text(), f"{package}/msg/{path.stem}"))
 
@@ -56,6 +56,7 @@ def messages():
     yield time()
     yield header()
     yield make("std_msgs/msg/UInt8", data=3)
+    yield make("std_msgs/msg/Bool", data=True)
     yield twist()
     yield make("geometry_msgs/msg/TwistStamped", header=header(""), twist=twist())
     yield make(
@@ -130,6 +131,45 @@ def messages():
         range_max=12.0,
         ranges=f32(1.0, float("inf"), 3.5),
         intensities=f32(),
+    )
+    yield make(
+        "sensor_msgs/msg/Range",
+        header=header("cone_front"),
+        radiation_type=1,
+        field_of_view=0.25,
+        min_range=0.125,
+        max_range=4.0,
+        range=1.75,
+        variance=0.0625,
+    )
+    yield make(
+        "ackermann_msgs/msg/AckermannDriveStamped",
+        header=header(),
+        drive=make(
+            "ackermann_msgs/msg/AckermannDrive",
+            steering_angle=-0.25,
+            steering_angle_velocity=0.5,
+            speed=1.5,
+            acceleration=0.75,
+            jerk=0.125,
+        ),
+    )
+    yield make(
+        "diagnostic_msgs/msg/DiagnosticArray",
+        header=header(""),
+        status=[
+            make(
+                "diagnostic_msgs/msg/DiagnosticStatus",
+                level=2,
+                name="motors: left",
+                message="Too hot",
+                hardware_id="odrive",
+                values=[
+                    make("diagnostic_msgs/msg/KeyValue", key="temperature", value="91"),
+                    make("diagnostic_msgs/msg/KeyValue", key="fan", value=""),
+                ],
+            )
+        ],
     )
     yield make(
         "sensor_msgs/msg/JointState",

@@ -5,8 +5,8 @@ use super::clock;
 use super::options::Settings;
 use super::records::{CommandLine, CommandLog, Records, Stats, TraceLine};
 use anyhow::Context;
-use ros_bridge::Config;
 use ros_bridge::base::{Order, RobotSide};
+use ros_bridge::{BumperTopic, Config};
 use sim::sensors::Sensors;
 use sim::world::STEP_S;
 use sim::{Command, Scene, World};
@@ -60,7 +60,8 @@ pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow:
     let waiting = Waiting::default();
     let log = command_log.clone();
     let incoming = Arc::clone(&waiting);
-    let config = Config::new(settings.ros_domain, "sim_robot");
+    let config = config(settings);
+    let kinematics = settings.kinematics;
     let lamp = Arc::new(AtomicU8::new(0));
     let lamp_set = Arc::clone(&lamp);
     let ros = RobotSide::connect_with_lamp(&config, move |order, arrived| {
@@ -72,6 +73,10 @@ pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow:
         if let Some(log) = &log {
             note(log, arrived.0, command);
         }
+        // A car obeys as far as it can.
+        let (linear_mps, angular_radps) =
+            kinematics.limit(command.linear_mps, command.angular_radps);
+        let command = Command { linear_mps, angular_radps };
         let mut queue = incoming.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.len() >= WAITING_MAX {
             queue.pop_front();
@@ -101,6 +106,19 @@ pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow:
     ros_bridge::priority::raise();
     tracing::info!(seed = settings.seed, domain = settings.ros_domain, "ready");
     drive.pace(now)
+}
+
+/// The robot as ROS sees it.
+fn config(settings: &Settings) -> Config {
+    let bumper =
+        |topic: &str| BumperTopic { topic: topic.to_owned(), inverted: false, on_change: false };
+    Config {
+        commands: settings.commands,
+        kinematics: settings.kinematics,
+        ranges: ["/range/front", "/range/rear", "/cliff/front"].map(str::to_owned).to_vec(),
+        bumpers: ["/bumper/front", "/bumper/rear"].map(bumper).to_vec(),
+        ..Config::new(settings.ros_domain, "sim_robot")
+    }
 }
 
 /// Adds a command that arrived at `at_ns` to the log.
@@ -212,6 +230,20 @@ impl Drive<'_> {
         }
         if n % 200 == 14 {
             results.push(ros.publish_battery(sensors.battery(world, stamp_ns)));
+        }
+        if n % 200 == 34 {
+            results.push(ros.publish_diagnostics(Sensors::diagnostics(world, stamp_ns)));
+        }
+        if let Some(n) = [5, 15].iter().position(|at| n % 20 == *at) {
+            results.push(ros.publish_range(n, sensors.cone(world, n == 1, stamp_ns)));
+        }
+        if n % 10 == 8 {
+            results.push(ros.publish_range(2, sensors.drop(world, stamp_ns)));
+        }
+        if n % 20 == 16 {
+            for (n, pressed) in world.bumpers().into_iter().enumerate() {
+                results.push(ros.publish_bumper(n, pressed));
+            }
         }
         let failed = results.into_iter().find_map(Result::err);
         if let (Some(error), false) = (&failed, self.publish_failed) {

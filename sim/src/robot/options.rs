@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use ros_bridge::kinematics::{Commands, Kinematics};
 use serde::Deserialize;
 use sim::CameraModel;
 use std::path::PathBuf;
@@ -10,7 +11,8 @@ use std::str::FromStr;
 /// A simulated sidewalk robot in a city block.
 ///
 /// It joins a ROS 2 domain as a robot's base does: obeys /cmd_vel, publishes /odom, /imu, /imu/mag, /fix, /battery_state,
-/// /scan and /joint_states. Its cameras are I420 frames in shared memory, one socket each; read one with
+/// /scan and /joint_states, and of sensors that few robots have /range/front, /range/rear, /cliff/front, /bumper/front and
+/// /bumper/rear. Its cameras are I420 frames in shared memory, one socket each; read one with
 ///
 ///   gst-launch-1.0 shmsrc socket-path=SOCK is-live=true do-timestamp=true
 ///     ! video/x-raw,format=I420,width=1280,height=720,framerate=30/1 ! videoconvert ! autovideosink
@@ -99,6 +101,39 @@ impl FromStr for Size {
     }
 }
 
+/// The measures of a base that steers as a car does.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Car(Kinematics);
+
+impl FromStr for Car {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |part: &str| part.trim().parse::<f64>().ok();
+        match text.split_once(',').and_then(|(a, b)| Some((number(a)?, number(b)?))) {
+            Some((wheelbase_m, steering_rad_max))
+                if (0.05..=5.0).contains(&wheelbase_m)
+                    && (0.01..=1.5).contains(&steering_rad_max) =>
+            {
+                Ok(Self(Kinematics::Ackermann { wheelbase_m, steering_rad_max }))
+            }
+            _ => Err(format!(
+                "\"{text}\" is no car: write its wheelbase in metres (0.05 to 5) and its steering angle in radians (0.01 \
+                 to 1.5), for example 0.5,0.4"
+            )),
+        }
+    }
+}
+
+impl TryFrom<String> for Car {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
 impl TryFrom<String> for Size {
     type Error = String;
 
@@ -154,9 +189,34 @@ pub(crate) struct RunArgs {
     /// Draw the time into the corner of the front picture (see sim/README.md).
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     stamp: Option<bool>,
+    /// The message that it takes on /cmd_vel: twist, twist-stamped or ackermann-drive-stamped [default: twist]
+    #[arg(long, value_name = "TYPE")]
+    commands: Option<CommandType>,
+    /// Steer as a car does, with this wheelbase in metres and this steering angle in radians at most to each side.
+    #[arg(long, value_name = "METRES,RADIANS")]
+    car: Option<Car>,
     /// An empty street, for measuring what people in the way would disturb.
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     no_people: Option<bool>,
+}
+
+/// The message that carries velocity commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum CommandType {
+    Twist,
+    TwistStamped,
+    AckermannDriveStamped,
+}
+
+impl From<CommandType> for Commands {
+    fn from(commands: CommandType) -> Self {
+        match commands {
+            CommandType::Twist => Self::Twist,
+            CommandType::TwistStamped => Self::TwistStamped,
+            CommandType::AckermannDriveStamped => Self::AckermannDriveStamped,
+        }
+    }
 }
 
 /// One camera to run.
@@ -178,6 +238,8 @@ pub(crate) struct Settings {
     pub(crate) trace: Option<PathBuf>,
     pub(crate) command_log: Option<PathBuf>,
     pub(crate) no_people: bool,
+    pub(crate) commands: Commands,
+    pub(crate) kinematics: Kinematics,
 }
 
 fn sized(mut model: CameraModel, size: Option<Size>, fps: Option<u32>) -> CameraModel {
@@ -221,6 +283,7 @@ impl RunArgs {
         if let Some(socket) = self.camera_rear.or(file.camera_rear) {
             cameras.push(CameraSettings { name: "rear", socket, model: rear, stamp: false });
         }
+        let kinematics = self.car.or(file.car).map_or(Kinematics::Differential, |car| car.0);
         Settings {
             seed: self.seed.or(file.seed).unwrap_or(1),
             ros_domain: self.ros_domain.or(file.ros_domain).unwrap_or(0),
@@ -229,6 +292,8 @@ impl RunArgs {
             trace: self.trace.or(file.trace),
             command_log: self.command_log.or(file.command_log),
             no_people: self.no_people.or(file.no_people).unwrap_or(false),
+            commands: self.commands.or(file.commands).map(Commands::from).unwrap_or_default(),
+            kinematics,
         }
     }
 }
@@ -245,6 +310,17 @@ mod tests {
         assert_eq!(settings.seed, 9);
         assert_eq!(settings.cameras[0].model.width, 640);
         assert_eq!(settings.cameras[0].model.fps, 30);
+        assert_eq!(settings.commands, Commands::Twist);
+    }
+
+    #[test]
+    fn a_car_takes_its_measures() {
+        let args = ["sim-robot", "--commands", "ackermann-drive-stamped", "--car", "0.5,0.4"];
+        let settings = Cli::parse_from(args).run.over(RunArgs::default());
+        assert_eq!(settings.commands, Commands::AckermannDriveStamped);
+        let car = Kinematics::Ackermann { wheelbase_m: 0.5, steering_rad_max: 0.4 };
+        assert_eq!(settings.kinematics, car);
+        assert!(Cli::try_parse_from(["sim-robot", "--car", "0.5"]).is_err());
     }
 
     #[test]

@@ -40,7 +40,7 @@ enum News {
 pub(crate) async fn open(fleet: &Arc<Fleet>) -> anyhow::Result<()> {
     let session = match fabric_tunnel::address(&fleet.config.zenoh) {
         Some((address, _)) => behind_the_door(fleet, address).await?,
-        None => router(&[fleet.config.zenoh.clone()], serde_json::json!({})).await?,
+        None => router(std::slice::from_ref(&fleet.config.zenoh), serde_json::json!({})).await?,
     };
     let (news, inbox) = mpsc::channel(WAITING_MAX);
     subscribe(&session, news).await.map_err(|error| anyhow!("Zenoh subscription: {error}"))?;

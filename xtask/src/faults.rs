@@ -9,7 +9,7 @@ mod tools;
 
 pub use kind::{Design, Fault};
 pub use scene::{Outcome, Scene, inflict};
-pub use tools::{Clock, Network};
+pub use tools::{Clock, Network, can};
 
 use crate::{progress, result, root, setup};
 use anyhow::{Result, ensure};

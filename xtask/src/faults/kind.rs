@@ -51,6 +51,13 @@ pub enum Design {
         /// Until the robot stands.
         at_rest_ms_max: u64,
     },
+    /// The robot drives on, or stops as in time.
+    MayStop {
+        /// As above.
+        commanded_ms_max: u64,
+        /// As above.
+        at_rest_ms_max: u64,
+    },
     /// The robot does not depend on what is broken.
     DrivesOn,
 }
@@ -85,10 +92,14 @@ impl Fault {
             | Self::AgentStarved
             | Self::OdometrySilent
             | Self::BaseLost
-            | Self::ClockBack
             | Self::NetworkCut
             | Self::BrowserFrozen
             | Self::BrowserKilled => stops(300),
+            // ROS is connected anew, within the time for which odometry may be silent or a little later.
+            Self::ClockBack => {
+                let commanded_ms_max = 300 + MARGIN_MS;
+                Design::MayStop { commanded_ms_max, at_rest_ms_max: commanded_ms_max + BRAKING_MS }
+            }
             // scan_age_ms_max and seen_video_ms_max, and a scan or a frame before.
             Self::ScannerUnplugged | Self::CameraUnplugged => stops(600),
             // The recorder looks at the disk once a second, and writes as often.

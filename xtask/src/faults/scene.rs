@@ -6,7 +6,7 @@ use crate::fleet::items;
 use crate::process::wait_for;
 use crate::progress;
 use crate::rig::{Pilot, Rig, Stop, Told, fresh, mono_ms, stop_in};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -158,9 +158,9 @@ impl Scene {
     /// How the robot came to rest; nothing when it drives on and may.
     pub fn watch(&self) -> Result<Option<Stop>> {
         let at = self.struck.mono_ms;
-        let Design::DrivesOn = self.fault.design() else {
+        if let Design::Stops { .. } = self.fault.design() {
             return self.rig.stop_after(at).map(Some);
-        };
+        }
         let since = (mono_ms() - at) + DRIVES_ON_MS;
         let trace = self.rig.trace_of(at, since)?;
         let slowest = trace.iter().map(|line| line.speed_mps).fold(f64::INFINITY, f64::min);
@@ -168,7 +168,10 @@ impl Scene {
             return Ok(None);
         }
         progress(&format!("it went as slow as {slowest:.2} m/s"));
-        stop_in(&trace, at).context("it slowed down and did not stop").map(Some)
+        match (stop_in(&trace, at), self.fault.design()) {
+            (None, Design::DrivesOn) => bail!("it slowed down and did not stop"),
+            (stop, _) => Ok(stop),
+        }
     }
 
     /// Puts everything right again.
@@ -261,10 +264,14 @@ impl Outcome {
     pub fn misses(&self) -> Vec<String> {
         let mut misses = Vec::new();
         match (self.fault.design(), self.stop) {
-            (Design::DrivesOn, None) => {}
+            (Design::DrivesOn | Design::MayStop { .. }, None) => {}
             (Design::DrivesOn, Some(_)) => misses.push("it stopped, and need not".to_owned()),
             (Design::Stops { .. }, None) => misses.push("it did not stop".to_owned()),
-            (Design::Stops { commanded_ms_max, at_rest_ms_max }, Some(stop)) => {
+            (
+                Design::Stops { commanded_ms_max, at_rest_ms_max }
+                | Design::MayStop { commanded_ms_max, at_rest_ms_max },
+                Some(stop),
+            ) => {
                 if stop.speed_mps < SPEED_MPS_MIN {
                     misses.push(format!("it went only {:.2} m/s at the fault", stop.speed_mps));
                 }
@@ -307,7 +314,8 @@ impl Outcome {
         let all: Vec<_> = self.saw.iter().map(entry).collect();
         let bound = match self.fault.design() {
             Design::DrivesOn => Value::Null,
-            Design::Stops { commanded_ms_max, at_rest_ms_max } => {
+            Design::Stops { commanded_ms_max, at_rest_ms_max }
+            | Design::MayStop { commanded_ms_max, at_rest_ms_max } => {
                 json!({"commanded_stop_ms": commanded_ms_max, "at_rest_ms": at_rest_ms_max})
             }
         };

@@ -5,6 +5,8 @@ use crate::rig::Pilot;
 use crate::setup;
 use crate::stack::Options;
 use anyhow::{Context, Result, bail, ensure};
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -141,6 +143,8 @@ impl Network {
     }
 }
 
+const MIB: u64 = 1 << 20;
+
 /// A disk of its own for the robot, small enough to be filled.
 #[derive(Debug)]
 pub(super) struct Disk {
@@ -169,8 +173,20 @@ impl Disk {
     pub(super) fn fill(&self) -> Result<()> {
         let at = self.folder.display().to_string();
         let free = said(&["df", "--output=avail", "--block-size=1", &at])?;
-        let free = free.lines().nth(1).context("df told nothing")?.trim().to_owned();
-        said(&["fallocate", "--length", &free, &self.filler().display().to_string()]).map(drop)
+        let free: u64 = free.lines().nth(1).context("df told nothing")?.trim().parse()?;
+        // Most of it at once, and the rest, into which the recorder writes as well, until nothing fits any more.
+        let (most, at) = (free.saturating_sub(MIB).to_string(), self.filler());
+        said(&["fallocate", "--length", &most, &at.display().to_string()])?;
+        let mut filler = File::options().append(true).open(at)?;
+        let page = [0; 4_096];
+        for _ in 0..free / 4_096 {
+            match filler.write_all(&page) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::StorageFull => return Ok(()),
+                Err(error) => return Err(error).context("filling the robot's disk"),
+            }
+        }
+        bail!("the robot's disk took more than it had free")
     }
 
     pub(super) fn free(&self) -> Result<()> {
@@ -228,7 +244,7 @@ impl Parts {
 }
 
 /// Whether a fault can be made here, or why not.
-pub(super) fn can(fault: super::Fault) -> Result<()> {
+pub fn can(fault: super::Fault) -> Result<()> {
     use super::Fault;
     match fault {
         Fault::ClockAhead | Fault::ClockBack => Clock::library().map(drop),

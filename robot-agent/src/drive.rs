@@ -14,6 +14,7 @@ use agent_core::{Command, EstopAnswer, Inputs, Outputs, Policy, Supervisor, Twis
 use protocol::drive::{DriveCommand, Seen};
 use protocol::units::{MonoMs, MonoNs};
 use ros_bridge::agent::Base;
+use ros_bridge::priority::Priority;
 use ros_msgs::builtin_interfaces::Time;
 use ros_msgs::geometry_msgs::{self, TwistStamped};
 use ros_msgs::longrein_msgs::{DriveCommand as CommandRecord, SafetyState, SafetyStep};
@@ -87,11 +88,14 @@ pub(crate) fn start(
         blind_driving: policy.blind_driving.clone(),
         close_sensors: policy.close_sensors.clone(),
         minimal_risk: None,
+        step_due: None,
     };
     std::thread::Builder::new().name("drive".to_owned()).spawn(move || {
-        if !ros_bridge::priority::raise() {
-            tracing::info!("the drive loop runs at ordinary priority; LimitNICE=-10 raises it");
+        let priority = ros_bridge::priority::realtime();
+        if priority != Priority::Realtime {
+            tracing::info!(?priority, "the drive loop is not real-time; LimitRTPRIO=1 makes it so");
         }
+        drive.shared.ticks.scheduled(priority);
         drive.run(&messages);
     })
 }
@@ -140,13 +144,16 @@ struct Loop {
     close_sensors: CloseSensors,
     /// As the step before said.
     minimal_risk: Option<protocol::safety::Reason>,
+    /// By when the core wants the next step; nothing before the first.
+    step_due: Option<MonoNs>,
 }
 
 impl Loop {
     fn run(&mut self, messages: &Receiver<Message>) {
         while !self.shared.stopping.load(Ordering::Acquire) {
-            let wait = self.core.deadline().since(clock::mono_ms());
-            match messages.recv_timeout(Duration::from_millis(wait)) {
+            // To the nanosecond: in whole milliseconds every tick would come up to one too late.
+            let wait = self.deadline().since(clock::mono_ns());
+            match messages.recv_timeout(Duration::from_nanos(wait)) {
                 Ok(Message::Command { packet, command, arrived, generation }) => {
                     self.command(packet, &command, arrived, generation);
                 }
@@ -165,6 +172,11 @@ impl Loop {
             self.publish(Twist::ZERO, clock::mono_ms());
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// By when the core wants to step again.
+    fn deadline(&self) -> MonoNs {
+        MonoNs(self.core.deadline().0.saturating_mul(1_000_000))
     }
 
     fn command(
@@ -248,6 +260,9 @@ impl Loop {
         self.snapshot_if_due(now);
         let outputs = self.core.step(now, &inputs);
         self.publish_if_due(outputs.executed, now, lease.is_some());
+        if let Some(due) = self.step_due.replace(self.deadline()) {
+            self.shared.ticks.note(due, clock::mono_ns());
+        }
         if lease.is_none() {
             self.echo = None;
         }

@@ -36,5 +36,6 @@ mod shared;
 pub mod spool;
 pub mod status;
 mod telemetry;
+mod ticks;
 mod upload;
 mod voice;

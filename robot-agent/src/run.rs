@@ -201,6 +201,7 @@ impl Telling {
             state: telemetry::state_code(decided.state).to_owned(),
             reason: decided.reason.code().to_owned(),
             driven: self.shared.lease().is_some(),
+            drive_loop: self.shared.ticks.report(),
             recorder_able: self.recorder.progress.able.load(Ordering::Acquire),
             spool: lock(&self.spool).clone(),
             cameras: self.leases.cameras().iter().map(Camera::stats).collect(),

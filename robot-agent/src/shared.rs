@@ -4,6 +4,7 @@ use crate::diagnostics::Diagnostics;
 use crate::link;
 use crate::senses::Senses;
 use crate::sensors::Sensors;
+use crate::ticks::Ticks;
 use agent_core::{Outputs, Twist};
 use protocol::safety::{Reason, SafetyState};
 use protocol::units::MonoMs;
@@ -115,6 +116,8 @@ pub(crate) struct Shared {
     pub(crate) decided: Notify,
     /// When the drive loop stepped last, monotonic ms; 0 for never.
     pub(crate) stepped_ms: AtomicU64,
+    /// How late the drive loop's ticks were.
+    pub(crate) ticks: Ticks,
     /// Level of the lamp as it was last set; 0 is off.
     pub(crate) lamp: AtomicU8,
     /// Something listens on the lamp's topic.

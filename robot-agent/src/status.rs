@@ -5,6 +5,7 @@ use crate::diagnostics::Part;
 use crate::home::Home;
 use crate::media::CameraStats;
 use crate::spool::SpoolState;
+pub use crate::ticks::TickReport;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -33,6 +34,8 @@ pub struct Status {
     pub reason: String,
     /// Whether somebody drives.
     pub driven: bool,
+    /// How late the ticks of the drive loop were.
+    pub drive_loop: TickReport,
     /// Whether the recorder can write.
     pub recorder_able: bool,
     /// Episodes on the disk.
@@ -110,6 +113,7 @@ mod tests {
             state: "idle".to_owned(),
             reason: "no_lease".to_owned(),
             driven: false,
+            drive_loop: TickReport { count: 3, late_us: vec![(64, 3)], ..TickReport::default() },
             recorder_able: true,
             spool: SpoolState { waiting: 2, ..SpoolState::default() },
             cameras: Vec::new(),

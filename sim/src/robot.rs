@@ -3,6 +3,7 @@
 pub(crate) mod camera;
 mod clock;
 mod drive;
+mod faults;
 pub(crate) mod options;
 mod records;
 pub(crate) mod tasks;
@@ -19,6 +20,7 @@ pub(crate) struct Shared {
     pub(crate) stop: AtomicBool,
     scene: Mutex<Scene>,
     frames: Mutex<camera::Frames>,
+    pub(crate) faults: faults::Faults,
 }
 
 impl Shared {
@@ -49,6 +51,7 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
         stop: AtomicBool::new(false),
         scene: Mutex::new(Scene::of(&world)),
         frames: Mutex::new(camera::Frames::default()),
+        faults: faults::Faults::default(),
     });
     let on_signal = Arc::clone(&shared);
     ctrlc::set_handler(move || on_signal.stop.store(true, Ordering::Relaxed))

@@ -4,9 +4,11 @@
 //
 // node headless-pilot.mjs --chromium PATH --join URL --mission ID [--screenshots DIR] [--hold] [--turn SECONDS]
 //
-// The last line on standard output is one JSON object.
+// The last line on standard output is one JSON object. With --hold, each change of what the page tells its driver is a
+// line {"told": {at_ms, state, reason, gravity, title, detail}} before it.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { launch, percentile } from "./launch.mjs";
 
@@ -16,7 +18,7 @@ const { values: args } = parseArgs({
     join: { type: "string" },
     mission: { type: "string" },
     screenshots: { type: "string" },
-    // Only hold W until killed: what the fault tests need.
+    // Only hold W, or the keys that a line on standard input names, until killed: what the fault tests need.
     hold: { type: "boolean", default: false },
     // Only turn on the spot for so long, then end the drive: what comparisons of the same drive need.
     turn: { type: "string" },
@@ -70,6 +72,47 @@ function steer(bearing, heading) {
   return ["KeyW"];
 }
 
+/** Writes down whenever the page tells its driver something new. */
+async function listen() {
+  await page.exposeFunction("pilotTold", (told) => process.stdout.write(`${JSON.stringify({ told })}\n`));
+  await page.addInitScript(() => {
+    let last = "";
+    setInterval(() => {
+      const note = document.querySelector('[data-testid="hud-state"]');
+      const end = document.querySelector(".end-card");
+      const element = note ?? end;
+      if (element === null) return;
+      const title = element.querySelector("b, h1")?.textContent?.trim() ?? "";
+      const words = (element.querySelector("p")?.textContent ?? "").replace("What lets it move?", "").trim();
+      const reason = note === null ? null : (globalThis.__longrein?.reason ?? null);
+      // Ages count up without end: that is nothing new.
+      const now = `${title} ${words} ${reason}`.replaceAll(/[\d.]+ ?(ms|s|m\/s)\b/g, "");
+      if (now === last) return;
+      last = now;
+      globalThis.pilotTold({
+        at_ms: performance.timeOrigin + performance.now(),
+        state: note?.dataset.state ?? null,
+        reason,
+        gravity: ["calm", "drive", "hold", "stop"].find((name) => element.classList.contains(name)) ?? "hold",
+        title,
+        detail: words.startsWith(title) ? words.slice(title.length).trim() : words,
+      });
+    }, 20);
+  });
+}
+
+/** Holds keys until killed, whatever the page says. */
+async function holdOn() {
+  let keys = ["KeyW"];
+  createInterface({ input: process.stdin }).on("line", (line) => {
+    keys = line.split(" ").filter((key) => key !== "");
+  });
+  while (true) {
+    await hold(keys);
+    await page.waitForTimeout(20);
+  }
+}
+
 const LET_GO_FIRST = ["rearm-needed", "video-stale", "command-stale", "command-held-up"];
 
 /** Holds A for `seconds`, pressed anew after every stop. */
@@ -101,9 +144,7 @@ async function drive() {
       progress(`towards checkpoint ${next.index + 1}, ${next.distanceM.toFixed(1)} m away`);
     }
     const reason = now.reason;
-    if (args.hold) {
-      await hold(["KeyW"]);
-    } else if (reason === "obstacle-ahead") {
+    if (reason === "obstacle-ahead") {
       // Somebody is in the way: wait with the keys released, and after a while back away and turn.
       blockedSince ||= Date.now();
       const blockedMs = Date.now() - blockedSince;
@@ -128,6 +169,7 @@ async function drive() {
 let failed = false;
 try {
   progress("joins by invitation");
+  if (args.hold) await listen();
   await page.goto(args.join);
   await byTest("join-name").fill("Headless Pilot");
   await shot("join");
@@ -149,7 +191,7 @@ try {
   const firstPictureMs = await page.evaluate(() => globalThis.__longrein.firstFrameMs ?? null);
   progress(`sees the street ${Date.now() - clicked} ms after taking the mission`);
   await shot("ready");
-  const driving = args.turn ? turn(Number(args.turn)) : drive();
+  const driving = args.hold ? holdOn() : args.turn ? turn(Number(args.turn)) : drive();
   if (args.screenshots) {
     setTimeout(() => shot("driving").catch(() => {}), 6000);
   }

@@ -6,24 +6,14 @@ use serde_json::{Value, json};
 use std::process::Command;
 use system_tests::Rig;
 use xtask::fleet::Client;
-use xtask::process::wait_for;
 use xtask::robots::Rover;
 use xtask::stack::ROBOT;
-
-fn port(url: &str) -> u16 {
-    url.rsplit(':').next().unwrap().parse().unwrap()
-}
 
 /// Kills fleet server and gateway, and starts both again where they were.
 fn restart_the_servers(rig: &mut Rig) {
     rig.stack.gateway.kill();
-    rig.stack.fleet.kill();
-    let (http, fleet) = (port(&rig.stack.url), port(&rig.stack.fleet_url));
-    let zenoh = port(&rig.stack.zenoh);
-    rig.stack.fleet = rig.stack.options.start_fleet(fleet, zenoh).unwrap();
-    rig.stack.gateway = rig.stack.options.start_gateway(http, fleet, zenoh, None).unwrap();
-    let ready = Client::new(&rig.stack.url);
-    wait_for("both servers again", 30, || Ok(ready.is_up("/readyz").then_some(()))).unwrap();
+    rig.stack.restart_fleet().unwrap();
+    rig.stack.restart_gateway().unwrap();
 }
 
 fn history(rover: &Rover) -> Vec<Value> {

@@ -2,6 +2,7 @@
 //!
 //! A machine is noisy, so the bars compare with the bare limit of the same run where they can.
 
+mod agent;
 mod rover;
 
 use crate::fleet::text;
@@ -35,6 +36,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
+    Agent(agent::Args),
     EarthRover(rover::Args),
 }
 
@@ -58,8 +60,10 @@ fn numbers(value: &Value) -> Vec<f64> {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
-    if let Some(What::EarthRover(rover)) = &args.what {
-        return show(&rover::run(rover)?, args.json);
+    match &args.what {
+        Some(What::Agent(agent)) => return show(&agent::run(agent)?, args.json),
+        Some(What::EarthRover(rover)) => return show(&rover::run(rover)?, args.json),
+        None => {}
     }
     setup::test_packages()?;
     setup::install(setup::BENCH_PACKAGES)?;
@@ -195,6 +199,15 @@ struct Usage {
     cpu_without_media: f64,
     /// Resident memory in MB.
     rss_mb: f64,
+    /// Written to the disk, kB/s.
+    written_kbps: f64,
+}
+
+/// Bytes that a process has had written to the disk.
+fn written(pid: u32) -> Result<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/io"))?;
+    let bytes = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    bytes.and_then(|bytes| bytes.parse().ok()).context("write_bytes of a process")
 }
 
 /// CPU ticks (1/100 s, USER_HZ) of a process: of all threads, and of those that do no media.
@@ -216,7 +229,7 @@ fn ticks(pid: u32) -> Result<(f64, f64)> {
 }
 
 fn usage(pid: u32, seconds: u64) -> Result<Usage> {
-    let (before, start) = (ticks(pid)?, Instant::now());
+    let (before, written_before, start) = (ticks(pid)?, written(pid)?, Instant::now());
     std::thread::sleep(Duration::from_secs(seconds));
     let (after, elapsed) = (ticks(pid)?, start.elapsed().as_secs_f64());
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -226,6 +239,7 @@ fn usage(pid: u32, seconds: u64) -> Result<Usage> {
         cpu: (after.0 - before.0) / elapsed,
         cpu_without_media: (after.1 - before.1) / elapsed,
         rss_mb: kib.unwrap_or(0.0) / 1024.0,
+        written_kbps: (written(pid)? - written_before) / 1e3 / elapsed,
     })
 }
 
@@ -329,10 +343,14 @@ fn merge(rows: &mut [Value], peers: &[(&'static str, Value)]) {
 }
 
 fn table(rows: &[Value]) {
-    let number = |v: &Value| v.as_f64().map_or_else(|| "-".to_owned(), |v| format!("{v:.1}"));
+    let number = |v: &Value| match v.as_f64() {
+        Some(v) if v.abs() < 10.0 => format!("{v:.2}"),
+        Some(v) => format!("{v:.1}"),
+        None => "-".to_owned(),
+    };
     result(&format!(
-        "{:<34}{:>9}{:>9}  {:<12}{:<24}{}",
-        "figure", "p50", "p99", "unit", "bar", "holds"
+        "{:<34}{:>9}{:>9}{:>9}  {:<12}{:<24}{}",
+        "figure", "p50", "p99", "p99.9", "unit", "bar", "holds"
     ));
     for row in rows {
         let p50 = if row["value"].is_null() { &row["p50"] } else { &row["value"] };
@@ -344,10 +362,11 @@ fn table(rows: &[Value]) {
             "NO"
         };
         result(&format!(
-            "{:<34}{:>9}{:>9}  {:<12}{:<24}{holds}",
+            "{:<34}{:>9}{:>9}{:>9}  {:<12}{:<24}{holds}",
             row["id"].as_str().unwrap_or_default(),
             number(p50),
             number(&row["p99"]),
+            number(&row["p999"]),
             row["unit"].as_str().unwrap_or_default(),
             row["bar"].as_str().unwrap_or_default(),
         ));

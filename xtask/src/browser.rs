@@ -29,7 +29,7 @@ pub fn start(drive: &Drive<'_>) -> Result<Child> {
         .args(["--join", drive.join_url, "--mission", drive.mission])
         .args(drive.more)
         .current_dir(folder)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit());
     if let Some(screenshots) = drive.screenshots {

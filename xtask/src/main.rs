@@ -21,6 +21,8 @@ enum Command {
     Test(xtask::test::Args),
     /// Measure, beside peers, and print a table
     Bench(xtask::bench::Args),
+    /// Break things in the middle of a drive, one after the other, and print how the robot came to rest
+    Faults(xtask::faults::Args),
     /// Build the Debian package of the robot's agent
     Deb(xtask::deb::Args),
     /// Look whether the safety core's tests notice when it is changed (long)
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Check(args) => xtask::check::run(&args),
         Command::Test(args) => xtask::test::run(&args),
         Command::Bench(args) => xtask::bench::run(&args),
+        Command::Faults(args) => xtask::faults::run(&args),
         Command::Deb(args) => xtask::deb::run(&args),
         Command::Mutants(args) => xtask::mutants::run(&args),
         Command::Fuzz(args) => xtask::fuzz::run(&args),

@@ -67,7 +67,8 @@ fn is_installed(package: &str) -> bool {
         .is_ok_and(|out| out.stdout.starts_with(b"install ok installed"))
 }
 
-fn is_root() -> bool {
+/// Whether this is the superuser.
+pub fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout.trim_ascii() == b"0")
 }
 

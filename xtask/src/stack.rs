@@ -75,6 +75,8 @@ pub struct Options {
     pub robot_toml: String,
     /// Environment variables for the agent.
     pub agent_env: Vec<(&'static str, String)>,
+    /// Program with arguments that starts the agent, such as `prlimit`; the agent itself without.
+    pub agent_under: Vec<String>,
 }
 
 /// The running processes. Dropping it stops them in order.
@@ -98,6 +100,12 @@ pub struct Stack {
     pub gateway: Process,
     /// Stopped last.
     pub fleet: Process,
+}
+
+/// The port at the end of an address.
+fn port(address: &str) -> Result<u16> {
+    let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
+    port.with_context(|| format!("no port in {address}"))
 }
 
 /// A port of the loopback interface that was free just now.
@@ -129,6 +137,7 @@ impl Options {
             rear_camera: true,
             robot_toml: String::new(),
             agent_env: Vec::new(),
+            agent_under: Vec::new(),
         })
     }
 
@@ -222,10 +231,14 @@ impl Options {
 
     /// Starts the robot's agent.
     pub fn start_agent(&self) -> Result<Process> {
+        let mut words = self.agent_under.clone();
+        words.push(shown(&self.program("robot-agent")));
+        words.extend(strings(&["run", "--config", &shown(&self.data.join("robot/robot.toml"))]));
+        let program = PathBuf::from(words.remove(0));
         Process::start_with(
             "robot-agent",
-            &self.program("robot-agent"),
-            &strings(&["run", "--config", &shown(&self.data.join("robot/robot.toml"))]),
+            &program,
+            &words,
             self.log("robot-agent"),
             &self.agent_env,
         )
@@ -409,6 +422,23 @@ impl Stack {
         route.pop();
         route.reverse();
         Ok(("The way back", route))
+    }
+
+    /// Starts the fleet server, with the message router in it, anew on its ports, and waits until it answers.
+    pub fn restart_fleet(&mut self) -> Result<()> {
+        self.fleet.kill();
+        self.fleet = self.options.start_fleet(port(&self.fleet_url)?, port(&self.zenoh)?)?;
+        let ready = Client::new(&self.fleet_url);
+        wait_for("the fleet server again", 30, || Ok(ready.is_up("/readyz").then_some(())))
+    }
+
+    /// Starts the gateway anew on its port, and waits until it answers.
+    pub fn restart_gateway(&mut self) -> Result<()> {
+        self.gateway.kill();
+        let (http, fleet) = (port(&self.url)?, port(&self.fleet_url)?);
+        self.gateway = self.options.start_gateway(http, fleet, port(&self.zenoh)?, None)?;
+        let ready = Client::new(&self.url);
+        wait_for("the gateway again", 30, || Ok(ready.is_up("/readyz").then_some(())))
     }
 
     /// A single-use code with which a program gets its key registered.

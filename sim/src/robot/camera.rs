@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::clock;
+use super::faults::Part;
 use super::options::CameraSettings;
 use anyhow::{Context, anyhow};
 use gstreamer as gst;
@@ -218,10 +219,16 @@ fn draw(camera: &CameraSettings, assets: Arc<Assets>, shared: &Shared, drawn: &S
 /// Gives each frame its stamp, if it has one, and gives it away at once: at this moment it was captured.
 fn hand_over(camera: &CameraSettings, shared: &Shared, frames: &Receiver<Drawn>, first: Outlet) {
     let picture = Picture { width: camera.model.width, height: camera.model.height };
+    let part = if camera.name == "rear" { Part::RearCamera } else { Part::FrontCamera };
     let mut outlet = Some(first);
     let mut retry_at = 0;
     while let Ok(Drawn { mut frame, draw_ms }) = frames.recv() {
         let now = clock::mono_ns();
+        if shared.faults.broken(part) {
+            // Closed, its socket gone: to a reader the camera is unplugged.
+            outlet = None;
+            continue;
+        }
         if outlet.is_none() && now >= retry_at {
             match Outlet::open(camera) {
                 Ok(opened) => outlet = Some(opened),

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::clock;
+use super::faults::{Part, Watch};
 use super::options::Settings;
 use super::records::{CommandLine, CommandLog, Records, Stats, TraceLine};
 use anyhow::Context;
@@ -41,6 +42,7 @@ struct Drive<'a> {
     shared: &'a Shared,
     records: Records,
     command_log: Option<Arc<CommandLog>>,
+    faults: Option<Watch>,
     last_command: Option<Arrived>,
     commands: u64,
     /// Level of the lamp as it was last set.
@@ -93,6 +95,7 @@ pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow:
         shared,
         records,
         command_log,
+        faults: settings.faults.clone().map(Watch::new),
         last_command: None,
         commands: 0,
         lamp,
@@ -163,6 +166,9 @@ impl Drive<'_> {
 
     /// One step, which ends at `at_ns`, with whatever is due after it.
     fn step(&mut self, at_ns: u64) -> anyhow::Result<()> {
+        if let Some(watch) = self.faults.as_mut().filter(|_| self.world.steps.is_multiple_of(2)) {
+            watch.look(&self.shared.faults);
+        }
         let command = self.newest_command(at_ns);
         self.world.step(STEP_S, command);
         self.sensors.step(STEP_S, &self.world);
@@ -174,12 +180,14 @@ impl Drive<'_> {
         let n = self.world.steps;
         self.publish(n, at_ns + self.wall_offset_ns);
         if n.is_multiple_of(2) {
-            let linear = self.last_command.map_or(0.0, |c| c.command.linear_mps);
+            let newest = self.last_command.map_or_else(Command::default, |c| c.command);
             let age = self.last_command.map(|c| at_ns.saturating_sub(c.at_ns) / 1_000_000);
             self.records.trace(&TraceLine {
                 mono_ms: at_ns / 1_000_000,
                 speed_mps: self.world.speed_mps,
-                cmd_linear: linear,
+                turn_radps: self.world.base.turn_radps,
+                cmd_linear: newest.linear_mps,
+                cmd_angular: newest.angular_radps,
                 cmd_age_ms: age,
             })?;
         }
@@ -196,6 +204,10 @@ impl Drive<'_> {
     fn newest_command(&mut self, at_ns: u64) -> Option<Command> {
         let mut newest = None;
         let mut queue = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.shared.faults.broken(Part::Base) {
+            queue.clear();
+            return None;
+        }
         while queue.front().is_some_and(|c| c.at_ns <= at_ns) {
             newest = queue.pop_front();
             self.commands += 1;
@@ -209,26 +221,28 @@ impl Drive<'_> {
     /// Sends what is due after step `n`: rates are whole divisions of 200 Hz, spread so that few fall together.
     fn publish(&mut self, n: u64, stamp_ns: u64) {
         let (world, sensors, ros) = (&self.world, &mut self.sensors, &self.ros);
+        let works = |part| !self.shared.faults.broken(part);
+        let base = works(Part::Base);
         let mut results = Vec::new();
-        if n % 2 == 1 {
+        if n % 2 == 1 && works(Part::Imu) {
             results.push(ros.publish_imu(sensors.imu(world, stamp_ns)));
         }
-        if n.is_multiple_of(4) {
+        if n.is_multiple_of(4) && base && works(Part::Odometry) {
             results.push(ros.publish_odometry(sensors.odometry(world, stamp_ns)));
         }
-        if n % 4 == 2 {
+        if n % 4 == 2 && base {
             results.push(ros.publish_wheels(sensors.wheels(world, stamp_ns)));
         }
-        if n % 4 == 3 {
+        if n % 4 == 3 && works(Part::Field) {
             results.push(ros.publish_field(sensors.field(world, stamp_ns)));
         }
-        if n % 20 == 6 {
+        if n % 20 == 6 && works(Part::Scan) {
             results.push(ros.publish_scan(sensors.scan(world, stamp_ns)));
         }
-        if n % 40 == 10 {
+        if n % 40 == 10 && works(Part::Fix) {
             results.push(ros.publish_fix(sensors.fix(world, 0.2, stamp_ns)));
         }
-        if n % 200 == 14 {
+        if n % 200 == 14 && base && works(Part::Battery) {
             results.push(ros.publish_battery(sensors.battery(world, stamp_ns)));
         }
         if n % 200 == 34 {

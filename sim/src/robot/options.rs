@@ -186,6 +186,10 @@ pub(crate) struct RunArgs {
     /// The file is emptied at the start; a line is in it 100 ms after its command at the latest.
     #[arg(long, value_name = "FILE")]
     command_log: Option<PathBuf>,
+    /// Break parts of the robot while this file names them, such as "fix front-camera". Looked at a hundred times a
+    /// second; parts: base, odometry, imu, field, fix, scan, battery, front-camera, rear-camera.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
     /// Draw the time into the corner of the front picture (see sim/README.md).
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     stamp: Option<bool>,
@@ -237,6 +241,7 @@ pub(crate) struct Settings {
     pub(crate) stats: Option<PathBuf>,
     pub(crate) trace: Option<PathBuf>,
     pub(crate) command_log: Option<PathBuf>,
+    pub(crate) faults: Option<PathBuf>,
     pub(crate) no_people: bool,
     pub(crate) commands: Commands,
     pub(crate) kinematics: Kinematics,
@@ -291,6 +296,7 @@ impl RunArgs {
             stats: self.stats.or(file.stats),
             trace: self.trace.or(file.trace),
             command_log: self.command_log.or(file.command_log),
+            faults: self.faults.or(file.faults),
             no_people: self.no_people.or(file.no_people).unwrap_or(false),
             commands: self.commands.or(file.commands).map(Commands::from).unwrap_or_default(),
             kinematics,

@@ -48,7 +48,9 @@ pub(crate) struct Stats {
 pub(crate) struct TraceLine {
     pub(crate) mono_ms: u64,
     pub(crate) speed_mps: f64,
+    pub(crate) turn_radps: f64,
     pub(crate) cmd_linear: f64,
+    pub(crate) cmd_angular: f64,
     pub(crate) cmd_age_ms: Option<u64>,
 }
 

@@ -63,13 +63,13 @@ fn ms_since(start: Instant) -> f64 {
 }
 
 /// One client's connection.
-struct Client {
+pub(super) struct Client {
     agent: ureq::Agent,
     url: String,
 }
 
 impl Client {
-    fn new(url: &str) -> Self {
+    pub(super) fn new(url: &str) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(15)))
@@ -81,7 +81,7 @@ impl Client {
         Self::body(path, self.agent.get(format!("{}{path}", self.url)).call())
     }
 
-    fn control(&self, angular: f64) -> Result<String> {
+    pub(super) fn control(&self, angular: f64) -> Result<String> {
         let body = json!({"command": {"linear": 0.0, "angular": angular, "lamp": 0}});
         let path = "/control";
         Self::body(path, self.agent.post(format!("{}{path}", self.url)).send_json(body))

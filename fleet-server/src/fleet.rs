@@ -21,6 +21,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Documents read from the store at once when all of a kind are wanted.
 const PAGE: usize = 1_000;
 
+/// Documents looked at for one page when a filter lets few pass.
+const LOOK_MAX: usize = 2_000;
+
 /// What every handler shares.
 pub(crate) struct Fleet {
     pub(crate) config: Config,
@@ -112,6 +115,38 @@ impl Fleet {
         let found = self.store.scan(scan).await?;
         let read = |(_, bytes): &(String, Vec<u8>)| serde_json::from_slice(bytes);
         Ok(found.iter().map(read).collect::<Result<_, _>>()?)
+    }
+
+    /// As [`Fleet::page`], of those that `passes` lets through; with the id from which the next page goes on, unless
+    /// this is the last. When few pass, a page is cut short rather than the whole table read for it.
+    pub(crate) async fn page_of<T: Doc>(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+        passes: impl Fn(&T) -> bool,
+    ) -> Result<(Vec<T>, Option<String>)> {
+        let mut after = after.map(str::to_owned);
+        let (mut items, mut looked) = (Vec::new(), 0);
+        loop {
+            let found = self.page::<T>(after.as_deref(), limit).await?;
+            let last = found.len() < limit;
+            for one in found {
+                looked += 1;
+                after = Some(one.id());
+                if passes(&one) {
+                    items.push(one);
+                }
+                if items.len() == limit {
+                    return Ok((items, after));
+                }
+            }
+            if last {
+                return Ok((items, None));
+            }
+            if looked >= LOOK_MAX {
+                return Ok((items, after));
+            }
+        }
     }
 }
 

@@ -203,7 +203,7 @@ mod tests {
         assert!(Config::merge(args, File::default()).is_err());
         let args = Args { zenoh: Some("127.0.0.1:7447".to_owned()), ..Args::default() };
         let error = Config::merge(args, File::default()).unwrap_err().to_string();
-        assert!(error.contains("such as tcp/"), "{error}");
+        assert!(error.contains("such as tls/"), "{error}");
     }
 
     #[test]

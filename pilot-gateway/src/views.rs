@@ -65,6 +65,8 @@ pub struct RobotView {
     episodes_waiting: u32,
     /// Software of the agent.
     version: String,
+    /// Version of the owner's settings that the robot keeps to; 0 without any.
+    settings_version: u64,
     /// How long ago this state arrived here, ms.
     age_ms: u64,
     /// The reason in words.

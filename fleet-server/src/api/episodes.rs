@@ -20,9 +20,6 @@ use utoipa::IntoParams;
 
 type Shared = State<Arc<Fleet>>;
 
-/// Episodes looked at for one page when a filter lets few pass; `next` goes on from there.
-const LOOK_MAX: usize = 2_000;
-
 /// Begins an upload, or goes on with one.
 #[utoipa::path(post, path = "/v1/episodes", tag = "robots", security(("session" = [])),
     request_body = schemas::BeginUpload, responses((status = 200, body = schemas::UploadStatus),
@@ -105,6 +102,13 @@ pub(crate) struct EpisodeFilter {
     limit: Option<usize>,
 }
 
+impl EpisodeFilter {
+    fn passes(&self, episode: &Episode) -> bool {
+        self.robot.as_ref().is_none_or(|robot| *robot == episode.robot)
+            && (self.mission.is_none() || self.mission == episode.mission)
+    }
+}
+
 /// Episodes, newest first.
 #[utoipa::path(get, path = "/v1/episodes", tag = "everybody", security(("session" = [])),
     params(EpisodeFilter), responses((status = 200, body = Page<EpisodeView>)))]
@@ -115,30 +119,14 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<EpisodeView>>> {
     caller.may(Act::Look)?;
     let limit = limit(filter.limit)?;
-    let mut after = cursor::<EpisodeId>(filter.cursor.as_deref())?.map(str::to_owned);
-    let (mut items, mut looked) = (Vec::new(), 0);
-    loop {
-        let found = fleet.page::<Episode>(after.as_deref(), limit).await?;
-        let last = found.len() < limit;
-        for episode in found {
-            looked += 1;
-            after = Some(episode.id.to_string());
-            let robot = filter.robot.as_ref().is_none_or(|robot| *robot == episode.robot);
-            let mission = filter.mission.is_none() || filter.mission == episode.mission;
-            if robot && mission {
-                items.push(episode_of(&fleet, episode).await?);
-            }
-            if items.len() == limit {
-                return Ok(Json(Page { items, next: after }));
-            }
-        }
-        if last {
-            return Ok(Json(Page { items, next: None }));
-        }
-        if looked >= LOOK_MAX {
-            return Ok(Json(Page { items, next: after }));
-        }
+    let after = cursor::<EpisodeId>(filter.cursor.as_deref())?;
+    let passes = |episode: &Episode| filter.passes(episode);
+    let (found, next) = fleet.page_of::<Episode>(after, limit, passes).await?;
+    let mut items = Vec::with_capacity(found.len());
+    for one in found {
+        items.push(episode_of(&fleet, one).await?);
     }
+    Ok(Json(Page { items, next }))
 }
 
 /// One episode.

@@ -19,9 +19,6 @@ use utoipa::{IntoParams, ToSchema};
 
 type Shared = State<Arc<Fleet>>;
 
-/// Interventions looked at for one page when a filter lets few pass; `next` goes on from there.
-const LOOK_MAX: usize = 2_000;
-
 /// Why a person takes over.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -108,26 +105,12 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<InterventionView>>> {
     caller.may(Act::Look)?;
     let limit = limit(filter.limit)?;
-    let mut after = cursor::<InterventionId>(filter.cursor.as_deref())?.map(str::to_owned);
-    let (mut items, mut looked) = (Vec::new(), 0);
-    loop {
-        let found = fleet.page::<Intervention>(after.as_deref(), limit).await?;
-        let last = found.len() < limit;
-        for one in found {
-            looked += 1;
-            after = Some(one.id.to_string());
-            if filter.passes(&one) {
-                items.push(intervention_of(&fleet, one).await?);
-            }
-            if items.len() == limit {
-                return Ok(Json(Page { items, next: after }));
-            }
-        }
-        if last {
-            return Ok(Json(Page { items, next: None }));
-        }
-        if looked >= LOOK_MAX {
-            return Ok(Json(Page { items, next: after }));
-        }
+    let after = cursor::<InterventionId>(filter.cursor.as_deref())?;
+    let passes = |one: &Intervention| filter.passes(one);
+    let (found, next) = fleet.page_of::<Intervention>(after, limit, passes).await?;
+    let mut items = Vec::with_capacity(found.len());
+    for one in found {
+        items.push(intervention_of(&fleet, one).await?);
     }
+    Ok(Json(Page { items, next }))
 }

@@ -82,7 +82,8 @@ fn publish(robot: &RobotSide, message: &Inbound) {
         Inbound::Range(n, message) => robot.publish_range(n, *message),
         Inbound::Bumper(n, pressed) => robot.publish_bumper(n, pressed != (n == 1)),
     }
-    .unwrap();
+    // A reliable topic takes nothing while its window is full of what was not yet acknowledged.
+    .unwrap_or_else(|error| assert!(error.to_string().contains("window is full"), "{error}"));
 }
 
 #[test]

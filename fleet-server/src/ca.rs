@@ -91,7 +91,7 @@ impl Ca {
     }
 
     /// An authority that is kept nowhere.
-    pub(crate) fn make(key: PrivateKey, now: WallMs) -> Result<Self> {
+    fn make(key: PrivateKey, now: WallMs) -> Result<Self> {
         let params = root_params(&key.did());
         let mut root = params.clone();
         root.not_before = at(WallMs(now.0.saturating_sub(BACKDATED_MS)));

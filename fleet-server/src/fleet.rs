@@ -93,7 +93,7 @@ impl Fleet {
 
     /// Whether the message fabric has certificates and seals. Without them it is for tests on one machine.
     pub(crate) fn is_sealed(&self) -> bool {
-        self.config.zenoh.starts_with("tls/")
+        fabric_tunnel::is_tls(&self.config.zenoh)
     }
 
     /// A transaction. Nobody else writes until it is committed or dropped.

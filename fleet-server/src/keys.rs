@@ -2,9 +2,8 @@
 
 use anyhow::{Context, Result, anyhow};
 use protocol::keys::PrivateKey;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Reads the key in `path`, or makes one, readable by its owner only.
@@ -44,17 +43,13 @@ fn make(path: &Path) -> Result<PrivateKey> {
 
 fn write_secret(path: &Path, text: &str) -> Result<()> {
     // Written beside and renamed: a crash leaves a whole key or none.
-    let part = path.with_extension("part");
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let write = || -> std::io::Result<()> {
-        if let Err(error) = fs::remove_file(&part)
-            && error.kind() != ErrorKind::NotFound
-        {
-            return Err(error);
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
         file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&part, path)
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
     };
     write().with_context(|| format!("writing {}", path.display()))
 }

@@ -10,9 +10,9 @@ use protocol::credentials::{Asking, Granted};
 use protocol::problem::code;
 use protocol::units::WallMs;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
+use tempfile::NamedTempFile;
 
 const RETRY: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -104,17 +104,14 @@ async fn join(app: &App, code: &str) -> Result<()> {
 
 /// Writes a file so that a reader finds the old one or the new one, whole.
 fn write(path: &Path, text: &str) -> Result<()> {
-    let part = path.with_extension("part");
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let written = || -> std::io::Result<()> {
-        match std::fs::remove_file(&part) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(&part)?;
+        // Mode 0600, as its library makes all of them.
+        let mut file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
         file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&part, path)
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
     };
     written().with_context(|| format!("cannot write {}", path.display()))
 }

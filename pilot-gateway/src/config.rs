@@ -127,7 +127,8 @@ impl Config {
         }
         let zenoh = args.zenoh.or(file.zenoh).unwrap_or_else(|| "tls/127.0.0.1:7447".to_owned());
         // Waiting for a router that no endpoint names would never end.
-        if zenoh.parse::<zenoh::config::EndPoint>().is_err() {
+        let tls = fabric_tunnel::address(&zenoh).is_some();
+        if !tls && !zenoh.strip_prefix("tcp/").is_some_and(|address| address.contains(':')) {
             bail!("zenoh is {zenoh:?}; it must be an endpoint such as tls/127.0.0.1:7447");
         }
         let web = args.web.or(file.web);
@@ -150,7 +151,7 @@ impl Config {
 impl Config {
     /// Whether the message fabric has certificates and seals. Plain TCP, for tests on one machine, has neither.
     pub fn is_sealed(&self) -> bool {
-        !self.zenoh.starts_with("tcp/")
+        fabric_tunnel::is_tls(&self.zenoh)
     }
 }
 

@@ -206,8 +206,3 @@ fn with_jitter(pause: Duration) -> Duration {
     let share = u32::try_from(clock::mono_ns().0 % 500).unwrap_or(0);
     pause + pause * share / 1_000
 }
-
-/// Whether credentials are needed for an endpoint.
-pub(crate) fn needed(endpoint: &str) -> bool {
-    endpoint.starts_with("tls/")
-}

@@ -3,7 +3,7 @@
 use crate::budget::Budget;
 use crate::close::{CloseWords, Layout};
 use crate::config::Config;
-use crate::credentials::{self, Desk};
+use crate::credentials::Desk;
 use crate::diagnostics::{Level, Part};
 use crate::drive;
 use crate::episodes;
@@ -229,7 +229,7 @@ async fn serve(config: &Config, desk: Desk, mut fabric: Fabric) -> Result<()> {
     let robot = fabric.robot.to_string();
     let serving = async {
         let named = config.zenoh.endpoint.clone();
-        let (linked, access) = match credentials::needed(named.as_ref().unwrap_or(&enrolled)) {
+        let (linked, access) = match fabric_tunnel::is_tls(named.as_ref().unwrap_or(&enrolled)) {
             true => {
                 let (linked, access) = desk.enter(named.as_deref()).await?;
                 (linked, Some(access))

@@ -247,19 +247,37 @@ struct Unconnected {
     lease: Lease,
 }
 
+/// A base, a router, the agent between them, and who speaks to it.
+struct Stage {
+    data: tempfile::TempDir,
+    _router: zenoh::Session,
+    world: World,
+    agent: Agent,
+    cast: Cast,
+}
+
+impl Stage {
+    async fn set(domain_id: u16, commands: Commands, more_toml: &str) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("tcp/{}", free.local_addr().unwrap());
+        drop(free);
+        let router = session("router", &endpoint).await;
+        let world = World::start(domain_id, commands);
+        let (Unconnected { robot, robot_key, fleet, relay, lease }, agent) =
+            prepare(data.path(), domain_id, &endpoint, more_toml);
+        let session = session("client", &endpoint).await;
+        let cast = Cast { robot, robot_key, fleet, relay, lease, session };
+        Self { data, _router: router, world, agent, cast }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_sees_speaks_lights_and_drives_blind() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let endpoint = format!("tcp/127.0.0.1:{port}");
     let domain_id = u16::try_from(101 + std::process::id() % 100).unwrap();
-    let _router = session("router", &endpoint).await;
-    let world = World::start(domain_id, Commands::Twist);
-    let (Unconnected { robot, robot_key, fleet, relay, lease }, agent) =
-        prepare(data, domain_id, &endpoint, "");
-    let session = session("client", &endpoint).await;
-    let cast = Cast { robot, robot_key, fleet, relay, lease, session };
+    let Stage { data, _router, world, agent, cast } =
+        Stage::set(domain_id, Commands::Twist, "").await;
+    let data = data.path();
 
     // Sensors, while somebody subscribes.
     let sensors = keyexpr::sensors(&cast.robot);
@@ -420,18 +438,11 @@ side = "front"
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn close_sensors_stop_a_drive_and_a_car_is_told_what_it_can_do() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let endpoint = format!("tcp/127.0.0.1:{port}");
     // Not the domain of the other test, which may run beside this one.
     let domain_id = u16::try_from(1 + std::process::id() % 100).unwrap();
-    let _router = session("router", &endpoint).await;
-    let world = World::start(domain_id, Commands::TwistStamped);
-    let (Unconnected { robot, robot_key, fleet, relay, lease }, agent) =
-        prepare(data, domain_id, &endpoint, CAR);
-    let session = session("client", &endpoint).await;
-    let cast = Cast { robot, robot_key, fleet, relay, lease, session };
+    let Stage { data, _router, world, agent, cast } =
+        Stage::set(domain_id, Commands::TwistStamped, CAR).await;
+    let data = data.path();
     let sensors = keyexpr::sensors(&cast.robot);
     let reports = cast.session.declare_subscriber(&sensors).await.unwrap();
     let report = tokio::time::timeout(WITHIN, reports.recv_async()).await.unwrap().unwrap();

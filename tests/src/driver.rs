@@ -1,7 +1,7 @@
 //! A program that drives over the relay's lane, command by command.
 
-use crate::guest::{Guest, fabric};
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use crate::guest::{Guest, fabric, new_key};
+use anyhow::{Context, Result, bail, ensure};
 use protocol::api::{LeaseGrant, LeaseOrder};
 use protocol::drive::{DriveCommand, Seen};
 use protocol::ids::RobotId;
@@ -33,10 +33,6 @@ pub struct Driver {
     relay: PrivateKey,
     lease: Lease,
     seq: u32,
-}
-
-fn new_key() -> Result<PrivateKey> {
-    PrivateKey::generate().map_err(|error| anyhow!("no random bytes for a key: {error}"))
 }
 
 impl Driver {

@@ -46,7 +46,7 @@ pub fn wall() -> WallMs {
     WallMs(u64::try_from(since.as_millis()).unwrap_or(0))
 }
 
-fn new_key() -> Result<PrivateKey> {
+pub(crate) fn new_key() -> Result<PrivateKey> {
     PrivateKey::generate().map_err(|error| anyhow!("no random bytes for a key: {error}"))
 }
 

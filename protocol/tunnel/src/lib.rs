@@ -70,6 +70,11 @@ enum LinkError {
     Closed { address: String },
 }
 
+/// Whether an endpoint is one of TLS, well written or not: with a certificate, and messages that are sealed.
+pub fn is_tls(endpoint: &str) -> bool {
+    endpoint.starts_with("tls/")
+}
+
 /// The address and host of an endpoint `tls/HOST:PORT`.
 pub fn address(endpoint: &str) -> Option<(&str, &str)> {
     let address = endpoint.strip_prefix("tls/")?;

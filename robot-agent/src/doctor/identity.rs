@@ -1,9 +1,9 @@
 //! Key, enrolment, and whether an agent runs.
 
 use super::report::Check;
+use crate::clock;
 use crate::home::{Enrolment, Home};
 use crate::status::{self, Status};
-use crate::{clock, credentials};
 use protocol::credentials::Credentials;
 use std::os::unix::fs::MetadataExt;
 
@@ -132,7 +132,7 @@ pub(super) fn enrolment(home: &Home) -> (Option<Enrolment>, Check) {
 pub(super) fn certificate(home: &Home, enrolment: &Enrolment) -> Check {
     const AREA: &str = "enrolment";
     const WHAT: &str = "certificate";
-    if !credentials::needed(&enrolment.enrolled.zenoh_endpoint) {
+    if !fabric_tunnel::is_tls(&enrolment.enrolled.zenoh_endpoint) {
         return Check::not_checked(AREA, WHAT, "this fleet's router takes none");
     }
     let kept = match home.credentials() {

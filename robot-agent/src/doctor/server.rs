@@ -2,7 +2,6 @@
 
 use super::report::Check;
 use crate::clock;
-use crate::credentials;
 use crate::fabric;
 use fabric_tunnel::Files;
 use std::time::{Duration, Instant, SystemTime};
@@ -154,7 +153,7 @@ pub(super) async fn router(endpoint: &str, files: &Files) -> Vec<Check> {
         let why = format!("an endpoint of {scheme} is tried only as a whole");
         checks.push(Check::not_checked(AREA, "router TCP", why));
     }
-    let files = credentials::needed(endpoint).then_some(files);
+    let files = fabric_tunnel::is_tls(endpoint).then_some(files);
     let begun = Instant::now();
     checks.push(match tokio::time::timeout(WITHIN, fabric::open(endpoint, files)).await {
         Ok(Ok(linked)) => {

@@ -276,10 +276,12 @@ impl Outcome {
                     misses.push(format!("it went only {:.2} m/s at the fault", stop.speed_mps));
                 }
                 if stop.commanded_ms > commanded_ms_max {
-                    misses.push(format!("the stop was commanded after {commanded_ms_max} ms"));
+                    misses.push(format!(
+                        "the stop was commanded later than after {commanded_ms_max} ms"
+                    ));
                 }
                 if stop.at_rest_ms > at_rest_ms_max {
-                    misses.push(format!("it stood after {at_rest_ms_max} ms"));
+                    misses.push(format!("it stood later than after {at_rest_ms_max} ms"));
                 }
             }
         }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsConnector;
@@ -20,6 +21,8 @@ use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, version::TLS13};
 
 /// How long the router may take to answer.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// Read at once, bytes.
+const BUFFER_LEN: usize = 256 * 1024;
 /// A client opens one link; while it opens the next, the last may not have noticed its end.
 const LINKS_MAX: usize = 8;
 
@@ -215,14 +218,12 @@ impl Router {
 
     /// Carries one link until either end closes it. An end at the client's is no trouble.
     async fn link(&self, local: UnixStream) -> Result<(), LinkError> {
-        let (mut from_router, mut to_router) = tokio::io::split(self.connect().await?);
-        let (mut from_client, mut to_client) = local.into_split();
+        let (from_router, to_router) = tokio::io::split(self.connect().await?);
+        let (from_client, to_client) = local.into_split();
         let broken = |error| LinkError::Broken { address: self.address.clone(), error };
         tokio::select! {
-            done = tokio::io::copy(&mut from_client, &mut to_router) => {
-                done.map(drop).map_err(broken)
-            }
-            done = tokio::io::copy(&mut from_router, &mut to_client) => {
+            done = carry(from_client, to_router) => done.map_err(broken),
+            done = carry(from_router, to_client) => {
                 done.map_err(broken)?;
                 Err(LinkError::Closed { address: self.address.clone() })
             }
@@ -230,10 +231,40 @@ impl Router {
     }
 }
 
+/// Carries until `from` ends. Whole pictures at once: a client's socket holds little, and while it is full, who sends
+/// through it waits and in the end drops. What was read is out before more is.
+async fn carry(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER_LEN];
+    loop {
+        let read = from.read(&mut buffer).await?;
+        let Some(some) = buffer.get(..read).filter(|some| !some.is_empty()) else { return Ok(()) };
+        to.write_all(some).await?;
+        to.flush().await?;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncReadExt;
+
+    #[tokio::test]
+    async fn what_goes_in_comes_out() {
+        let sent: Vec<u8> = (0..3 * BUFFER_LEN + 7).map(|n| (n % 251) as u8).collect();
+        // A small pipe between, so that every part of it has to wait.
+        let (inlet, mut outlet) = tokio::io::duplex(1_000);
+        let (got, carried) = tokio::join!(
+            async {
+                let mut got = Vec::new();
+                outlet.read_to_end(&mut got).await.map(|_len| got)
+            },
+            carry(&sent[..], inlet)
+        );
+        carried.unwrap();
+        assert!(got.unwrap() == sent);
+    }
 
     fn files() -> Files {
         Files { tls_pem: "/nowhere/tls.pem".into(), root_pem: "/nowhere/root.pem".into() }

@@ -5,6 +5,7 @@ use protocol::api::SessionClaims;
 use protocol::dsse::{Envelope, payload_type};
 use protocol::keys::Did;
 use protocol::units::WallMs;
+use std::collections::HashMap;
 
 /// Longest token that is read, in characters.
 pub const TOKEN_LEN_MAX: usize = 4096;
@@ -41,6 +42,39 @@ pub fn verify(token: &str, fleet: &Did, now: WallMs) -> Result<SessionClaims, To
         return Err(TokenError::Expired);
     }
     Ok(claims)
+}
+
+/// Sessions whose signature was checked already: programs send their token with every call, tens of times a second.
+#[derive(Debug, Default)]
+pub struct Known {
+    by_token: HashMap<String, (Did, SessionClaims)>,
+}
+
+/// How many sessions are remembered at most.
+const KNOWN_MAX: usize = 4096;
+
+impl Known {
+    /// What a token says that was [kept](Known::keep), while it lasts and `fleet` is who signed it.
+    pub fn get(&mut self, token: &str, fleet: &Did, now: WallMs) -> Option<SessionClaims> {
+        let (signer, claims) = self.by_token.get(token)?;
+        if signer == fleet && now < claims.expires_at {
+            return Some(claims.clone());
+        }
+        self.by_token.remove(token);
+        None
+    }
+
+    /// Remembers what [`verify()`] said.
+    pub fn keep(&mut self, token: &str, fleet: &Did, claims: &SessionClaims, now: WallMs) {
+        if self.by_token.len() >= KNOWN_MAX {
+            self.by_token.retain(|_, (_, claims)| now < claims.expires_at);
+            // Still full: whoever is forgotten is checked anew.
+            if self.by_token.len() >= KNOWN_MAX {
+                self.by_token.clear();
+            }
+        }
+        self.by_token.insert(token.to_owned(), (*fleet, claims.clone()));
+    }
 }
 
 /// The token of an `Authorization` header.
@@ -83,6 +117,31 @@ mod tests {
         for bad in ["", "x", "e30", &good[1..], &"A".repeat(1_000_000)] {
             assert_eq!(check(bad, 0), Err(TokenError::Malformed), "{:.20}", bad);
         }
+    }
+
+    #[test]
+    fn a_known_session_ends_with_its_time_and_with_its_fleet() {
+        let (fleet, other) = (PrivateKey::from_seed(&[1; 32]), PrivateKey::from_seed(&[2; 32]));
+        let claims = |n: u64| SessionClaims {
+            did: other.did(),
+            role: Role::Agent,
+            name: n.to_string(),
+            expires_at: WallMs(1_000 + n),
+        };
+        let mut known = Known::default();
+        assert_eq!(known.get("t", &fleet.did(), WallMs(0)), None);
+        known.keep("t", &fleet.did(), &claims(0), WallMs(0));
+        for _once_and_again in 0..2 {
+            assert_eq!(known.get("t", &fleet.did(), WallMs(999)), Some(claims(0)));
+        }
+        assert_eq!(known.get("t", &other.did(), WallMs(999)), None, "the fleet's key changed");
+        known.keep("t", &fleet.did(), &claims(0), WallMs(0));
+        assert_eq!(known.get("t", &fleet.did(), WallMs(1_000)), None, "its time is over");
+        assert!(known.by_token.is_empty(), "what does not hold is forgotten");
+        for n in 0..=u64::try_from(KNOWN_MAX).unwrap() {
+            known.keep(&n.to_string(), &fleet.did(), &claims(n), WallMs(0));
+        }
+        assert_eq!(known.by_token.len(), 1, "bounded");
     }
 
     #[test]

@@ -23,8 +23,12 @@ use std::path::{Path, PathBuf};
 
 /// The repository's root folder.
 pub fn root() -> PathBuf {
-    // xtask is a direct child of the root; a manifest folder without a parent can't be built.
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+    // Cargo says at run time which checkout it runs for. What was compiled in may be another one that shares its target
+    // folder; it serves programs that Cargo did not start.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let root = package.ancestors().find(|folder| folder.join("xtask/Cargo.toml").exists());
+    root.map_or(package.clone(), Path::to_path_buf)
 }
 
 /// One line of progress on standard error; standard output is for results.

@@ -233,7 +233,7 @@ impl Drive<'_> {
         if n % 4 == 2 && base {
             results.push(ros.publish_wheels(sensors.wheels(world, stamp_ns)));
         }
-        if n % 4 == 3 && works(Part::Field) {
+        if n % 10 == 3 && works(Part::Field) {
             results.push(ros.publish_field(sensors.field(world, stamp_ns)));
         }
         if n % 20 == 6 && works(Part::Scan) {

@@ -48,7 +48,8 @@ struct Seen {
     gaps_ms: Vec<f64>,
     duplicates: u32,
     ticks: u32,
-    late_ticks: u32,
+    /// Ticks that took longer than their period: when, in seconds, and how long, in ms.
+    late: Vec<(f64, f64)>,
     failures: Vec<String>,
     /// Wall-clock times of the first moving command after a rest.
     presses: Vec<Value>,
@@ -128,7 +129,9 @@ fn poll(url: &str, hz: f64, seconds: u32) -> Seen {
             seen.failures.push(format!("{:.1} s: {error:#}", begun.elapsed().as_secs_f64()));
         }
         seen.ticks += 1;
-        seen.late_ticks += u32::from(tick.elapsed() > period);
+        if tick.elapsed() > period {
+            seen.late.push((begun.elapsed().as_secs_f64(), ms_since(tick)));
+        }
         std::thread::sleep(period.saturating_sub(tick.elapsed()));
     }
     seen
@@ -214,7 +217,7 @@ fn many(data: &Path, robots: u16, seconds: u32) -> Result<Vec<Value>> {
         sim.stop();
     }
     progress(&format!("{robots} further robots, one by one"));
-    let cameras = Cameras { size: (320, 180), fps: 15 };
+    let cameras = Cameras { size: (160, 120), fps: 12 };
     let mut fleet = Vec::new();
     for number in 1..=robots {
         fleet.push(Robot::start(&stack, number, cameras)?);
@@ -253,7 +256,7 @@ fn many(data: &Path, robots: u16, seconds: u32) -> Result<Vec<Value>> {
         all.failures.extend(seen.failures);
         all.duplicates += seen.duplicates;
         all.ticks += seen.ticks;
-        all.late_ticks += seen.late_ticks;
+        all.late.extend(seen.late);
     }
     for robot in &mut fleet {
         [&mut robot.agent, &mut robot.sim].into_iter().try_for_each(Process::check)?;
@@ -268,7 +271,7 @@ fn many(data: &Path, robots: u16, seconds: u32) -> Result<Vec<Value>> {
         row("fleet_control", "ms", &figures(&all.control_ms), "none", true),
         row("fleet_picture_age", "ms", &figures(&all.ages_ms), "none", true),
         single("fleet_ticks", "ticks", Some(f64::from(all.ticks)), "none", true),
-        count("fleet_late_ticks", f64::from(all.late_ticks)),
+        count("fleet_late_ticks", as_f64(all.late.len())),
         count("fleet_duplicate_frames", f64::from(all.duplicates)),
         count("fleet_failed_ticks", as_f64(all.failures.len())),
     ];
@@ -282,10 +285,13 @@ fn used(programs: &[(&str, Vec<u32>)]) -> Result<Vec<f64>> {
     programs.iter().map(|(_, pids)| of(pids)).collect()
 }
 
-/// Failures are told, not hidden in a count.
+/// Failures and late ticks are told, not hidden in a count.
 fn tell(seen: &Seen) {
     for failure in seen.failures.iter().take(5) {
         progress(failure);
+    }
+    for (at_s, took_ms) in seen.late.iter().take(5) {
+        progress(&format!("{at_s:.1} s: a tick took {took_ms:.0} ms"));
     }
 }
 

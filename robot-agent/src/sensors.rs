@@ -36,6 +36,13 @@ pub(crate) struct Odometry {
     pub(crate) yaw_radps: f64,
 }
 
+impl Odometry {
+    /// Whether wheels turn, noise aside.
+    pub(crate) fn moves(&self) -> bool {
+        self.speed_mps.abs() > 0.01 || self.yaw_radps.abs() > 0.02
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Attitude {
     arrived: MonoMs,

@@ -238,7 +238,7 @@ impl Drop for Viewers {
     }
 }
 
-const WATCHED: Cameras = Cameras { size: (320, 180), fps: 10 };
+const WATCHED: Cameras = Cameras { size: (320, 180), fps: 10, rear: true };
 
 #[test]
 fn thirty_viewers_of_one_robot_do_not_disturb_the_program_on_another() {

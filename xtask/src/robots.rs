@@ -24,10 +24,12 @@ pub struct Robot {
 /// How a further robot sees.
 #[derive(Debug, Clone, Copy)]
 pub struct Cameras {
-    /// Width and height of the front camera; the rear one has half of each.
+    /// Width and height of the front camera.
     pub size: (u32, u32),
-    /// Frames a second of the front camera; the rear one has a third.
+    /// Frames a second of the front camera.
     pub fps: u32,
+    /// Whether there is a rear camera too, with half of the width and height and a third of the frames.
+    pub rear: bool,
 }
 
 impl Robot {
@@ -55,8 +57,10 @@ impl Robot {
         let domain = 100 + number;
         let (width, height) = cameras.size;
         let fps = cameras.fps;
-        let views = [("front", width, height, fps), ("rear", width / 2, height / 2, fps / 3)];
-
+        let mut views = vec![("front", width, height, fps)];
+        if cameras.rear {
+            views.push(("rear", width / 2, height / 2, fps / 3));
+        }
         let mut args = vec!["--no-people".to_owned(), "--seed".to_owned(), number.to_string()];
         args.extend(["--ros-domain".to_owned(), domain.to_string()]);
         let mut toml = format!(

@@ -7,7 +7,7 @@ use protocol::ids::{EpisodeId, InterventionId, LeaseId, MissionId, OwnerId, Robo
 use protocol::keys::Did;
 use protocol::lease::Lease;
 use protocol::mission::{Checkpoint, MissionState};
-use protocol::units::WallMs;
+use protocol::units::{GeoPoint, WallMs};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -198,6 +198,9 @@ pub(crate) struct Mission {
     pub(crate) name: String,
     pub(crate) robot: RobotId,
     pub(crate) checkpoints: Vec<Checkpoint>,
+    /// Where the robot stays. Everywhere in missions that are older than areas.
+    #[serde(default)]
+    pub(crate) area: Option<Vec<Vec<GeoPoint>>>,
     pub(crate) reward: u64,
     pub(crate) deadline_at: Option<WallMs>,
     pub(crate) state: MissionState,

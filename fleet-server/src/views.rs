@@ -12,7 +12,7 @@ use protocol::keys::Did;
 use protocol::lease::DriverKind;
 use protocol::mission::{Checkpoint, MissionState};
 use protocol::state::RobotState;
-use protocol::units::WallMs;
+use protocol::units::{GeoPoint, WallMs};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -178,6 +178,9 @@ pub(crate) struct MissionView {
     /// Where to go, in order.
     #[schema(value_type = Vec<Object>)]
     pub(crate) checkpoints: Vec<Checkpoint>,
+    /// Where the robot stays: polygons of `{lat_deg, lon_deg}`. Null: everywhere.
+    #[schema(value_type = Option<Vec<Vec<Object>>>)]
+    pub(crate) area: Option<Vec<Vec<GeoPoint>>>,
     /// Metres from the first checkpoint to the last.
     pub(crate) distance_m: f64,
     /// `draft`, `funded`, `open`, `offered`, `assigned`, `active`, `verifying`, `settled`, `cancelled`,
@@ -377,6 +380,7 @@ pub(crate) async fn mission_of(fleet: &Fleet, mission: Mission) -> Result<Missio
         name: mission.name,
         robot: mission.robot,
         checkpoints: mission.checkpoints,
+        area: mission.area,
         state: mission.state,
         reward: mission.reward,
         reached: mission.reached,

@@ -9,6 +9,7 @@ use crate::dsse::{Envelope, EnvelopeError, payload_type};
 use crate::ids::{LeaseId, MissionId, RobotId};
 use crate::keys::Did;
 use crate::mission::Checkpoint;
+use crate::settings::Corner;
 use crate::units::WallMs;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -48,6 +49,10 @@ pub struct LeaseMission {
     pub name: String,
     /// Its checkpoints in order.
     pub checkpoints: Vec<Checkpoint>,
+    /// Where it is driven: the robot's safety core keeps it inside one of these polygons, beside what the owner says.
+    /// None: wherever the owner lets it be driven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub area: Option<Vec<Vec<Corner>>>,
 }
 
 /// A lease as the fleet signs it.

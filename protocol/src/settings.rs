@@ -222,16 +222,7 @@ impl OwnerSettings {
                 |h: &Hours| u64::from(h.from_min) < WEEK_MIN && u64::from(h.to_min) <= WEEK_MIN;
             fits(hours.iter().all(within), "a week has 10080 minutes")?;
         }
-        if let Some(area) = &self.area {
-            fits((1..=POLYGONS_MAX).contains(&area.len()), "an area has 1 to 8 polygons")?;
-            let corners = |polygon: &Vec<Corner>| (3..=CORNERS_MAX).contains(&polygon.len());
-            fits(area.iter().all(corners), "a polygon has 3 to 32 corners")?;
-            let on_earth = |[lon, lat]: &Corner| {
-                lon.unsigned_abs() <= 1_800_000_000 && lat.unsigned_abs() <= 900_000_000
-            };
-            fits(area.iter().flatten().all(on_earth), "a corner is not on Earth")?;
-        }
-        Ok(())
+        self.area.as_deref().map_or(Ok(()), check_area).map_err(SettingsError::Value)
     }
 
     /// Whether `driver` may begin to drive at `now`.
@@ -270,9 +261,25 @@ impl OwnerSettings {
     /// Whether a place is inside the area. Corners and edges count to one side or the other.
     pub fn contains(&self, point: &GeoPoint) -> bool {
         let Some(area) = &self.area else { return true };
-        let Some(at) = corner(point) else { return false };
-        area.iter().any(|polygon| is_inside(polygon, at))
+        is_in_area(area, point)
     }
+}
+
+/// Whether polygons make an area: 1 to 8 of them, of 3 to 32 corners on Earth. What is wrong otherwise, in words.
+pub fn check_area(area: &[Vec<Corner>]) -> Result<(), &'static str> {
+    let fits = |right: bool, words| if right { Ok(()) } else { Err(words) };
+    fits((1..=POLYGONS_MAX).contains(&area.len()), "an area has 1 to 8 polygons")?;
+    let corners = |polygon: &Vec<Corner>| (3..=CORNERS_MAX).contains(&polygon.len());
+    fits(area.iter().all(corners), "a polygon has 3 to 32 corners")?;
+    let on_earth = |[lon, lat]: &Corner| {
+        lon.unsigned_abs() <= 1_800_000_000 && lat.unsigned_abs() <= 900_000_000
+    };
+    fits(area.iter().flatten().all(on_earth), "a corner is not on Earth")
+}
+
+/// Whether a place is inside any of these polygons. Corners and edges count to one side or the other.
+pub fn is_in_area(area: &[Vec<Corner>], point: &GeoPoint) -> bool {
+    corner(point).is_some_and(|at| area.iter().any(|polygon| is_inside(polygon, at)))
 }
 
 /// A place in the units of corners; none when it is no place on Earth.

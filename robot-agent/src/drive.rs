@@ -7,7 +7,7 @@ use crate::blind;
 use crate::clock;
 use crate::record::{self, Record, event};
 use crate::sensors::Sensors;
-use crate::shared::{DriveLease, Echo, Shared, Status};
+use crate::shared::{DriveLease, Echo, Shared, Status, lock};
 use crate::telemetry;
 use agent_core::policy::{BlindDriving, CloseSensors};
 use agent_core::{Command, EstopAnswer, Inputs, Outputs, Policy, Supervisor, Twist, Verdict};
@@ -257,6 +257,7 @@ impl Loop {
             heartbeats: self.shared.beats.heartbeats(&self.recorder.progress.alive_ms),
         };
         self.shared.stepped_ms.store(now.0, Ordering::Release);
+        self.fence_if_new();
         self.snapshot_if_due(now);
         let outputs = self.core.step(now, &inputs);
         self.publish_if_due(outputs.executed, now, lease.is_some());
@@ -364,6 +365,13 @@ impl Loop {
         let progress = &self.recorder.progress;
         let packet = telemetry::packet(self.sequence, now, status, lease, &sensors, progress);
         link.send_telemetry(&packet.encode());
+    }
+
+    /// Takes the geofence that was set for the drive that begins. It is set while no episode is open, so that the first
+    /// snapshot of an episode, and every step in it, are under the policy that stands in its manifest.
+    fn fence_if_new(&mut self) {
+        let Some(fence) = lock(&self.shared.fence).take() else { return };
+        self.core.set_fence(fence);
     }
 
     fn snapshot_if_due(&mut self, now: MonoMs) {

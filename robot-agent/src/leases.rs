@@ -9,9 +9,9 @@ use crate::home::Home;
 use crate::link::{self, LinkEvent};
 use crate::media::{Camera, EncodedFrame};
 use crate::record::{self, Begin, Record, event};
-use crate::session::{Book, Checked, Refusal};
+use crate::session::{self, Book, Checked, Refusal};
 use crate::shared::{DriveLease, Shared, lock};
-use agent_core::EstopAnswer;
+use agent_core::{EstopAnswer, Policy};
 use episode::{Document, EpisodeMeta, Opening};
 use protocol::drive::DriveCommand;
 use protocol::dsse::Envelope;
@@ -46,7 +46,7 @@ pub(crate) struct Fixed {
     pub(crate) home: Home,
     pub(crate) key: Arc<PrivateKey>,
     pub(crate) robot: protocol::ids::RobotId,
-    pub(crate) policy: Document,
+    pub(crate) policy: Policy,
     pub(crate) calibration: Document,
 }
 
@@ -136,6 +136,11 @@ impl Leases {
             let refusal = Refusal::Owner(not_allowed);
             return refused(refusal.code(), refusal.to_string());
         }
+        let mission = checked.lease().lease().mission.as_ref();
+        let policy = match session::with_mission(&self.fixed.policy, mission) {
+            Ok(policy) => policy,
+            Err(refusal) => return refused(refusal.code(), refusal.to_string()),
+        };
         let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
         // First what can fail without harm: an offer that can't be answered must not end another's drive.
         let (link, answer_sdp) = if checked.relayed {
@@ -147,7 +152,7 @@ impl Leases {
             }
         };
         let lease_id = checked.lease().lease().lease_id;
-        if let Err(detail) = self.take(&request, checked, generation, link).await {
+        if let Err(detail) = self.take(&request, checked, &policy, generation, link).await {
             return refused(code::UNAVAILABLE, detail);
         }
         SignalReply::Opened {
@@ -244,6 +249,7 @@ impl Leases {
         self: &Arc<Self>,
         request: &SignalRequest,
         checked: Checked,
+        policy: &Policy,
         generation: u64,
         link: Option<Arc<link::Session>>,
     ) -> Result<(), String> {
@@ -256,9 +262,11 @@ impl Leases {
             // From here on nothing signed for a lower epoch opens, nor moves, this robot again.
             self.shared.epoch_highest.fetch_max(lease.epoch, Ordering::AcqRel);
             self.end("fenced");
+            let fence = policy.geofence.freeze().map_err(|error| error.to_string())?;
+            *lock(&self.shared.fence) = Some(Arc::new(fence));
             let begin = Begin {
                 dir: self.fixed.home.episode(lease.lease_id.into()),
-                meta: self.meta(request, envelope),
+                meta: self.meta(request, envelope, policy),
             };
             let recorder = self.recorder.clone();
             blocking(move || recorder.begin(begin)).await?;
@@ -290,7 +298,7 @@ impl Leases {
         Ok(())
     }
 
-    fn meta(&self, request: &SignalRequest, lease: Envelope) -> EpisodeMeta {
+    fn meta(&self, request: &SignalRequest, lease: Envelope, policy: &Policy) -> EpisodeMeta {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         EpisodeMeta {
             robot: self.fixed.robot.clone(),
@@ -299,7 +307,7 @@ impl Leases {
             opening: Opening::new(&request.offer_sdp, &request.driver_signature),
             started_at: clock::wall_ms(),
             software: BTreeMap::from([("robot-agent".to_owned(), version)]),
-            policy: self.fixed.policy.clone(),
+            policy: Document::from_json(policy.canonical_json()),
             calibration: self.fixed.calibration.clone(),
             owner_settings: lock(&self.book).settings().map(|s| s.envelope().clone()),
         }

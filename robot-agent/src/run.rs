@@ -100,7 +100,7 @@ pub(crate) async fn run(mut config: Config, domain_id: u16) -> Result<()> {
         home: home.clone(),
         key: Arc::clone(&key),
         robot: robot.clone(),
-        policy: Document::from_json(config.policy.canonical_json()),
+        policy: config.policy.clone(),
         calibration: Document::new(&config.calibration)?,
     };
     let leases = Arc::new(Leases::new(

@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 mod owner;
 mod refusal;
 
-pub use owner::fenced;
+pub use owner::{fenced, with_mission};
 pub use refusal::Refusal;
 
 /// How far the wall clocks of fleet and robot may be apart, ms.

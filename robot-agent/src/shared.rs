@@ -105,6 +105,8 @@ pub(crate) struct Shared {
     pub(crate) lease: Mutex<Option<DriveLease>>,
     /// A lease was opened.
     pub(crate) leased: Notify,
+    /// The geofence of the drive that begins, for the drive loop to take.
+    pub(crate) fence: Mutex<Option<Arc<agent_core::fence::Fence>>>,
     pub(crate) status: Mutex<Status>,
     /// The highest epoch ever seen.
     pub(crate) epoch_highest: AtomicU64,

@@ -4,7 +4,7 @@ use crate::guest::{Guest, fabric, new_key};
 use anyhow::{Context, Result, bail, ensure};
 use protocol::api::{LeaseGrant, LeaseOrder};
 use protocol::drive::{DriveCommand, Seen};
-use protocol::ids::RobotId;
+use protocol::ids::{MissionId, RobotId};
 use protocol::keys::PrivateKey;
 use protocol::lease::Lease;
 use protocol::message::{LeaseRequest, Reply};
@@ -38,13 +38,17 @@ pub struct Driver {
 impl Driver {
     /// Joins the fleet as a program, takes a lease without a mission, and opens it at the robot.
     pub async fn open(stack: &Stack) -> Result<Self> {
+        Self::open_for(stack, None).await
+    }
+
+    /// As [`Driver::open`], for a mission.
+    pub async fn open_for(stack: &Stack, mission: Option<MissionId>) -> Result<Self> {
         let (holder, relay) = (new_key()?, new_key()?);
         let invitation = stack.operator.post("/v1/invitations", &json!({"role": "agent"}))?;
         let code = text(&invitation, "code")?;
         let client = Client::new(&stack.url).join(&code, "Test driver", &holder)?;
         let robot: RobotId = ROBOT.parse()?;
-        let order =
-            LeaseOrder { robot: Some(robot.clone()), mission: None, relay: Some(relay.did()) };
+        let order = LeaseOrder { robot: Some(robot.clone()), mission, relay: Some(relay.did()) };
         let grant = client.post("/v1/leases", &to_value(order)?)?;
         let grant: LeaseGrant = serde_json::from_value(grant)?;
         let digest = sha2::Sha256::digest(grant.lease.body_unverified()?).into();

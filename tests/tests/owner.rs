@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use protocol::drive::DriveCommand;
 use protocol::dsse::{Envelope, payload_type};
 use protocol::keys::PrivateKey;
 use protocol::settings::{Drivers, OwnerSettings};
+use protocol::units::GeoPoint;
 use serde_json::{Value, json};
 use std::process::Command;
 use system_tests::{Driver, Rig, guest, mono_ms};
@@ -59,6 +61,72 @@ async fn an_owner_sets_limits_in_the_browser_and_the_robot_keeps_them() {
     assert!(enrolled.status.success(), "{}", String::from_utf8_lossy(&enrolled.stderr));
     let robots = rig.stack.operator.get("/v1/robots").unwrap();
     assert!(items(&robots).iter().any(|robot| robot["id"] == "second-rover"), "{robots}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mission_keeps_the_robot_in_its_area() {
+    let rig = Rig::start_with("mission-area", &["--no-people"]).unwrap();
+    let operator = &rig.stack.operator;
+    let state = operator.get(&format!("/v1/robots/{ROBOT}")).unwrap()["state"].clone();
+    let here: GeoPoint = serde_json::from_value(state["position"]["point"].clone()).unwrap();
+    let heading = state["heading_deg"].as_f64().unwrap().to_radians();
+    // Behind the robot, which only ever wants to go ahead here.
+    let behind = |m: f64, aside: f64| {
+        let (north, east) = (heading.cos(), heading.sin());
+        here.offset_m(-m * east - aside * north, -m * north + aside * east)
+    };
+    let area =
+        [(20.0, -9.0), (20.0, 9.0), (60.0, 9.0), (60.0, -9.0)].map(|(m, aside)| behind(m, aside));
+    let order = json!({"name": "Elsewhere", "robot": ROBOT, "reward": 1, "area": [area],
+        "checkpoints": [{"position": behind(40.0, 0.0), "radius_m": 3.0, "dwell_ms": 0}]});
+    let mission = operator.post("/v1/missions", &order).unwrap();
+    assert_eq!(mission["area"][0].as_array().unwrap().len(), 4);
+    let id = text(&mission, "id").unwrap();
+    operator.post("/v1/deposits", &json!({"amount": 1, "transfer": transfer()})).unwrap();
+    operator.post(&format!("/v1/missions/{id}/fund"), &json!({})).unwrap();
+    operator.post(&format!("/v1/missions/{id}/open"), &json!({})).unwrap();
+
+    let mut driver = Driver::open_for(&rig.stack, Some(id.parse().unwrap())).await.unwrap();
+    let lease = driver.lease().lease_id;
+    driver.rest().await.unwrap();
+    let from = mono_ms();
+    driver.drive(|good| good.encode().to_vec()).await.unwrap();
+    assert!(fastest(&rig, from) < 0.02, "{} m/s away from its area", fastest(&rig, from));
+    driver.rest().await.unwrap();
+    let from = mono_ms();
+    let back = |good: DriveCommand| DriveCommand { linear_mmps: -good.linear_mmps, ..good };
+    driver.drive(|good| back(good).encode().to_vec()).await.unwrap();
+    assert!(fastest(&rig, from) > 0.1, "{} m/s towards its area", fastest(&rig, from));
+    driver.release().await.unwrap();
+
+    // What was decided stands in the episode with the area by which it was, and can be decided again.
+    let episode = protocol::ids::EpisodeId::from(lease).to_string();
+    let episode = rig.data().join("robot/episodes").join(episode);
+    let manifest: Value = wait_for("the sealed episode", 20, || {
+        let bytes = std::fs::read(episode.join("manifest.dsse.json")).ok();
+        Ok(bytes.and_then(|bytes| serde_json::from_slice::<Envelope>(&bytes).ok()))
+    })
+    .unwrap()
+    .document_unverified()
+    .unwrap();
+    let policy = text(&manifest["predicate"]["policy"], "json").unwrap();
+    let policy: Value = serde_json::from_str(&policy).unwrap();
+    assert_eq!(policy["geofence"]["mission"][0].as_array().unwrap().len(), 4, "{policy}");
+    let replay =
+        Command::new(rig.program("robot-agent")).arg("replay").arg(&episode).output().unwrap();
+    assert!(replay.status.success(), "{}", String::from_utf8_lossy(&replay.stderr));
+
+    // The next drive has no mission, and no area.
+    let mut driver = Driver::open(&rig.stack).await.unwrap();
+    driver.rest().await.unwrap();
+    let from = mono_ms();
+    driver.drive(|good| good.encode().to_vec()).await.unwrap();
+    assert!(fastest(&rig, from) > 0.35, "{} m/s", fastest(&rig, from));
+    driver.release().await.unwrap();
+}
+
+fn transfer() -> String {
+    format!("txn_{}", uuid::Uuid::now_v7().simple())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,6 +59,7 @@ impl World {
                 id: protocol::ids::MissionId::new(uuid::Uuid::from_u128(9)),
                 name: "Around the block".into(),
                 checkpoints: Vec::new(),
+                area: None,
             }),
         };
         Self { fleet, robot, driver, lease }

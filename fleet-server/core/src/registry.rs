@@ -5,6 +5,8 @@ use crate::split::WHOLE_PPM;
 use protocol::api::OwnerShare;
 use protocol::ids::{MissionId, TransferId};
 use protocol::mission::Checkpoint;
+use protocol::settings::{Corner, check_area, corner, is_in_area};
+use protocol::units::GeoPoint;
 use sha2::{Digest, Sha256};
 
 /// Longest name of a person, robot or mission, in characters.
@@ -36,6 +38,12 @@ pub enum Invalid {
         "checkpoint {0}: latitude -90 to 90, longitude -180 to 180, radius above 0 and up to {RADIUS_M_MAX} m, stay up to {DWELL_MS_MAX} ms"
     )]
     Checkpoint(usize),
+    /// The area is none.
+    #[error("the mission's area: {0}")]
+    Area(&'static str),
+    /// A checkpoint outside of the area.
+    #[error("checkpoint {0} is outside of the mission's area, where the robot would not go")]
+    Outside(usize),
     /// The reward is zero or too large.
     #[error("a reward is 1 to {AMOUNT_MAX} credits")]
     Reward,
@@ -68,7 +76,12 @@ pub fn check_shares(shares: &[OwnerShare]) -> Result<(), Invalid> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn check_mission(name: &str, checkpoints: &[Checkpoint], reward: u64) -> Result<(), Invalid> {
+pub fn check_mission(
+    name: &str,
+    checkpoints: &[Checkpoint],
+    area: Option<&[Vec<GeoPoint>]>,
+    reward: u64,
+) -> Result<(), Invalid> {
     check_name(name)?;
     if !(1..=CHECKPOINTS_MAX).contains(&checkpoints.len()) {
         return Err(Invalid::CheckpointCount);
@@ -79,7 +92,20 @@ pub fn check_mission(name: &str, checkpoints: &[Checkpoint], reward: u64) -> Res
             return Err(Invalid::Checkpoint(index));
         }
     }
+    if let Some(area) = area {
+        let corners = corners(area).ok_or(Invalid::Area("a corner is not on Earth"))?;
+        check_area(&corners).map_err(Invalid::Area)?;
+        let inside = |checkpoint: &Checkpoint| is_in_area(&corners, &checkpoint.position);
+        if let Some(index) = checkpoints.iter().position(|checkpoint| !inside(checkpoint)) {
+            return Err(Invalid::Outside(index));
+        }
+    }
     if reward == 0 || reward > AMOUNT_MAX { Err(Invalid::Reward) } else { Ok(()) }
+}
+
+/// An area as leases carry it. None when a corner is no place on Earth.
+pub fn corners(area: &[Vec<GeoPoint>]) -> Option<Vec<Vec<Corner>>> {
+    area.iter().map(|polygon| polygon.iter().map(corner).collect()).collect()
 }
 
 /// The id of a mission's transfer of one kind. It follows from the mission, so however often a step is repeated
@@ -144,13 +170,36 @@ mod tests {
             radius_m: 2.0,
             dwell_ms: 0,
         };
-        assert_eq!(check_mission("m", &[good], 1), Ok(()));
-        assert_eq!(check_mission("m", &[good], 0), Err(Invalid::Reward));
-        assert_eq!(check_mission("m", &[], 1), Err(Invalid::CheckpointCount));
+        assert_eq!(check_mission("m", &[good], None, 1), Ok(()));
+        assert_eq!(check_mission("m", &[good], None, 0), Err(Invalid::Reward));
+        assert_eq!(check_mission("m", &[], None, 1), Err(Invalid::CheckpointCount));
         for radius_m in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             let bad = Checkpoint { radius_m, ..good };
-            assert_eq!(check_mission("m", &[good, bad], 1), Err(Invalid::Checkpoint(1)));
+            assert_eq!(check_mission("m", &[good, bad], None, 1), Err(Invalid::Checkpoint(1)));
         }
+    }
+
+    #[test]
+    fn an_area_of_a_mission_is_one_and_holds_its_checkpoints() {
+        let point = |lat_deg: f64, lon_deg: f64| GeoPoint { lat_deg, lon_deg };
+        let at =
+            |lat_deg: f64| Checkpoint { position: point(lat_deg, 2.0), radius_m: 2.0, dwell_ms: 0 };
+        let square = vec![point(0.9, 1.9), point(1.1, 1.9), point(1.1, 2.1), point(0.9, 2.1)];
+        let check = |area: Vec<Vec<GeoPoint>>, lat_deg: f64| {
+            check_mission("m", &[at(1.0), at(lat_deg)], Some(&area), 1)
+        };
+        assert_eq!(check(vec![square.clone()], 1.05), Ok(()));
+        assert_eq!(check(vec![square.clone()], 1.2), Err(Invalid::Outside(1)));
+        for bad in [vec![], vec![vec![]], vec![square[..2].to_vec()], vec![square.clone(); 9]] {
+            assert!(matches!(check(bad, 1.0), Err(Invalid::Area(_))));
+        }
+        for nowhere in [point(f64::NAN, 2.0), point(91.0, 2.0), point(1.0, f64::INFINITY)] {
+            let mut area = square.clone();
+            area.push(nowhere);
+            assert!(matches!(check(vec![area], 1.0), Err(Invalid::Area(_))));
+        }
+        let corners = corners(&[square]).unwrap();
+        assert_eq!(corners[0][0], [19_000_000, 9_000_000], "longitude first");
     }
 
     #[test]

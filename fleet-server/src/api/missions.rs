@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use protocol::ids::{MissionId, RobotId};
 use protocol::mission::{Checkpoint, MissionState};
-use protocol::units::WallMs;
+use protocol::units::{GeoPoint, WallMs};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -39,6 +39,10 @@ pub(crate) struct MissionOrder {
     /// Where to go, in order: `{position: {lat_deg, lon_deg}, radius_m, dwell_ms}`.
     #[schema(value_type = Vec<Object>)]
     checkpoints: Vec<Checkpoint>,
+    /// Where the robot stays, beside what its owner says: 1 to 8 polygons of 3 to 32 corners `{lat_deg, lon_deg}`; being in
+    /// one is enough. Everywhere when left out.
+    #[schema(value_type = Option<Vec<Vec<Object>>>)]
+    area: Option<Vec<Vec<GeoPoint>>>,
     /// Credits, 1 or more.
     reward: u64,
     /// When it ends by itself, ms since 1970.
@@ -56,9 +60,9 @@ pub(crate) async fn create(
     Body(order): Body<MissionOrder>,
 ) -> Result<(StatusCode, Json<MissionView>)> {
     caller.may(Act::ManageMissions)?;
-    let MissionOrder { id, name, robot, checkpoints, reward, deadline_at } = order;
+    let MissionOrder { id, name, robot, checkpoints, area, reward, deadline_at } = order;
     let id = id.unwrap_or_else(|| MissionId::new(Uuid::now_v7()));
-    let new = NewMission { id, name, robot, checkpoints, reward, deadline_at };
+    let new = NewMission { id, name, robot, checkpoints, area, reward, deadline_at };
     let mut tx = fleet.begin().await;
     let mission = missions::create(&mut tx, new).await?;
     tx.commit().await?;

@@ -15,6 +15,7 @@ use crate::txn::Txn;
 use axum::http::StatusCode;
 use fleet_core::arrival::Arrival;
 use fleet_core::mission::{Event, is_driven};
+use fleet_core::registry;
 use protocol::api::{LeaseGrant, LeaseOrder, Role};
 use protocol::dsse::{Envelope, payload_type};
 use protocol::ids::{LeaseId, MissionId, RobotId};
@@ -84,6 +85,7 @@ pub(crate) async fn grant(
             id: mission.id,
             name: mission.name,
             checkpoints: mission.checkpoints,
+            area: mission.area.as_deref().and_then(registry::corners),
         }),
     };
     let until = page.page.live.map_or(tx.now, |live| live.until);

@@ -11,7 +11,7 @@ use fleet_core::mission::{self, Event};
 use fleet_core::{registry, split};
 use protocol::ids::{MissionId, RobotId};
 use protocol::mission::{Checkpoint, MissionState};
-use protocol::units::WallMs;
+use protocol::units::{GeoPoint, WallMs};
 
 /// What a mission is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,18 +20,20 @@ pub(crate) struct NewMission {
     pub(crate) name: String,
     pub(crate) robot: RobotId,
     pub(crate) checkpoints: Vec<Checkpoint>,
+    pub(crate) area: Option<Vec<Vec<GeoPoint>>>,
     pub(crate) reward: u64,
     pub(crate) deadline_at: Option<WallMs>,
 }
 
 /// Writes a mission down. The same mission again is the same answer.
 pub(crate) async fn create(tx: &mut Txn<'_>, new: NewMission) -> Result<Mission> {
-    registry::check_mission(&new.name, &new.checkpoints, new.reward)?;
+    registry::check_mission(&new.name, &new.checkpoints, new.area.as_deref(), new.reward)?;
     tx.need::<Robot>(&new.robot, "robot").await?;
     if let Some(made) = tx.get::<Mission>(new.id).await? {
         let same = made.name == new.name
             && made.robot == new.robot
             && made.checkpoints == new.checkpoints
+            && made.area == new.area
             && made.reward == new.reward
             && made.deadline_at == new.deadline_at;
         let detail = "this mission id was used for another mission; choose a new one";
@@ -45,6 +47,7 @@ pub(crate) async fn create(tx: &mut Txn<'_>, new: NewMission) -> Result<Mission>
         name: new.name,
         robot: new.robot,
         checkpoints: new.checkpoints,
+        area: new.area,
         reward: new.reward,
         deadline_at: new.deadline_at,
         state: MissionState::Draft,

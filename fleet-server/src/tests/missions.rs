@@ -93,6 +93,13 @@ async fn bad_input_is_told_what_is_wrong() {
         (with("reward", json!(-5)), 400, "bad-request"),
         (with("reward", json!(1e300)), 400, "bad-request"),
         (with("checkpoints", json!([])), 400, "bad-request"),
+        (with("area", json!([])), 400, "bad-request"),
+        (with("area", json!([[[1.0, 2.0]]])), 400, "bad-request"),
+        (
+            with("area", json!([vec![json!({"lat_deg": 1.0, "lon_deg": 2.0}); 3]])),
+            400,
+            "bad-request",
+        ),
         (with("deadline_at", json!(5)), 400, "bad-request"),
         (with("robot", json!("../x")), 400, "bad-request"),
         (with("robot", json!("nobody")), 404, "not-found"),

@@ -7,7 +7,7 @@ use crate::inputs::Fix;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Areas in a policy, at most.
+/// Areas of the robot's own in a policy, at most, and as many of a mission.
 pub const AREAS_MAX: usize = 8;
 /// Corners of an area, at most.
 pub const CORNERS_MAX: usize = 32;
@@ -32,6 +32,9 @@ pub struct Geofence {
     pub keep_in: Vec<Area>,
     /// The robot stays out of all of these.
     pub keep_out: Vec<Area>,
+    /// The robot stays in one of these as well, where there are any: the area of the mission that it is driven for. The
+    /// agent fills it in from the lease. At most 8.
+    pub mission: Vec<Area>,
     /// Room that is left before an edge, m, beside the accuracy of the position and the way since it was measured.
     /// Default 0.5.
     pub margin_m: f64,
@@ -52,6 +55,7 @@ impl Default for Geofence {
         Self {
             keep_in: Vec::new(),
             keep_out: Vec::new(),
+            mission: Vec::new(),
             margin_m: 0.5,
             slow_mps_max: 0.3,
             accuracy_m_max: 5.0,
@@ -68,10 +72,13 @@ pub enum FenceError {
     /// Too many areas.
     #[error("{0} areas: at most 8 of keep_in and keep_out together")]
     Areas(usize),
+    /// Too many areas of a mission.
+    #[error("{0} areas of a mission: at most 8")]
+    MissionAreas(usize),
     /// Too few or too many corners.
     #[error("area {area} has {corners} corners: 3 to 32")]
     Corners {
-        /// Which area, from 1, `keep_in` first.
+        /// Which area, from 1: those of `keep_in`, then of `keep_out`, then of `mission`.
         area: usize,
         /// How many corners it has.
         corners: usize,
@@ -118,6 +125,7 @@ pub struct Fence {
     east_um: i64,
     keep_in: Vec<Vec<Edge>>,
     keep_out: Vec<Vec<Edge>>,
+    mission: Vec<Vec<Edge>>,
 }
 
 /// Where a position lies.
@@ -139,7 +147,7 @@ fn whole(quantity: f64) -> i64 {
 impl Geofence {
     /// Whether there is any area.
     pub fn is_active(&self) -> bool {
-        !self.keep_in.is_empty() || !self.keep_out.is_empty()
+        !self.keep_in.is_empty() || !self.keep_out.is_empty() || !self.mission.is_empty()
     }
 
     /// Whether every area is one.
@@ -153,7 +161,10 @@ impl Geofence {
         if count > AREAS_MAX {
             return Err(FenceError::Areas(count));
         }
-        let areas = || self.keep_in.iter().chain(&self.keep_out);
+        if self.mission.len() > AREAS_MAX {
+            return Err(FenceError::MissionAreas(self.mission.len()));
+        }
+        let areas = || self.keep_in.iter().chain(&self.keep_out).chain(&self.mission);
         let Some([lat_deg, lon_deg]) = areas().flatten().next().copied() else {
             return Ok(Fence::default());
         };
@@ -168,8 +179,10 @@ impl Geofence {
             let edges = fence.edges(area, number)?;
             if number <= self.keep_in.len() {
                 fence.keep_in.push(edges);
-            } else {
+            } else if number <= count {
                 fence.keep_out.push(edges);
+            } else {
+                fence.mission.push(edges);
             }
         }
         Ok(fence)
@@ -216,18 +229,25 @@ impl Fence {
         (mm(lon_1e7, self.lon_1e7, self.east_um), mm(lat_1e7, self.lat_1e7, self.north_um))
     }
 
-    /// Where a position lies; nothing without areas. At most 256 sides are looked at.
+    /// Whether there is any area.
+    pub const fn is_active(&self) -> bool {
+        !(self.keep_in.is_empty() && self.keep_out.is_empty() && self.mission.is_empty())
+    }
+
+    /// Where a position lies; nothing without areas. At most 512 sides are looked at.
     pub fn place(&self, fix: &Fix) -> Option<Place> {
         let (x, y) = self.plane(i64::from(fix.lat_1e7), i64::from(fix.lon_1e7));
         let at = |area: &Vec<Edge>| look(area, x, y);
         // In one of several areas is in: the one with the most room counts.
-        let allowed = self.keep_in.iter().map(at).max_by_key(|place| place.inside_mm);
+        let roomiest =
+            |areas: &[Vec<Edge>]| areas.iter().map(at).max_by_key(|place| place.inside_mm);
+        let allowed = roomiest(&self.keep_in).into_iter().chain(roomiest(&self.mission));
         let outside_of = |area: &Vec<Edge>| {
             let place = look(area, x, y);
             Place { inside_mm: place.inside_mm.saturating_neg(), ..place }
         };
         let forbidden = self.keep_out.iter().map(outside_of);
-        allowed.into_iter().chain(forbidden).min_by_key(|place| place.inside_mm)
+        allowed.chain(forbidden).min_by_key(|place| place.inside_mm)
     }
 }
 

@@ -113,6 +113,25 @@ fn of_several_areas_one_is_enough_and_one_to_stay_out_of_is_too() {
 }
 
 #[test]
+fn a_mission_narrows_the_owners_area_and_can_not_widen_it() {
+    let shifted = |by: f64| area(&[(by, -5.0), (by + 10.0, -5.0), (by + 10.0, 5.0), (by, 5.0)]);
+    let both = |keep_in: Vec<Area>, mission: Vec<Area>| {
+        Geofence { mission, ..geofence(keep_in, vec![]) }.freeze().unwrap()
+    };
+    let fence = both(vec![shifted(0.0)], vec![shifted(6.0), shifted(20.0)]);
+    check(&fence, (7.0, 1.0), 1.0, "west");
+    check(&fence, (9.5, 1.0), 0.5, "east");
+    check(&fence, (3.0, 0.0), -3.0, "east");
+    check(&fence, (12.0, 0.0), -2.0, "west");
+    check(&fence, (25.0, 0.0), -15.0, "west");
+    let fence = both(vec![], vec![shifted(0.0)]);
+    assert!(fence.is_active());
+    check(&fence, (3.0, 0.0), 3.0, "west");
+    let many = Geofence { mission: vec![shifted(0.0); 9], ..Geofence::default() };
+    assert_eq!(many.freeze(), Err(FenceError::MissionAreas(9)));
+}
+
+#[test]
 fn what_is_no_area_is_refused_with_words() {
     let refused = |keep_in: Vec<Area>, keep_out: Vec<Area>| {
         let policy = Policy { geofence: geofence(keep_in, keep_out), ..Policy::default() };

@@ -15,6 +15,7 @@ use crate::whereabouts::Whereabouts;
 use protocol::WireError;
 use protocol::safety::{Reason, SafetyState};
 use protocol::units::MonoMs;
+use std::sync::Arc;
 
 /// Longest time between two steps, ms.
 pub const TICK_MS: u64 = 10;
@@ -48,11 +49,12 @@ struct Memory {
 /// **Call [`Supervisor::step`] for every command that arrives, and at least every [`TICK_MS`], and write what it
 /// says to the wheels each time.**
 ///
-/// A supervisor starts idle, with its policy frozen. Another policy needs another supervisor.
+/// A supervisor starts idle, with its policy frozen. Another policy needs another supervisor, except for the areas of a
+/// mission ([`Supervisor::set_fence`]).
 #[derive(Debug, Clone)]
 pub struct Supervisor {
     limits: Limits,
-    fence: Fence,
+    fence: Arc<Fence>,
     memory: Memory,
     governor: Governor,
     /// The last step let the wheels turn, but no time had passed in which they could gain speed. Only hastens the next
@@ -103,7 +105,7 @@ impl Supervisor {
             approach: Approach::default(),
             whereabouts: Whereabouts::default(),
         };
-        let fence = policy.geofence.freeze()?;
+        let fence = Arc::new(policy.geofence.freeze()?);
         Ok(Self {
             limits,
             fence,
@@ -111,6 +113,14 @@ impl Supervisor {
             governor: Governor::new(bounds(&limits)),
             starting: false,
         })
+    }
+
+    /// Takes another geofence, that of the policy with the areas of the mission that begins. Not while somebody drives: the
+    /// record of a drive is run again under one policy.
+    pub fn set_fence(&mut self, fence: Arc<Fence>) {
+        self.limits.fence_active = fence.is_active();
+        self.memory.whereabouts.look_again(&fence);
+        self.fence = fence;
     }
 
     /// One step. Total: no panic, no allocation, no I/O, bounded work.

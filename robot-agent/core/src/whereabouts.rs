@@ -95,6 +95,12 @@ impl Whereabouts {
         (self.fix, self.place, self.path_um) = (Some(fix), place, 0);
     }
 
+    /// The fence is another one from now on: where the newest position lies in it, and nothing learned about its edges.
+    pub(crate) fn look_again(&mut self, fence: &Fence) {
+        self.place = self.fix.and_then(|fix| fence.place(&fix));
+        (self.begun_mm, self.travel_um, self.outward) = (None, 0, Outward::Unknown);
+    }
+
     fn learn(&mut self, inside_mm: i64) {
         let Some(begun_mm) = self.begun_mm else {
             (self.begun_mm, self.travel_um) = (Some(inside_mm), 0);

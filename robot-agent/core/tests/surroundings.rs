@@ -10,6 +10,7 @@ use agent_core::policy::CloseSensors;
 use agent_core::{Close, Fix, Heading, Lease, Odometry, Policy, Scan, Supervisor, Twist};
 use protocol::safety::{Reason, SafetyState};
 use protocol::units::{GeoPoint, MonoMs};
+use std::sync::Arc;
 use world::{BACK, FULL, RELEASED, Stick, World};
 
 const MIDDLE: GeoPoint = GeoPoint { lat_deg: 52.5163, lon_deg: 13.3777 };
@@ -83,6 +84,36 @@ fn the_robot_comes_to_rest_before_the_edge_of_its_area_and_can_leave_it() {
     world.stick = BACK;
     let back_m = go(&mut world, east_m, 1_000);
     assert!(back_m < east_m - 0.1 && world.speed() < -300, "{:?}", world.out);
+}
+
+#[test]
+fn a_mission_that_begins_brings_its_own_area_and_the_next_one_takes_it_away() {
+    let mut world = World::under(&Policy::default());
+    world.inputs.heading = EAST;
+    is_at(&mut world, 22.0, 300);
+    world.pass(200);
+    let fence = Arc::new(fenced(Geofence::default()).geofence.freeze().unwrap());
+    world.core.set_fence(Arc::clone(&fence));
+    // Where the robot is in it is known at once, from the position that it had.
+    world.stick = FULL;
+    world.pass(500);
+    check(&world, SafetyState::Driving, Reason::Geofence);
+    assert_eq!(world.speed(), 0, "outside, and forward leads away");
+    let mut other = Supervisor::new(&fenced(Geofence::default())).unwrap();
+    other.resume(&world.core.snapshot()).unwrap();
+    let (mut inputs, now) = (world.inputs, MonoMs(world.now + 10));
+    inputs.command = None;
+    let outputs = other.step(now, &inputs);
+    assert_eq!(outputs, world.core.step(now, &inputs), "a replay under the mission's policy");
+
+    let mut world = World::under(&fenced(Geofence::default()));
+    world.inputs.heading = EAST;
+    is_at(&mut world, 22.0, 300);
+    world.pass(200);
+    world.core.set_fence(Arc::default());
+    world.stick = FULL;
+    world.pass(3_000);
+    assert_eq!(world.speed(), 1_500, "no area, no limit");
 }
 
 #[test]

@@ -2,11 +2,13 @@
 
 use super::{Book, Refusal};
 use agent_core::Policy;
+use agent_core::fence::Area;
 use protocol::dsse::{Envelope, payload_type};
 use protocol::keys::Did;
+use protocol::lease::LeaseMission;
 use protocol::rover::Terms;
 use protocol::settings::{
-    Corner, OwnerSettings, Owners, SettingsError, SettingsRequest, VerifiedSettings,
+    Corner, OwnerSettings, Owners, SettingsError, SettingsRequest, VerifiedSettings, check_area,
 };
 
 /// The policy with the owner's area as the core's geofence: the core slows down before its edges. None when the owner set
@@ -14,11 +16,27 @@ use protocol::settings::{
 /// then the lease still ends outside of the owner's area.
 pub fn fenced(policy: &Policy, settings: &OwnerSettings) -> Option<Policy> {
     let area = settings.area.as_ref().filter(|_| policy.geofence.keep_in.is_empty())?;
-    let degrees = |[lon, lat]: &Corner| [f64::from(*lat) / 1e7, f64::from(*lon) / 1e7];
     let mut fenced = policy.clone();
-    fenced.geofence.keep_in =
-        area.iter().map(|polygon| polygon.iter().map(degrees).collect()).collect();
+    fenced.geofence.keep_in = in_degrees(area);
     fenced.check().is_ok().then_some(fenced)
+}
+
+/// The policy with the mission's area beside the owner's: the core keeps the robot in both. An area that the core can't
+/// hold is a reason not to drive, for nobody would keep the robot in it.
+pub fn with_mission(policy: &Policy, mission: Option<&LeaseMission>) -> Result<Policy, Refusal> {
+    let mut policy = policy.clone();
+    if let Some(area) = mission.and_then(|mission| mission.area.as_deref()) {
+        let refused = |why: String| Refusal::Request(format!("the mission's area: {why}"));
+        check_area(area).map_err(|why| refused(why.to_owned()))?;
+        policy.geofence.mission = in_degrees(area);
+        policy.check().map_err(|error| refused(error.to_string()))?;
+    }
+    Ok(policy)
+}
+
+fn in_degrees(area: &[Vec<Corner>]) -> Vec<Area> {
+    let degrees = |[lon, lat]: &Corner| [f64::from(*lat) / 1e7, f64::from(*lon) / 1e7];
+    area.iter().map(|polygon| polygon.iter().map(degrees).collect()).collect()
 }
 
 impl Book {

@@ -1,7 +1,7 @@
 use super::*;
 use protocol::dsse::Envelope;
 use protocol::keys::PrivateKey;
-use protocol::lease::LeaseLimits;
+use protocol::lease::{LeaseLimits, LeaseMission};
 use protocol::program::{NO_RECEIPT, ProgramCommand, ProgramReceipt};
 use protocol::signal::open_bytes;
 use protocol::{keyexpr, message};
@@ -85,6 +85,29 @@ fn a_good_opening_gives_the_core_its_lease() {
     assert_eq!((core.epoch, core.expires, core.speed_mmps_max), (7, MonoMs(1_030_000), 1_200));
     assert!(!core.program);
     assert_eq!(book.epoch_highest(), 7);
+}
+
+#[test]
+fn a_missions_area_goes_to_the_core_or_nobody_drives() {
+    let mission = |area: Option<Vec<Vec<[i32; 2]>>>| LeaseMission {
+        id: format!("msn_{:032x}", 9).parse().unwrap(),
+        name: "Around the block".to_owned(),
+        checkpoints: Vec::new(),
+        area,
+    };
+    let policy = agent_core::Policy::default();
+    assert_eq!(super::with_mission(&policy, None), Ok(policy.clone()));
+    assert_eq!(super::with_mission(&policy, Some(&mission(None))), Ok(policy.clone()));
+    let square = vec![[0, 0], [10_000, 0], [10_000, 20_000], [0, 20_000]];
+    let narrowed = super::with_mission(&policy, Some(&mission(Some(vec![square])))).unwrap();
+    let corners = [[0.0, 0.0], [0.0, 0.001], [0.002, 0.001], [0.002, 0.0]];
+    assert_eq!(narrowed.geofence.mission, [corners.to_vec()]);
+    let crossed = vec![[0, 0], [10_000, 20_000], [10_000, 0], [0, 20_000]];
+    for bad in [vec![], vec![vec![[0, 0]]], vec![crossed]] {
+        let refusal = super::with_mission(&policy, Some(&mission(Some(bad)))).unwrap_err();
+        assert!(refusal.to_string().contains("the mission's area"), "{refusal}");
+        assert_eq!(refusal.code(), "bad-request");
+    }
 }
 
 #[test]

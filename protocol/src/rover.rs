@@ -121,8 +121,13 @@ pub struct SpeakRequest {
 impl SpeakRequest {
     /// Whether the text is there and short enough.
     pub fn is_valid(&self) -> bool {
-        !self.text.trim().is_empty() && self.text.chars().nth(SPEAK_CHARS_MAX).is_none()
+        is_sayable(&self.text)
     }
+}
+
+/// Whether a text is there and short enough to be said aloud.
+pub fn is_sayable(text: &str) -> bool {
+    !text.trim().is_empty() && text.chars().nth(SPEAK_CHARS_MAX).is_none()
 }
 
 /// Sets the lamp. Query on [`crate::keyexpr::lamp`], signed by the relay that the lease names; answered by

@@ -35,6 +35,18 @@ pub enum ToRobot {
     },
     /// The driver is done: stop, end the episode, free the robot.
     Release {},
+    /// Set the lamp.
+    Lamp {
+        /// 0 (off) to [`crate::rover::LAMP_LEVEL_MAX`].
+        level: u8,
+    },
+    /// Sound the horn once, for less than a second.
+    Horn {},
+    /// Say a text aloud.
+    Say {
+        /// 1 to [`crate::rover::SPEAK_CHARS_MAX`] characters.
+        text: String,
+    },
     /// What the driver's end sees of the link, for the episode and for diagnosis.
     LinkStats {
         /// Pictures shown per second.
@@ -58,6 +70,17 @@ pub enum FromRobot {
     Opened {
         /// The episode.
         episode: EpisodeId,
+    },
+    /// What the robot has beside wheels and cameras. After [`FromRobot::Opened`], and when it changes.
+    Equipment {
+        /// A lamp that can be set.
+        lamp: bool,
+        /// A horn.
+        horn: bool,
+        /// A voice.
+        voice: bool,
+        /// The lamp's level as it was last set.
+        lamp_level: u8,
     },
     /// A renewed lease was taken.
     Renewed {

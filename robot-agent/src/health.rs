@@ -69,12 +69,14 @@ pub(crate) async fn watch(
         let looked = {
             let base = Arc::clone(&base);
             tokio::task::spawn_blocking(move || {
-                (base.health(), base.command_subscribers(), base.lamp_subscribers())
+                let (lamps, horns) = (base.lamp_subscribers(), base.horn_subscribers());
+                (base.health(), base.command_subscribers(), lamps, horns)
             })
             .await
         };
-        let Ok((topics, subscribers, lamps)) = looked else { continue };
+        let Ok((topics, subscribers, lamps, horns)) = looked else { continue };
         shared.has_lamp.store(lamps > 0, Ordering::Relaxed);
+        shared.has_horn.store(horns > 0, Ordering::Relaxed);
         let now = clock::mono_ns();
         let young = now.since(begun) < GRACE_NS;
         shared.battery_settled.store(!battery_awaited(&topics, young), Ordering::Relaxed);

@@ -9,6 +9,7 @@ use crate::home::Home;
 use crate::link::{self, LinkEvent};
 use crate::media::{Camera, EncodedFrame};
 use crate::record::{self, Begin, Record, event};
+use crate::requests::{Requests, Wish};
 use crate::session::{self, Book, Checked, Refusal};
 use crate::shared::{DriveLease, Shared, lock};
 use agent_core::{EstopAnswer, Policy};
@@ -28,7 +29,7 @@ use protocol::units::MonoMs;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -60,6 +61,7 @@ pub(crate) struct Leases {
     recorder: record::Handle,
     drive: SyncSender<drive::Message>,
     cameras: OnceLock<Vec<Camera>>,
+    requests: OnceLock<Weak<Requests>>,
     book: Mutex<Book>,
     /// Held while a lease is opened or ended: one at a time.
     changing: tokio::sync::Mutex<()>,
@@ -84,6 +86,7 @@ impl Leases {
             recorder,
             drive,
             cameras: OnceLock::new(),
+            requests: OnceLock::new(),
             book: Mutex::new(book),
             changing: tokio::sync::Mutex::new(()),
             generation: AtomicU64::new(0),
@@ -97,6 +100,17 @@ impl Leases {
         if self.cameras.set(cameras).is_err() {
             tracing::error!("the cameras were handed over twice");
         }
+    }
+
+    /// Hands over what carries out a driver's wishes beside driving, which itself needs the leases.
+    pub(crate) fn set_requests(&self, requests: &Arc<Requests>) {
+        if self.requests.set(Arc::downgrade(requests)).is_err() {
+            tracing::error!("the requests were handed over twice");
+        }
+    }
+
+    fn requests(&self) -> Option<Arc<Requests>> {
+        self.requests.get()?.upgrade()
     }
 
     pub(crate) fn cameras(&self) -> &[Camera] {
@@ -391,7 +405,7 @@ impl Leases {
         let mut every = tokio::time::interval(WATCH_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut latched = self.fixed.home.estop_latched();
-        let mut stats_at = MonoMs(0);
+        let (mut stats_at, mut equipment) = (MonoMs(0), None);
         loop {
             tokio::select! {
                 _tick = every.tick() => {
@@ -402,6 +416,7 @@ impl Leases {
                     if now.since(stats_at) >= LINK_STATS_EVERY_MS {
                         stats_at = now;
                         self.record_link();
+                        self.tell_equipment(&mut equipment);
                     }
                 }
                 Some((generation, event)) = events.recv() => self.handle(generation, event).await,
@@ -487,6 +502,9 @@ impl Leases {
                 if let Some(episode) = episode {
                     send(&link, &FromRobot::Opened { episode });
                 }
+                if let Some(requests) = self.requests() {
+                    send(&link, &requests.equipment());
+                }
             }
             LinkEvent::SessionText(text) => self.session_text(&link, &text).await,
             LinkEvent::Estop(packet) => self.estop_packet(&link, &packet).await,
@@ -518,6 +536,9 @@ impl Leases {
                 self.end("released");
                 Ok(())
             }
+            ToRobot::Lamp { level } => return self.wish(link, Wish::Lamp(level)).await,
+            ToRobot::Horn {} => return self.wish(link, Wish::Horn).await,
+            ToRobot::Say { text } => return self.wish(link, Wish::Say(text)).await,
             ToRobot::LinkStats { .. } => {
                 self.tell_episode("driver-link", "what the driver's end sees", text.to_owned());
                 Ok(())
@@ -527,6 +548,26 @@ impl Leases {
             tracing::warn!(%refusal, "a driver's message is refused");
             let (code, detail) = (refusal.code().to_owned(), refusal.to_string());
             send(link, &FromRobot::Refused { code, detail });
+        }
+    }
+
+    /// A lamp that joins ROS during a drive is told to the driver.
+    fn tell_equipment(&self, told: &mut Option<FromRobot>) {
+        let Some(now) = self.requests().map(|requests| requests.equipment()) else { return };
+        if told.as_ref() == Some(&now) {
+            return;
+        }
+        if let Some(link) = self.shared.lease().and_then(|lease| lease.link) {
+            send(&link, &now);
+        }
+        *told = Some(now);
+    }
+
+    async fn wish(&self, link: &link::Session, wish: Wish) {
+        let Some(requests) = self.requests() else { return };
+        match requests.of_driver(wish).await {
+            Reply::Done => send(link, &requests.equipment()),
+            Reply::Refused { code, detail } => send(link, &FromRobot::Refused { code, detail }),
         }
     }
 

@@ -121,7 +121,8 @@ pub(crate) async fn run(mut config: Config, domain_id: u16) -> Result<()> {
     ));
 
     let voice = start_voice(&config, &recorder)?;
-    let requests = Requests::new(Arc::clone(&leases), Arc::clone(&shared), base, voice);
+    let requests = Arc::new(Requests::new(Arc::clone(&leases), Arc::clone(&shared), base, voice));
+    leases.set_requests(&requests);
     let waiting = Arc::new(AtomicU32::new(0));
     let (desk_home, desk_server) = (home.clone(), server.clone());
     let telling = Telling {
@@ -163,7 +164,7 @@ pub(crate) async fn run(mut config: Config, domain_id: u16) -> Result<()> {
         leases: Arc::clone(&leases),
         shared: Arc::clone(&shared),
         episodes_waiting: waiting,
-        requests: Arc::new(requests),
+        requests,
         terms: config.terms(),
     };
     serve(&config, desk, fabric).await?;

@@ -124,6 +124,8 @@ pub(crate) struct Shared {
     pub(crate) lamp: AtomicU8,
     /// Something listens on the lamp's topic.
     pub(crate) has_lamp: AtomicBool,
+    /// Something listens on the horn's topic.
+    pub(crate) has_horn: AtomicBool,
     /// Nothing more is to be expected of a battery: it spoke, or there is none.
     pub(crate) battery_settled: AtomicBool,
     /// The agent's tasks are alive.

@@ -374,7 +374,7 @@ async fn a_program_sees_speaks_lights_and_drives_blind() {
     let orders = world.orders();
     let fastest = orders.iter().fold(0.0, |fastest: f64, order| match order {
         Order::Velocity(twist) => fastest.max(twist.linear.x),
-        Order::Lamp(_) => fastest,
+        Order::Lamp(_) | Order::Horn(_) => fastest,
     });
     assert!((fastest - 0.4).abs() < 0.01, "with sight it went {fastest} m/s");
     let capped =

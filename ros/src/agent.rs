@@ -54,6 +54,7 @@ struct Link {
     _intake: Intake,
     orders: Orders,
     lamp: Outlet<UInt8>,
+    horn: Outlet<Bool>,
     ros: Ros,
 }
 
@@ -118,9 +119,10 @@ impl Link {
         let mut ros = Ros::connect(config)?;
         let orders = Orders::new(&mut ros, config, tally)?;
         let lamp = Outlet::new(&mut ros, &config.topics.lamp, Arc::default())?;
+        let horn = Outlet::new(&mut ros, &config.topics.horn, Arc::default())?;
         let mut sources = Sources::new(counters);
         sensors(&mut sources, &mut ros, config)?;
-        Ok(Self { _intake: sources.start(SENSOR_PAUSE, deliver)?, orders, lamp, ros })
+        Ok(Self { _intake: sources.start(SENSOR_PAUSE, deliver)?, orders, lamp, horn, ros })
     }
 }
 
@@ -163,6 +165,7 @@ pub struct Base {
     tally: Arc<Tally>,
     cmd_vel_topic: String,
     lamp_topic: String,
+    horn_topic: String,
     kinematics: Kinematics,
     /// Where the wheels were steered last, as the bits of rad: at rest they stay there.
     steered: AtomicU64,
@@ -184,13 +187,23 @@ impl Base {
         let (config, deliver) = (config.clone(), shared(deliver));
         let cmd_vel_topic = config.topics.cmd_vel.clone();
         let lamp_topic = config.topics.lamp.clone();
+        let horn_topic = config.topics.horn.clone();
         let kinematics = config.kinematics;
         let link = Kept::start(move || {
             let (counters, tally) = (kept_counters.clone(), Arc::clone(&kept_tally));
             Link::connect(&config, counters, tally, deliver())
         })?;
         let steered = AtomicU64::new(0.0_f64.to_bits());
-        Ok(Self { link, counters, tally, cmd_vel_topic, lamp_topic, kinematics, steered })
+        Ok(Self {
+            link,
+            counters,
+            tally,
+            cmd_vel_topic,
+            lamp_topic,
+            horn_topic,
+            kinematics,
+            steered,
+        })
     }
 
     /// What the base can do.
@@ -228,6 +241,18 @@ impl Base {
     /// run. Walks the discovery data.
     pub fn lamp_subscribers(&self) -> usize {
         self.link.get().map_or(0, |link| link.ros.subscriptions_to(&self.lamp_topic))
+    }
+
+    /// Has the horn sound, or be silent. Never waits.
+    pub fn horn(&self, sounds: bool) -> Result<(), PublishError> {
+        let link = self.link.get().ok_or_else(|| reconnecting(&self.horn_topic))?;
+        link.horn.send(Bool { data: sounds })
+    }
+
+    /// How many subscribers of the horn's topic are known. None: the robot has no horn, or its driver does not run.
+    /// Walks the discovery data.
+    pub fn horn_subscribers(&self) -> usize {
+        self.link.get().map_or(0, |link| link.ros.subscriptions_to(&self.horn_topic))
     }
 
     /// What became of the commands.

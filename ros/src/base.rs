@@ -26,6 +26,8 @@ pub enum Order {
     Velocity(Twist),
     /// The lamp's level: 0 is off.
     Lamp(u8),
+    /// Whether the horn shall sound. One that hears nothing for half a second is silent.
+    Horn(bool),
 }
 
 /// One connection. Dropped in this order: the reader's thread first, the node last.
@@ -57,6 +59,7 @@ impl Link {
         orders(&mut sources, &mut ros, config)?;
         // Reliable: a lamp is set once and not again.
         sources.add_reliable(&mut ros, &topics.lamp, 1, |level: UInt8| Order::Lamp(level.data))?;
+        sources.add_reliable(&mut ros, &topics.horn, 1, |sounds: Bool| Order::Horn(sounds.data))?;
         let ranges = config.ranges.iter().map(|topic| ros.publish_best_effort(topic, 2));
         let ranges = ranges.collect::<Result<_, _>>()?;
         // Reliable, for an agent that reads only changes wants each of them.
@@ -118,14 +121,14 @@ impl RobotSide {
         config: &Config,
         mut deliver: impl FnMut(Twist, MonoNs) + Send + 'static,
     ) -> Result<Self, ConnectError> {
-        Self::connect_with_lamp(config, move |order, arrived| match order {
+        Self::connect_equipped(config, move |order, arrived| match order {
             Order::Velocity(twist) => deliver(twist, arrived),
-            Order::Lamp(_) => {}
+            Order::Lamp(_) | Order::Horn(_) => {}
         })
     }
 
-    /// As [`RobotSide::connect`], for a robot that has a lamp.
-    pub fn connect_with_lamp(
+    /// As [`RobotSide::connect`], for a robot that has a lamp and a horn.
+    pub fn connect_equipped(
         config: &Config,
         deliver: impl FnMut(Order, MonoNs) + Send + 'static,
     ) -> Result<Self, ConnectError> {

@@ -83,6 +83,9 @@ pub struct Topics {
     pub wheels: String,
     /// `std_msgs/msg/UInt8` to the lamp: 0 off, up to 3.
     pub lamp: String,
+    /// `std_msgs/msg/Bool` to the horn: true while it shall sound, ten times a second. It should end by itself when it hears
+    /// nothing for half a second.
+    pub horn: String,
     /// `diagnostic_msgs/msg/DiagnosticArray`: what drivers say about themselves. A robot may be without.
     pub diagnostics: String,
 }
@@ -99,6 +102,7 @@ impl Default for Topics {
             scan: "/scan".to_owned(),
             wheels: "/joint_states".to_owned(),
             lamp: "/lamp".to_owned(),
+            horn: "/horn".to_owned(),
             diagnostics: "/diagnostics".to_owned(),
         }
     }

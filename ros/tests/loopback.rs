@@ -174,7 +174,7 @@ fn the_lamp_is_set_once_and_not_again() {
     let domain_id = fresh_domain();
     let (to_robot, at_robot) = sync_channel(64);
     let robot =
-        RobotSide::connect_with_lamp(&Config::new(domain_id, "test_robot"), move |order, _| {
+        RobotSide::connect_equipped(&Config::new(domain_id, "test_robot"), move |order, _| {
             to_robot.try_send(order).ok();
         })
         .unwrap();

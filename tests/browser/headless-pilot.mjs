@@ -113,6 +113,23 @@ async function holdOn() {
   }
 }
 
+/** Lights the lamp, sounds the horn and says a word, as somebody who sets off among people. */
+async function greet() {
+  await byTest("horn").waitFor({ timeout: 10_000 });
+  await byTest("lamp").click();
+  await page.locator('[data-testid="lamp"][aria-pressed="true"]').waitFor({ timeout: 10_000 });
+  await page.keyboard.press("KeyH");
+  if (!(await byTest("talk").isVisible())) return;
+  await byTest("talk").click();
+  // Among the letters are those that drive, and the space that stops.
+  await byTest("say-text").pressSequentially("we saw you, wait");
+  await shot("talk");
+  const typing = await view();
+  if (["driving", "emergency_stopped"].includes(typing.state)) throw new Error("typing drove or stopped the robot");
+  await page.keyboard.press("Enter");
+  await byTest("say-text").waitFor({ state: "detached", timeout: 5_000 });
+}
+
 const LET_GO_FIRST = ["rearm-needed", "video-stale", "command-stale", "command-held-up"];
 
 /** Holds A for `seconds`, pressed anew after every stop. */
@@ -191,6 +208,7 @@ try {
   const firstPictureMs = await page.evaluate(() => globalThis.__longrein.firstFrameMs ?? null);
   progress(`sees the street ${Date.now() - clicked} ms after taking the mission`);
   await shot("ready");
+  if (!args.hold && !args.turn) await greet();
   const driving = args.hold ? holdOn() : args.turn ? turn(Number(args.turn)) : drive();
   if (args.screenshots) {
     setTimeout(() => shot("driving").catch(() => {}), 6000);

@@ -25,6 +25,12 @@ fn a_mission_driven_in_the_browser_is_recorded_verified_paid_and_exported() {
     demo::failures(&summary).unwrap();
     assert_eq!(summary["pilot"]["console_errors"], serde_json::json!([]), "the page wrote errors");
 
+    // The pilot lit the lamp, sounded the horn and said a word before it set off.
+    let stats = std::fs::read(rig.stack.options.sim_stats()).unwrap();
+    let stats: Value = serde_json::from_slice(&stats).unwrap();
+    assert_eq!((&stats["lamp"], &stats["horn"]), (&Value::from(3), &Value::from(false)), "{stats}");
+    assert_eq!(stats["horn_count"], 1, "{stats}");
+
     // Nothing is lost between the three accounts.
     let paid: u64 = ["pilot", "owners", "operator"]
         .iter()

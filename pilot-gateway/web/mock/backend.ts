@@ -357,6 +357,10 @@ export async function createMockBackend(): Promise<Backend> {
     return () => clearInterval(timer);
   }
 
+  let lampLevel = 0;
+  const equipment = () =>
+    JSON.stringify({ type: "equipment", lamp: true, horn: true, voice: true, lamp_level: lampLevel });
+
   async function openLink(_: unknown, events: LinkEvents): Promise<Link> {
     const robot = createMockRobot(HOME, events, fault, BigInt(epoch));
     const stopArrival = watchArrival(robot);
@@ -366,13 +370,19 @@ export async function createMockBackend(): Promise<Backend> {
       offerSdp: "v=0\r\n",
       accept: async () => {
         for (const [camera, stream] of robot.streams().entries()) events.video(camera, stream);
-        setTimeout(events.open, 150);
+        setTimeout(() => {
+          events.open();
+          events.session(equipment());
+        }, 150);
       },
       sendDrive: (packet) => {
         robot.drive(packet);
         return true;
       },
       sendSession: (text) => {
+        const wish = JSON.parse(text) as { type: string; level?: number };
+        if (wish.type === "lamp") lampLevel = wish.level ?? 0;
+        if (["lamp", "horn", "say"].includes(wish.type)) events.session(equipment());
         if (text.includes('"release"'))
           setTimeout(() => events.session('{"type":"ended","why":"released"}'), 100);
         return true;

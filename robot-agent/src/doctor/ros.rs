@@ -11,6 +11,7 @@ use ros_bridge::{TopicHealth, Topics};
 
 const AREA: &str = "ros";
 const LAMP: &str = "std_msgs/msg/UInt8";
+const HORN: &str = "std_msgs/msg/Bool";
 
 /// What was seen, over how long.
 pub(super) struct Seen<'a> {
@@ -49,7 +50,8 @@ pub(super) fn judge(seen: &Seen<'_>, ros: &Ros, policy: &Policy) -> Vec<Check> {
         };
         checks.push(sensor(seen, health, known.unwrap_or(&other)));
     }
-    checks.push(lamp(survey, topics));
+    checks.push(extra(survey, &topics.lamp, LAMP, "lamp"));
+    checks.push(extra(survey, &topics.horn, HORN, "horn"));
     checks
 }
 
@@ -163,11 +165,12 @@ fn commands(survey: &Survey, ros: &Ros) -> Check {
     Check::ok(AREA, topic, format!("{} subscribers, {message}", readers.len()))
 }
 
-fn lamp(survey: &Survey, topics: &Topics) -> Check {
-    let readers = survey.readers.iter().filter(|r| r.topic == topics.lamp && r.message == LAMP);
+/// What a robot may be without.
+fn extra(survey: &Survey, topic: &str, message: &str, name: &str) -> Check {
+    let readers = survey.readers.iter().filter(|r| r.topic == topic && r.message == message);
     match readers.count() {
-        0 => Check::not_checked(AREA, &topics.lamp, "no lamp: nobody subscribes"),
-        count => Check::ok(AREA, &topics.lamp, format!("{count} subscribers, {LAMP}")),
+        0 => Check::not_checked(AREA, topic, format!("no {name}: nobody subscribes")),
+        count => Check::ok(AREA, topic, format!("{count} subscribers, {message}")),
     }
 }
 

@@ -56,7 +56,7 @@ impl World {
         let (orders, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (taken, stopped) = (Arc::clone(&orders), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
-            let base = RobotSide::connect_with_lamp(&config, move |order, _| {
+            let base = RobotSide::connect_equipped(&config, move |order, _| {
                 taken.lock().unwrap().push(order)
             })
             .unwrap();

@@ -12,13 +12,14 @@ use sim::sensors::Sensors;
 use sim::world::STEP_S;
 use sim::{Command, Scene, World};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 const STEP_NS: u64 = 5_000_000;
 /// How often the loop wakes: two steps at a time, which is also the resolution of the trace.
 const WAKE_NS: u64 = 2 * STEP_NS;
 /// A loop that was held up for longer than this does not catch up: the world stood still meanwhile.
+const HORN_NS: u64 = 500_000_000;
 const CATCH_UP_NS: u64 = 500_000_000;
 /// Commands that wait for their step. More than a loop that catches up can need; the oldest give way.
 const WAITING_MAX: usize = 64;
@@ -47,11 +48,34 @@ struct Drive<'a> {
     commands: u64,
     /// Level of the lamp as it was last set.
     lamp: Arc<AtomicU8>,
+    horn: Arc<Horn>,
     at_rest_since_ns: Option<u64>,
     lost_ns: u64,
     /// Wall clock less monotonic clock, for header stamps.
     wall_offset_ns: u64,
     publish_failed: bool,
+}
+
+/// A horn that falls silent when nobody tells it to go on.
+#[derive(Debug, Default)]
+struct Horn {
+    /// Until when it sounds, monotonic ns.
+    until_ns: AtomicU64,
+    /// How often it began.
+    count: AtomicU64,
+}
+
+impl Horn {
+    fn tell(&self, sounds: bool, now_ns: u64) {
+        let begins = sounds && !self.sounds(now_ns);
+        self.count.fetch_add(u64::from(begins), Ordering::Relaxed);
+        let until_ns = if sounds { now_ns + HORN_NS } else { 0 };
+        self.until_ns.store(until_ns, Ordering::Relaxed);
+    }
+
+    fn sounds(&self, now_ns: u64) -> bool {
+        now_ns < self.until_ns.load(Ordering::Relaxed)
+    }
 }
 
 /// Runs the robot until it is told to stop.
@@ -66,10 +90,13 @@ pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow:
     let kinematics = settings.kinematics;
     let lamp = Arc::new(AtomicU8::new(0));
     let lamp_set = Arc::clone(&lamp);
-    let ros = RobotSide::connect_with_lamp(&config, move |order, arrived| {
+    let horn = Arc::new(Horn::default());
+    let horn_told = Arc::clone(&horn);
+    let ros = RobotSide::connect_equipped(&config, move |order, arrived| {
         let twist = match order {
             Order::Velocity(twist) => twist,
             Order::Lamp(level) => return lamp_set.store(level, Ordering::Relaxed),
+            Order::Horn(sounds) => return horn_told.tell(sounds, arrived.0),
         };
         let command = Command { linear_mps: twist.linear.x, angular_radps: twist.angular.z };
         if let Some(log) = &log {
@@ -99,6 +126,7 @@ pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow:
         last_command: None,
         commands: 0,
         lamp,
+        horn,
         at_rest_since_ns: Some(now),
         lost_ns: 0,
         wall_offset_ns: 0,
@@ -290,6 +318,8 @@ impl Drive<'_> {
             last_cmd_vel_ms: self.last_command.map(|c| c.at_ns / 1_000_000),
             commands: self.commands,
             lamp: self.lamp.load(Ordering::Relaxed),
+            horn: self.horn.sounds(at_ns),
+            horn_count: self.horn.count.load(Ordering::Relaxed),
             cmd_timeouts: w.base.timeouts,
             battery: w.charge(),
             front_frames: frames.front.count,

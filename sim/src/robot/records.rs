@@ -31,6 +31,9 @@ pub(crate) struct Stats {
     pub(crate) commands: u64,
     /// Level of the lamp as it was last set.
     pub(crate) lamp: u8,
+    /// Whether the horn sounds, and how often it began to.
+    pub(crate) horn: bool,
+    pub(crate) horn_count: u64,
     /// How often the base stopped by itself because commands stayed away.
     pub(crate) cmd_timeouts: u64,
     pub(crate) battery: f64,

@@ -22,7 +22,18 @@ export interface ControlsSource {
   readonly close: () => void;
 }
 
-export function openControls(onEstop: () => void): ControlsSource {
+/** What keys and buttons do at once. */
+export interface Presses {
+  readonly estop: () => void;
+  readonly horn: () => void;
+}
+
+/** Whether keys go into a text now. They drive nothing then; the stop still works by its button. */
+function isTyping(target: EventTarget | null): boolean {
+  return target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement;
+}
+
+export function openControls(presses: Presses): ControlsSource {
   const keys = new Set<DriveKey>();
   let slow = false;
   let pad: Stick | null = null;
@@ -38,14 +49,19 @@ export function openControls(onEstop: () => void): ControlsSource {
     pad = null;
   };
   const onKey = (event: KeyboardEvent) => {
+    if (isTyping(event.target)) return;
     const down = event.type === "keydown";
     if (event.code === "Space") {
       // Also keeps Space from pressing whatever button has the focus.
       event.preventDefault();
-      if (down && !event.repeat) onEstop();
+      if (down && !event.repeat) presses.estop();
       return;
     }
     slow = event.shiftKey;
+    if (event.code === "KeyH" && down && !event.repeat && !event.ctrlKey && !event.altKey && !event.metaKey) {
+      presses.horn();
+      return;
+    }
     const key = driveKey(event.code);
     if (key === null || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
@@ -56,6 +72,8 @@ export function openControls(onEstop: () => void): ControlsSource {
   window.addEventListener("keydown", onKey, { signal, capture: true });
   window.addEventListener("keyup", onKey, { signal, capture: true });
   window.addEventListener("blur", releaseAll, { signal });
+  // A key that is held while the focus goes into a text would never be released.
+  window.addEventListener("focusin", (event) => isTyping(event.target) && releaseAll(), { signal });
   window.addEventListener("pagehide", releaseAll, { signal });
   document.addEventListener("visibilitychange", releaseAll, { signal });
 
@@ -63,7 +81,7 @@ export function openControls(onEstop: () => void): ControlsSource {
     const found = navigator.getGamepads().find((g) => g?.connected && g.mapping === "standard") ?? null;
     if (found === null) return { there: false, stick: null };
     const pressed = (index: number) => found.buttons[index]?.pressed === true;
-    if (pressed(ESTOP_BUTTON) && !estopButtonDown) onEstop();
+    if (pressed(ESTOP_BUTTON) && !estopButtonDown) presses.estop();
     estopButtonDown = pressed(ESTOP_BUTTON);
     if (!DEADMAN_BUTTONS.some(pressed)) return { there: true, stick: null };
     return { there: true, stick: { forward: -(found.axes[1] ?? 0), left: -(found.axes[0] ?? 0) } };

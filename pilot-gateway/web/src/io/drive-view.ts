@@ -3,6 +3,7 @@ import { type Deadman, RELEASED } from "../core/deadman";
 import { AT_REST, type DriveKey, type Wish } from "../core/input";
 import type { Sample } from "../core/series";
 import type { Connection } from "../core/status";
+import type { Equipment } from "../protocol/session";
 import type { Telemetry } from "../protocol/telemetry";
 
 export interface LinkNumbers {
@@ -29,6 +30,8 @@ export interface DriveView {
   readonly gamepadThere: boolean;
   readonly estopAsked: boolean;
   readonly clearRefused: boolean;
+  /** What the robot has beside wheels and cameras; null until it said so. */
+  readonly equipment: Equipment | null;
   readonly leaseId: string | null;
   readonly episode: string | null;
   /** Why the drive could not start; it can be tried again. */
@@ -53,6 +56,7 @@ export const NO_VIEW: DriveView = {
   gamepadThere: false,
   estopAsked: false,
   clearRefused: false,
+  equipment: null,
   leaseId: null,
   episode: null,
   failure: null,

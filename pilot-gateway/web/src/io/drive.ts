@@ -50,6 +50,10 @@ export interface Drive {
   readonly setPad: (stick: Stick | null) => void;
   readonly estop: () => void;
   readonly clearEstop: () => void;
+  /** Sets the lamp, 0 to 3; sounds the horn once; says a text aloud. What the robot refuses becomes a notice. */
+  readonly setLamp: (level: number) => void;
+  readonly horn: () => void;
+  readonly sayAloud: (text: string) => void;
   /** Ends the drive: the robot stops, seals its recording and is free. */
   readonly end: () => Promise<void>;
   /** Lets go of everything at once, as when the page goes away. */
@@ -82,7 +86,7 @@ export function startDrive(options: DriveOptions): Drive {
   let latencies: readonly Sample[] = [];
   let robotEnded: (() => void) | null = null;
   const meter = linkMeter();
-  const controls = openControls(() => pressStop());
+  const controls = openControls({ estop: () => pressStop(), horn: () => horn() });
 
   function show(change: Partial<DriveView>, always = true): void {
     const now = nowMs();
@@ -136,6 +140,9 @@ export function startDrive(options: DriveOptions): Drive {
       case "opened":
         show({ episode: message.episode });
         break;
+      case "equipment":
+        show({ equipment: message.equipment });
+        break;
       case "renewed":
         break;
       case "ended":
@@ -155,6 +162,15 @@ export function startDrive(options: DriveOptions): Drive {
 
   function say(message: ToRobot): boolean {
     return link?.sendSession(JSON.stringify(message)) ?? false;
+  }
+
+  function ask(message: ToRobot): void {
+    const sent = !ended && say(message);
+    show({ notice: sent ? null : "There is no connection to the robot." });
+  }
+
+  function horn(): void {
+    if (view.equipment?.horn === true) ask({ type: "horn" });
   }
 
   // ---- the control loop ------------------------------------------------------------------------------------
@@ -404,6 +420,9 @@ export function startDrive(options: DriveOptions): Drive {
     setPad: controls.setPad,
     estop: pressStop,
     clearEstop,
+    setLamp: (level) => ask({ type: "lamp", level }),
+    horn,
+    sayAloud: (text) => ask({ type: "say", text }),
     end,
     close,
   };

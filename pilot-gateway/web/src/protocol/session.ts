@@ -17,6 +17,9 @@ export type ToRobot =
   | { type: "renew"; lease: Envelope }
   | { type: "receipt"; receipt: Envelope }
   | { type: "release" }
+  | { type: "lamp"; level: number }
+  | { type: "horn" }
+  | { type: "say"; text: string }
   | {
       type: "link_stats";
       fps: number;
@@ -26,8 +29,21 @@ export type ToRobot =
       seen_age_ms: number;
     };
 
+/** What the robot has beside wheels and cameras. */
+export interface Equipment {
+  readonly lamp: boolean;
+  readonly horn: boolean;
+  readonly voice: boolean;
+  /** 0 (off) to LAMP_LEVEL_MAX, as it was last set. */
+  readonly lampLevel: number;
+}
+export const LAMP_LEVEL_MAX = 3;
+/** Longest text that the robot says aloud, in characters. */
+export const SAY_CHARS_MAX = 500;
+
 export type FromRobot =
   | { type: "opened"; episode: string }
+  | { type: "equipment"; equipment: Equipment }
   | { type: "renewed"; renewal: number }
   | { type: "ended"; why: string }
   | { type: "refused"; code: string; detail: string };
@@ -44,6 +60,8 @@ export function parseFromRobot(text: string): FromRobot | null {
   if (typeof value !== "object" || value === null) return null;
   const { type, episode, renewal, why, code, detail } = value as Record<string, unknown>;
   switch (type) {
+    case "equipment":
+      return parseEquipment(value as Record<string, unknown>);
     case "opened":
       return typeof episode === "string" ? { type, episode } : null;
     case "renewed":
@@ -55,4 +73,11 @@ export function parseFromRobot(text: string): FromRobot | null {
     default:
       return null;
   }
+}
+
+function parseEquipment(value: Record<string, unknown>): FromRobot | null {
+  const { lamp, horn, voice, lamp_level: level } = value;
+  if (typeof lamp !== "boolean" || typeof horn !== "boolean" || typeof voice !== "boolean") return null;
+  if (typeof level !== "number" || !(level >= 0 && level <= LAMP_LEVEL_MAX)) return null;
+  return { type: "equipment", equipment: { lamp, horn, voice, lampLevel: level } };
 }

@@ -9,6 +9,7 @@ import type { Drive } from "../../io/drive";
 import type { DriveView } from "../../io/drive-view";
 import { watchFrames } from "../../io/media";
 import { publishDebugView } from "./debug";
+import { Extras } from "./extras";
 import { LinkPanel } from "./link-panel";
 import { MapPanel } from "./map-panel";
 import { MissionPanel } from "./mission-panel";
@@ -146,6 +147,7 @@ export function Cockpit(props: CockpitProps): JSX.Element {
           <span class="none">no picture</span>
         </Show>
       </div>
+      <Extras equipment={props.view.equipment} drive={props.drive} />
       <ThumbPad setPad={props.drive.setPad} />
       <button
         type="button"

@@ -1,0 +1,79 @@
+/** What the robot has beside wheels and cameras: lamp, horn, voice. Shown only as far as it has them. */
+import { createSignal, type JSX, Show } from "solid-js";
+import type { Drive } from "../../io/drive";
+import { type Equipment, LAMP_LEVEL_MAX, SAY_CHARS_MAX } from "../../protocol/session";
+
+export function Extras(props: { equipment: Equipment | null; drive: Drive }): JSX.Element {
+  const [talking, setTalking] = createSignal(false);
+  const has = (part: "lamp" | "horn" | "voice") => props.equipment?.[part] === true;
+  const lit = () => (props.equipment?.lampLevel ?? 0) > 0;
+  let talk: HTMLButtonElement | undefined;
+  const close = () => {
+    setTalking(false);
+    // The keys drive again only when no text has the focus.
+    talk?.focus();
+    talk?.blur();
+  };
+  const submit = (event: SubmitEvent & { currentTarget: HTMLFormElement }) => {
+    event.preventDefault();
+    const text = new FormData(event.currentTarget).get("text");
+    if (typeof text === "string" && text.trim() !== "") props.drive.sayAloud(text.trim());
+    close();
+  };
+  return (
+    <Show when={has("lamp") || has("horn") || has("voice")}>
+      <div class="extras" role="toolbar" aria-label="Lamp, horn and voice">
+        <Show when={has("lamp")}>
+          <button
+            type="button"
+            class="extra"
+            data-testid="lamp"
+            aria-pressed={lit()}
+            onClick={() => props.drive.setLamp(lit() ? 0 : LAMP_LEVEL_MAX)}
+          >
+            Lamp <small>{lit() ? "on" : "off"}</small>
+          </button>
+        </Show>
+        <Show when={has("horn")}>
+          <button type="button" class="extra" data-testid="horn" onClick={() => props.drive.horn()}>
+            Horn <small>H</small>
+          </button>
+        </Show>
+        <Show when={has("voice")}>
+          <button
+            ref={talk}
+            type="button"
+            class="extra"
+            data-testid="talk"
+            aria-expanded={talking()}
+            onClick={() => (talking() ? close() : setTalking(true))}
+          >
+            Say <small>aloud</small>
+          </button>
+        </Show>
+        <Show when={talking()}>
+          <form class="panel say" onSubmit={submit}>
+            <label for="say-text">
+              The robot says it to the people around it. While you type, the keys do not drive.
+            </label>
+            <div class="row">
+              <input
+                id="say-text"
+                name="text"
+                data-testid="say-text"
+                maxlength={SAY_CHARS_MAX}
+                autocomplete="off"
+                placeholder="Excuse me, may I pass?"
+                ref={(input) => queueMicrotask(() => input.focus())}
+                onKeyDown={(event) => event.key === "Escape" && close()}
+              />
+              <button type="submit" data-testid="say">
+                Say it
+              </button>
+            </div>
+          </form>
+        </Show>
+      </div>
+    </Show>
+  );
+}

@@ -67,7 +67,7 @@ export function Extras(props: { equipment: Equipment | null; drive: Drive }): JS
                 ref={(input) => queueMicrotask(() => input.focus())}
                 onKeyDown={(event) => event.key === "Escape" && close()}
               />
-              <button type="submit" data-testid="say">
+              <button type="submit" class="extra" data-testid="say">
                 Say it
               </button>
             </div>

@@ -21,7 +21,6 @@ use protocol::ids::EpisodeId;
 use protocol::keys::PrivateKey;
 use protocol::message::{LeaseRequest, Reply};
 use protocol::problem::code;
-use protocol::program::RelayedReceipt;
 use protocol::session::{FromRobot, ToRobot};
 use protocol::settings::NotAllowed;
 use protocol::signal::{SignalReply, SignalRequest, sign_answer};
@@ -35,6 +34,8 @@ use tokio::sync::mpsc;
 
 mod estop;
 mod owner;
+mod receipts;
+mod wishes;
 
 /// How often leases are looked after.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
@@ -100,17 +101,6 @@ impl Leases {
         if self.cameras.set(cameras).is_err() {
             tracing::error!("the cameras were handed over twice");
         }
-    }
-
-    /// Hands over what carries out a driver's wishes beside driving, which itself needs the leases.
-    pub(crate) fn set_requests(&self, requests: &Arc<Requests>) {
-        if self.requests.set(Arc::downgrade(requests)).is_err() {
-            tracing::error!("the requests were handed over twice");
-        }
-    }
-
-    fn requests(&self) -> Option<Arc<Requests>> {
-        self.requests.get()?.upgrade()
     }
 
     pub(crate) fn cameras(&self) -> &[Camera] {
@@ -549,43 +539,6 @@ impl Leases {
             let (code, detail) = (refusal.code().to_owned(), refusal.to_string());
             send(link, &FromRobot::Refused { code, detail });
         }
-    }
-
-    /// A lamp that joins ROS during a drive is told to the driver.
-    fn tell_equipment(&self, told: &mut Option<FromRobot>) {
-        let Some(now) = self.requests().map(|requests| requests.equipment()) else { return };
-        if told.as_ref() == Some(&now) {
-            return;
-        }
-        if let Some(link) = self.shared.lease().and_then(|lease| lease.link) {
-            send(&link, &now);
-        }
-        *told = Some(now);
-    }
-
-    async fn wish(&self, link: &link::Session, wish: Wish) {
-        let Some(requests) = self.requests() else { return };
-        match requests.of_driver(wish).await {
-            Reply::Done => send(link, &requests.equipment()),
-            Reply::Refused { code, detail } => send(link, &FromRobot::Refused { code, detail }),
-        }
-    }
-
-    fn receipt(&self, receipt: &Envelope) -> Result<(), Refusal> {
-        lock(&self.book).receipt(receipt)?;
-        let json = serde_json::to_string(receipt).unwrap_or_default();
-        let event = event("receipt", "what the driver says that it sent", json);
-        self.recorder.put(clock::wall_ns(), Record::Receipt(event));
-        Ok(())
-    }
-
-    fn program_receipt(&self, receipt: &RelayedReceipt) -> Result<(), Refusal> {
-        if lock(&self.book).program_receipt(receipt)? {
-            let json = serde_json::to_string(receipt).unwrap_or_default();
-            let event = event("receipt", "what the driver says that it sent by its relay", json);
-            self.recorder.put(clock::wall_ns(), Record::Receipt(event));
-        }
-        Ok(())
     }
 
     async fn estop_packet(&self, link: &link::Session, packet: &[u8]) {

@@ -124,6 +124,7 @@ mod tests {
             episodes_waiting: 0,
             version: "test".to_owned(),
             settings_version: 0,
+            troubles: Vec::new(),
         }
     }
 

@@ -82,6 +82,7 @@ pub(crate) mod tests {
             episodes_waiting: 0,
             version: "test".to_owned(),
             settings_version: 0,
+            troubles: Vec::new(),
         }
     }
 

@@ -54,6 +54,33 @@ pub struct RobotState {
     /// Version of the owner's settings ([`crate::settings`]) that the robot keeps to; 0 without any.
     #[serde(default)]
     pub settings_version: u64,
+    /// What does not work, in words for the robot's owner; at most [`TROUBLES_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<Trouble>,
+}
+
+/// Troubles in a state, at most: with the lengths below a state stays far below what the fleet reads.
+pub const TROUBLES_MAX: usize = 12;
+/// Longest name of a part, in characters.
+pub const PART_CHARS_MAX: usize = 60;
+/// Longest words of a trouble, in characters.
+pub const TROUBLE_CHARS_MAX: usize = 180;
+
+/// Something of a robot that does not work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// What it is: a topic, a camera, a part of which its driver says so.
+    pub part: String,
+    /// What is wrong, and what to do.
+    pub words: String,
+}
+
+impl Trouble {
+    /// A trouble of bounded length.
+    pub fn new(part: &str, words: &str) -> Self {
+        let short = |text: &str, most| text.chars().take(most).collect();
+        Self { part: short(part, PART_CHARS_MAX), words: short(words, TROUBLE_CHARS_MAX) }
+    }
 }
 
 /// A position with its accuracy.

@@ -5,7 +5,7 @@ use crate::clock;
 use crate::leases::Leases;
 use crate::live;
 use crate::requests::Requests;
-use crate::shared::{Shared, Status};
+use crate::shared::{Shared, Status, lock};
 use crate::telemetry::{self, Publisher};
 use anyhow::{Result, anyhow};
 use fabric_tunnel::{Files, Tunnel};
@@ -347,6 +347,7 @@ impl Fabric {
                 last_ended: book.last_ended().cloned(),
                 episodes_waiting: self.episodes_waiting.load(Ordering::Relaxed),
                 settings_version: book.settings_version(),
+                troubles: lock(&self.shared.troubles).clone(),
             };
             // The stamp that a driver echoes: taken as late as can be.
             let (status, sensors) = (self.shared.status(), self.shared.sensors());

@@ -1,9 +1,13 @@
-//! Says in words which sensor or camera is silent, once when it falls silent and once when it is back.
+//! Says in words which sensor or camera is silent: in the log, once when it falls silent and once when it is back; in the
+//! state, as long as it lasts.
 
 use crate::clock;
+use crate::diagnostics::Part;
 use crate::leases::Leases;
 use crate::media::Camera;
-use crate::shared::Shared;
+use crate::record;
+use crate::shared::{Shared, lock};
+use protocol::state::{TROUBLES_MAX, Trouble};
 use protocol::units::MonoNs;
 use ros_bridge::TopicHealth;
 use ros_bridge::agent::Base;
@@ -61,9 +65,10 @@ pub(crate) async fn watch(
     domain_id: u16,
     leases: Arc<Leases>,
     shared: Arc<Shared>,
+    recorder: record::Handle,
 ) {
     let begun = clock::mono_ns();
-    let mut told: BTreeMap<String, ()> = BTreeMap::new();
+    let mut told: BTreeMap<String, String> = BTreeMap::new();
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let looked = {
@@ -93,7 +98,19 @@ pub(crate) async fn watch(
                 tell(&mut told, &what, camera_trouble(camera));
             }
         }
+        let recorder = (!recorder.progress.able.load(Ordering::Acquire))
+            .then(|| "it can't write: make room on the disk".to_owned());
+        tell(&mut told, "recorder", recorder);
+        let ill = lock(&shared.diagnostics).troubles(now.ms());
+        *lock(&shared.troubles) = troubles(&told, &ill);
     }
+}
+
+/// As the fleet is told, what this agent itself sees before what drivers say.
+fn troubles(told: &BTreeMap<String, String>, ill: &[Part]) -> Vec<Trouble> {
+    let seen = told.iter().map(|(what, words)| Trouble::new(what, words));
+    let said = ill.iter().map(|part| Trouble::new(&part.name, &part.message));
+    seen.chain(said).take(TROUBLES_MAX).collect()
 }
 
 fn camera_trouble(camera: &Camera) -> Option<String> {
@@ -101,12 +118,14 @@ fn camera_trouble(camera: &Camera) -> Option<String> {
     (!camera.healthy()).then(|| camera.trouble().unwrap_or_else(unknown))
 }
 
-fn tell(told: &mut BTreeMap<String, ()>, what: &str, trouble: Option<String>) {
+/// Into the log once when it begins and once when it is over; the words are kept as they are now.
+fn tell(told: &mut BTreeMap<String, String>, what: &str, trouble: Option<String>) {
     match trouble {
         Some(trouble) => {
-            if told.insert(what.to_owned(), ()).is_none() {
+            if !told.contains_key(what) {
                 tracing::warn!(what, "{trouble}");
             }
+            told.insert(what.to_owned(), trouble);
         }
         None => {
             if told.remove(what).is_some() {
@@ -150,6 +169,25 @@ mod tests {
         assert!(trouble(&topic, now, 7).is_some(), "its driver has ended");
         topic.newest = Some(MonoNs(59_000_000_000));
         assert_eq!(trouble(&topic, now, 7), None);
+    }
+
+    #[test]
+    fn the_fleet_is_told_what_is_wrong_now_and_not_more_than_it_takes() {
+        let mut told = BTreeMap::new();
+        tell(&mut told, "/odom", Some("silent for 5 s".to_owned()));
+        tell(&mut told, "/odom", Some("silent for 6 s".to_owned()));
+        tell(&mut told, "camera front", None);
+        let motor = Part {
+            name: "motor".to_owned(),
+            level: crate::diagnostics::Level::Error,
+            message: "ü".repeat(1_000),
+        };
+        let all = troubles(&told, &vec![motor; 40]);
+        assert_eq!(all.len(), TROUBLES_MAX);
+        assert_eq!(all[0], Trouble::new("/odom", "silent for 6 s"));
+        assert_eq!(all[1].words.chars().count(), 180);
+        tell(&mut told, "/odom", None);
+        assert_eq!(troubles(&told, &[]), []);
     }
 
     #[test]

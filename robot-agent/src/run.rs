@@ -118,6 +118,7 @@ pub(crate) async fn run(mut config: Config, domain_id: u16) -> Result<()> {
         domain_id,
         Arc::clone(&leases),
         Arc::clone(&shared),
+        recorder.clone(),
     ));
 
     let voice = start_voice(&config, &recorder)?;

@@ -7,6 +7,7 @@ use crate::sensors::Sensors;
 use crate::ticks::Ticks;
 use agent_core::{Outputs, Twist};
 use protocol::safety::{Reason, SafetyState};
+use protocol::state::Trouble;
 use protocol::units::MonoMs;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -100,6 +101,8 @@ pub(crate) struct Shared {
     pub(crate) sensors: Mutex<Sensors>,
     /// What drivers say about themselves.
     pub(crate) diagnostics: Mutex<Diagnostics>,
+    /// What does not work, as it was looked last.
+    pub(crate) troubles: Mutex<Vec<Trouble>>,
     /// Samples for programs.
     pub(crate) senses: Mutex<Senses>,
     pub(crate) lease: Mutex<Option<DriveLease>>,

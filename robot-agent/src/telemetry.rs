@@ -5,7 +5,7 @@ use crate::sensors::Sensors;
 use crate::shared::{DriveLease, Status};
 use protocol::ids::{LeaseId, RobotId};
 use protocol::safety::SafetyState;
-use protocol::state::{EndedLease, RobotState};
+use protocol::state::{EndedLease, RobotState, Trouble};
 use protocol::telemetry::{Telemetry, flag};
 use protocol::units::{MonoMs, WallMs};
 use std::sync::atomic::Ordering;
@@ -117,6 +117,7 @@ pub(crate) struct Publisher<'a> {
     pub(crate) last_ended: Option<EndedLease>,
     pub(crate) episodes_waiting: u32,
     pub(crate) settings_version: u64,
+    pub(crate) troubles: Vec<Trouble>,
 }
 
 /// A state as the fleet gets it.
@@ -150,6 +151,7 @@ pub(crate) fn state(
         episodes_waiting: publisher.episodes_waiting,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         settings_version: publisher.settings_version,
+        troubles: publisher.troubles,
     }
 }
 

@@ -84,6 +84,7 @@ try {
 
   progress("stops the robot");
   await page.goto(new URL(`/robots/${args.robot}`, args.join).href);
+  await byTest("no-troubles").waitFor({ timeout: 10_000 });
   await byTest("owner-stop").click();
   await page.waitForFunction(
     () => document.querySelector('[data-testid="robot-live"]')?.textContent?.startsWith("Emergency stop"),

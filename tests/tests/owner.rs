@@ -22,7 +22,9 @@ fn fastest(rig: &Rig, from: u64) -> f64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_sets_limits_in_the_browser_and_the_robot_keeps_them() {
-    let rig = Rig::start_with("owner", &["--no-people"]).unwrap();
+    let broken = std::env::temp_dir().join(format!("longrein-faults-{}", std::process::id()));
+    let faults = broken.display().to_string();
+    let rig = Rig::start_with("owner", &["--no-people", "--faults", &faults]).unwrap();
     let join = rig.stack.invite_owner().unwrap();
     let shots = rig.data().join("screenshots");
     let out = Command::new("node")
@@ -61,6 +63,20 @@ async fn an_owner_sets_limits_in_the_browser_and_the_robot_keeps_them() {
     assert!(enrolled.status.success(), "{}", String::from_utf8_lossy(&enrolled.stderr));
     let robots = rig.stack.operator.get("/v1/robots").unwrap();
     assert!(items(&robots).iter().any(|robot| robot["id"] == "second-rover"), "{robots}");
+
+    // What does not work is told, as long as it does not.
+    let troubles = || {
+        let robot = rig.stack.operator.get(&format!("/v1/robots/{ROBOT}"))?;
+        Ok::<_, anyhow::Error>(robot["state"]["troubles"].to_string())
+    };
+    assert_eq!(troubles().unwrap(), "null", "a robot that is well");
+    std::fs::write(&broken, "scan").unwrap();
+    wait_for("the silent sensor in the robot's state", 20, || {
+        Ok(troubles()?.contains("/scan has been silent").then_some(()))
+    })
+    .unwrap();
+    std::fs::remove_file(&broken).unwrap();
+    wait_for("the sensor that is back", 20, || Ok((troubles()? == "null").then_some(()))).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -306,6 +306,7 @@ impl Rover {
             episodes_waiting: 0,
             version: "test".into(),
             settings_version: self.settings_version,
+            troubles: Vec::new(),
         }
     }
 

@@ -569,6 +569,7 @@ fn state(world: &Inner, robot: &RobotId, seq: u64) -> RobotState {
         episodes_waiting: 0,
         version: "fake".to_owned(),
         settings_version: 0,
+        troubles: Vec::new(),
     }
 }
 

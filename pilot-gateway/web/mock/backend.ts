@@ -117,6 +117,7 @@ const ROBOTS = [
       limit_mps: 1.2,
       position: { point: { lat_deg: HOME.latDeg, lon_deg: HOME.lonDeg }, h_acc_m: 1.4 },
       episodes_waiting: 1,
+      troubles: [{ part: "camera rear", words: "no frames arrive: check its source" }],
       version: "0.1.0",
     },
     age_ms: 120,

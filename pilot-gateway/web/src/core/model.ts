@@ -65,6 +65,12 @@ export interface Mission {
   readonly reason: string | null;
 }
 
+/** Something of a robot that does not work. */
+export interface Trouble {
+  readonly part: string;
+  readonly words: string;
+}
+
 export interface Robot {
   readonly id: string;
   readonly name: string;
@@ -84,6 +90,8 @@ export interface Robot {
   /** Horizontal accuracy of the position. */
   readonly accuracyM: number | null;
   readonly episodesWaiting: number;
+  /** What does not work, in the robot's words. */
+  readonly troubles: readonly Trouble[];
   readonly version: string | null;
   readonly owners: readonly Share[];
   /** Why it was taken out of the fleet; null while it is in. */
@@ -262,6 +270,10 @@ export function parseRobot(value: unknown): Robot | null {
     limitMps: numberOrNull(state["limit_mps"]),
     accuracyM: numberOrNull(object(state["position"])["h_acc_m"]),
     episodesWaiting: number(state["episodes_waiting"]),
+    troubles: list(state["troubles"]).map((value) => {
+      const trouble = object(value);
+      return { part: text(trouble["part"]), words: text(trouble["words"]) };
+    }),
     version: textOrNull(state["version"]),
     owners: list(r["owners"]).map((value) => {
       const share = object(value);

@@ -66,6 +66,24 @@ function Facts(props: { robot: Robot }): JSX.Element {
         <dt>Agent</dt>
         <dd>{r().version ?? UNKNOWN}</dd>
       </dl>
+      <Show
+        when={r().troubles.length > 0}
+        fallback={
+          <p class="dim" data-testid="no-troubles">
+            {r().online ? "It hears its base, its sensors and its cameras." : ""}
+          </p>
+        }
+      >
+        <ul class="troubles" data-testid="troubles">
+          <For each={r().troubles}>
+            {(trouble) => (
+              <li>
+                <b>{trouble.part}</b> {trouble.words}
+              </li>
+            )}
+          </For>
+        </ul>
+      </Show>
     </section>
   );
 }

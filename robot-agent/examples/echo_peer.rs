@@ -159,7 +159,7 @@ fn camera() -> CameraConfig {
     CameraConfig {
         camera: 0,
         name: "test".to_owned(),
-        source: given.unwrap_or_else(|| TEST_PICTURE.to_owned()),
+        source: given.as_deref().unwrap_or(TEST_PICTURE).into(),
         width: 1_280,
         height: 720,
         fps: 30,

@@ -94,9 +94,9 @@ fn start(
     let config = CameraConfig {
         camera,
         name: name.to_owned(),
-        source: format!(
+        source: robot_agent::media::Source::Gstreamer(format!(
             "videotestsrc is-live=true pattern={pattern} ! video/x-raw,format=I420,width={width},height={height},framerate={fps}/1"
-        ),
+        )),
         width,
         height,
         fps,

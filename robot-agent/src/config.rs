@@ -4,12 +4,14 @@
 //! and `robot-agent config docs` all come from there, so that no second list can drift away from them.
 
 mod base;
+mod camera;
 mod docs;
 mod layers;
 mod schema;
 
 pub(crate) use base::{BUMPERS_MAX, RANGES_MAX};
 pub use base::{Base, BaseKind, Bumper, RangeKind, RangeSensor, Ros, Side};
+pub use camera::Camera;
 pub use docs::docs;
 pub use layers::{ConfigError, ENVIRONMENT_PREFIX, Layers};
 
@@ -131,31 +133,6 @@ pub struct Spool {
     pub upload_driving_kbps_max: u32,
 }
 
-/// One camera.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Camera {
-    /// Its name: 1 to 32 of `a-z`, `0-9` and `_`.
-    pub name: String,
-    /// GStreamer source, as for `gst-launch-1.0`, ending in raw video of the size below.
-    pub source: String,
-    /// Width of the picture.
-    #[schemars(range(min = 16, max = 4_096))]
-    pub width: u32,
-    /// Height of the picture.
-    #[schemars(range(min = 16, max = 4_096))]
-    pub height: u32,
-    /// Frames per second.
-    #[schemars(range(min = 1, max = 240))]
-    pub fps: u32,
-    /// Bitrate of the live video.
-    #[schemars(range(min = 50, max = 100_000))]
-    pub bitrate_kbps: u32,
-    /// Encoder: one that `robot-agent doctor` shows, by its name, which is then not tried first; or any other, as for
-    /// `gst-launch-1.0`, its element named `enc`. Without it: the best that works.
-    pub encoder: Option<String>,
-}
-
 const fn yes() -> bool {
     true
 }
@@ -192,11 +169,7 @@ impl Config {
         self.ros.check(self.policy.close_sensors.active)?;
         self.base.check(self.ros.commands)?;
         for (n, camera) in self.cameras.iter().enumerate() {
-            ensure!(
-                episode::layout::is_camera_name(&camera.name),
-                "camera {:?}: a name is 1 to 32 of a-z, 0-9 and '_'",
-                camera.name
-            );
+            camera.check()?;
             let twice = self.cameras.iter().take(n).any(|other| other.name == camera.name);
             ensure!(!twice, "two cameras are named {:?}", camera.name);
         }

@@ -4,6 +4,7 @@
 mod cameras;
 mod identity;
 mod machine;
+mod pictures;
 mod report;
 mod ros;
 mod server;
@@ -38,7 +39,7 @@ pub(crate) async fn examine(config: &Config, domain_id: u16, tell: impl Fn(&str)
     };
     let agent = identity_and_server(config, &mut report, &tell).await;
     tell("encoders");
-    let cameras = Arc::new(CameraConfig::all_of(config));
+    let cameras = Arc::new(CameraConfig::all_of(config, domain_id));
     let (of_encoders, of_cameras) = (Arc::clone(&cameras), Arc::clone(&cameras));
     let (agent, again) = (Arc::clone(&agent), agent);
     report.checks.extend(blocking(move || cameras::encoders(&of_encoders, &agent)).await);
@@ -145,6 +146,7 @@ fn judge_ros(config: &Config, domain_id: u16, listened: Listened) -> Vec<Check> 
             let now = clock::mono_ns();
             let seen = ros::Seen { survey: &survey, seconds, now, domain_id };
             let mut checks = ros::judge(&seen, &config.ros, &config.policy);
+            checks.extend(pictures::judge(&survey, config));
             checks.extend(ros::parts(&diagnostics, now.ms()));
             checks
         }

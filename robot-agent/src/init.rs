@@ -1,6 +1,7 @@
 //! `robot-agent init`: writes a configuration with comments, after a look at the ROS graph and the cameras.
 
 mod cameras;
+mod pictures;
 
 use crate::config::Config;
 use anyhow::{Context, Result, bail};
@@ -13,6 +14,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 pub(crate) use cameras::{Found, look};
+pub(crate) use pictures::{PicturesFound, look as look_at_pictures};
 
 /// What the file is written from.
 pub(crate) struct Seen {
@@ -21,6 +23,7 @@ pub(crate) struct Seen {
     pub(crate) domain_id: Option<u16>,
     pub(crate) survey: Survey,
     pub(crate) cameras: Vec<Found>,
+    pub(crate) pictures: Vec<PicturesFound>,
 }
 
 /// The topics: key, default name, type.
@@ -41,7 +44,11 @@ fn topics(commands: Commands) -> [(&'static str, String, &'static str); 8] {
 
 /// The configuration as text. It is checked as any other before it is given.
 pub(crate) fn text(seen: &Seen) -> Result<String> {
-    let text = head(seen) + &ros(&seen.survey) + &policy(&seen.survey) + &cameras(&seen.cameras);
+    let text = head(seen)
+        + &ros(&seen.survey)
+        + &policy(&seen.survey)
+        + &cameras(&seen.cameras)
+        + &pictures::text(&seen.pictures);
     Config::parse(&text).context("what was written is no configuration; please report this")?;
     Ok(text)
 }
@@ -178,7 +185,8 @@ fn cameras(found: &[Found]) -> String {
     for (number, camera) in found.iter().take(8).enumerate() {
         let name = if number == 0 { "front".to_owned() } else { format!("camera{}", number + 1) };
         let Found { description, source, width, height, fps } = camera;
-        let bitrate_kbps = if width * height > 640 * 480 { 2_500 } else { 800 };
+        let side = |side: &i32| u32::try_from(*side).unwrap_or(0);
+        let bitrate_kbps = bitrate_kbps(side(width), side(height));
         let description = description.replace('\n', " ");
         _ = write!(
             text,
@@ -187,6 +195,11 @@ fn cameras(found: &[Found]) -> String {
         );
     }
     text
+}
+
+/// A rate that suits a picture's size.
+fn bitrate_kbps(width: u32, height: u32) -> u32 {
+    if u64::from(width) * u64::from(height) > 640 * 480 { 2_500 } else { 800 }
 }
 
 /// Writes the file; one that is there is overwritten only with `force`.
@@ -228,7 +241,8 @@ mod tests {
     }
 
     fn seen(survey: Survey, cameras: Vec<Found>) -> Seen {
-        Seen { data: "/var/lib/long\"rein".into(), domain_id: Some(7), survey, cameras }
+        let data = "/var/lib/long\"rein".into();
+        Seen { data, domain_id: Some(7), survey, cameras, pictures: Vec::new() }
     }
 
     #[test]
@@ -286,6 +300,33 @@ mod tests {
         let config = Config::parse(&text).unwrap();
         assert_eq!(config.base.kind, crate::config::BaseKind::Ackermann);
         assert_eq!(config.ros.topics.cmd_vel, "/drive");
+    }
+
+    #[test]
+    fn topics_of_pictures_are_offered_and_only_the_owner_takes_them() {
+        use ros_bridge::pictures::PictureType;
+        let pictures = |topic: &str, size| PicturesFound {
+            topic: topic.to_owned(),
+            message: PictureType::CompressedImage,
+            size,
+            fps: 15,
+        };
+        let found = vec![
+            pictures("/camera/compressed", Some(Ok((640, 360)))),
+            pictures("/thermal", Some(Err("why".to_owned()))),
+            pictures("/silent", None),
+        ];
+        let seen = Seen { pictures: found, ..seen(Survey::default(), Vec::new()) };
+        let text = text(&seen).unwrap();
+        assert!(Config::parse(&text).unwrap().cameras.is_empty());
+        assert!(text.contains("cannot be shown: why") && text.contains("none came"), "{text}");
+        // Its comments taken away, an offer is a camera.
+        let offer = text.split_once("# Pictures were found on a ROS topic").unwrap().1;
+        let offer = offer.split("\n\n").next().unwrap().split_once('\n').unwrap().1;
+        let config = Config::parse(&format!("data = \"/x\"\n{}", offer.replace("# ", ""))).unwrap();
+        let camera = &config.cameras[0];
+        assert_eq!(camera.ros_topic.as_deref(), Some("/camera/compressed"));
+        assert_eq!((camera.width, camera.height, camera.fps), (640, 360, 15));
     }
 
     #[test]

@@ -235,17 +235,19 @@ fn write_config(
     let ros = ros_bridge::Config::new(domain_id.unwrap_or(0), "longrein_init");
     let survey = doctor::listen(&ros)?.survey;
     progress("looking for cameras");
+    let pictures = init::look_at_pictures(domain_id.unwrap_or(0), &survey)?;
     let mut topics: Vec<&str> =
         survey.writers.iter().chain(&survey.readers).map(|e| e.topic.as_str()).collect();
     topics.sort_unstable();
     topics.dedup();
     let topics = topics.len();
-    let seen = init::Seen { data, domain_id, survey, cameras: init::look()? };
+    let seen = init::Seen { data, domain_id, survey, cameras: init::look()?, pictures };
     init::write(path, &init::text(&seen)?, force)?;
     say(&format!(
-        "{} is written: {topics} topics and {} cameras were found. Read it, then: robot-agent doctor --config {}",
+        "{} is written: {topics} topics, {} cameras and {} topics of pictures were found. Read it, then: robot-agent doctor --config {}",
         path.display(),
         seen.cameras.len(),
+        seen.pictures.len(),
         path.display(),
     ));
     Ok(ExitCode::SUCCESS)

@@ -111,7 +111,7 @@ pub(crate) async fn run(mut config: Config, domain_id: u16) -> Result<()> {
         drive_sender,
         link_sender,
     ));
-    leases.set_cameras(start_cameras(&config, &shared, &recorder)?);
+    leases.set_cameras(start_cameras(&config, domain_id, &shared, &recorder)?);
     tokio::spawn(Arc::clone(&leases).watch(link_events));
     tokio::spawn(health::watch(
         Arc::clone(&base),
@@ -323,11 +323,12 @@ fn start_voice(config: &Config, recorder: &record::Handle) -> Result<Voice> {
 
 fn start_cameras(
     config: &Config,
+    domain_id: u16,
     shared: &Arc<Shared>,
     recorder: &record::Handle,
 ) -> Result<Vec<Camera>> {
     let mut cameras = Vec::new();
-    for media in CameraConfig::all_of(config) {
+    for media in CameraConfig::all_of(config, domain_id) {
         let (shared, recorder) = (Arc::clone(shared), recorder.clone());
         let name = media.name.clone();
         let started = Camera::start(media, move |frame| Leases::frame(&shared, &recorder, frame));

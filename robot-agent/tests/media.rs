@@ -13,7 +13,7 @@ fn config(source: &str) -> CameraConfig {
     CameraConfig {
         camera: 1,
         name: "test".to_owned(),
-        source: source.to_owned(),
+        source: source.into(),
         width: 320,
         height: 240,
         fps: 30,

@@ -40,8 +40,24 @@ fn lock<L>(slot: &Slot<L>) -> MutexGuard<'_, Option<Arc<L>>> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How the threads of a connection are scheduled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Priority {
+    /// Ahead of ordinary work, where the system lets us: between a command and the wheels.
+    Control,
+    Ordinary,
+}
+
 impl<L: Send + Sync + 'static> Kept<L> {
+    /// A connection of the control path.
     pub(crate) fn start(
+        make: impl FnMut() -> Result<L, ConnectError> + Send + 'static,
+    ) -> Result<Self, ConnectError> {
+        Self::start_at(Priority::Control, make)
+    }
+
+    pub(crate) fn start_at(
+        priority: Priority,
         make: impl FnMut() -> Result<L, ConnectError> + Send + 'static,
     ) -> Result<Self, ConnectError> {
         let error = |source| ConnectError::Thread { source };
@@ -61,8 +77,8 @@ impl<L: Send + Sync + 'static> Kept<L> {
             .name("ros-keeper".to_owned())
             .spawn(move || {
                 // The threads of DDS and the intake are started from here, and inherit it.
-                let raised = priority::raise();
-                tracing::debug!(raised, "priority of the control path");
+                let raised = priority == Priority::Control && priority::raise();
+                tracing::debug!(raised, "priority of a ROS connection");
                 let first = keeper.connect();
                 let connected = first.is_ok();
                 if tell.send(first).is_ok() && connected {

@@ -1,7 +1,7 @@
 //! Longrein's connection to ROS 2 robots, without a ROS installation: a DDS participant in the process.
 //!
 //! Two faces of the same topics: [`agent::Base`] is what the robot-agent holds, [`base::RobotSide`] is what a
-//! simulated robot holds; [`survey::Observer`] only looks. **A reader stamps each message with the monotonic clock as
+//! simulated robot holds; [`pictures::Pictures`] reads a camera's; [`survey::Observer`] only looks. **A reader stamps each message with the monotonic clock as
 //! it takes it, and whether that is fresh enough is for the safety core to decide**: nothing here drops, delays or
 //! repeats a command.
 //!
@@ -18,6 +18,7 @@ mod keeper;
 pub mod kinematics;
 mod node;
 mod outlet;
+pub mod pictures;
 pub mod priority;
 pub mod survey;
 

@@ -166,3 +166,21 @@ class LaserScan(IdlStruct, typename="sensor_msgs.msg.dds_.LaserScan_"):
     range_max: float32
     ranges: sequence[float32]
     intensities: sequence[float32]
+
+
+@dataclass
+class Image(IdlStruct, typename="sensor_msgs.msg.dds_.Image_"):
+    header: Header
+    height: uint32
+    width: uint32
+    encoding: str
+    is_bigendian: uint8
+    step: uint32
+    data: sequence[uint8]
+
+
+@dataclass
+class CompressedImage(IdlStruct, typename="sensor_msgs.msg.dds_.CompressedImage_"):
+    header: Header
+    format: str
+    data: sequence[uint8]

@@ -49,6 +49,27 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
 }
 
 #[test]
+fn a_camera_has_either_a_source_or_a_topic() {
+    let topic = GOOD.replace("source = \"videotestsrc\"", "ros_topic = \"/camera/image\"");
+    let config = Config::parse(&topic).unwrap();
+    let crate::media::Source::Ros(from) = config.cameras[0].source(&config.ros, 7) else {
+        panic!("not a topic")
+    };
+    assert_eq!((from.domain_id, from.topic.as_str()), (7, "/camera/image"));
+    assert_eq!(from.node_name, "longrein_agent_camera_front");
+    assert_eq!(from.message.key(), "compressed_image");
+    let raw = topic.replace("width", "ros_type = \"image\"\nwidth");
+    assert_eq!(Config::parse(&raw).unwrap().cameras[0].ros_type.unwrap().key(), "image");
+    assert!(refused(&raw.replace("\"image\"", "\"theora\"")).contains("compressed_image"));
+    let both = GOOD.replace("width", "ros_topic = \"/camera/image\"\nwidth");
+    assert!(refused(&both).contains("camera \"front\" needs either"));
+    let neither = GOOD.replace("source = \"videotestsrc\"\n", "");
+    assert!(refused(&neither).contains("camera \"front\" needs either"));
+    let untold = GOOD.replace("width", "ros_type = \"image\"\nwidth");
+    assert!(refused(&untold).contains("`ros_topic`"));
+}
+
+#[test]
 fn every_mistake_is_told_at_once_with_what_to_do() {
     assert_eq!(
         refused(

@@ -3,7 +3,7 @@
 use super::identity::Agent;
 use super::report::Check;
 use crate::media::encoder::{self, Outcome};
-use crate::media::{Camera, CameraConfig, CameraStats};
+use crate::media::{Camera, CameraConfig, CameraStats, Source};
 use std::time::{Duration, Instant};
 
 /// A camera may take so long for its first frame: some need seconds to find their exposure.
@@ -62,7 +62,7 @@ fn usual() -> Option<CameraConfig> {
     Some(CameraConfig {
         camera: 0,
         name: "trial".to_owned(),
-        source: String::new(),
+        source: "".into(),
         width: 1_280,
         height: 720,
         fps: 30,
@@ -118,8 +118,16 @@ fn try_one(config: &CameraConfig) -> Check {
     let camera = match Camera::start(config.clone(), |_frame| {}) {
         Ok(camera) => camera,
         Err(error) => {
-            let advice = "correct its `source` or `encoder` in the configuration";
-            return Check::failed(AREA, config.name.clone(), error.to_string(), advice);
+            let advice = match &config.source {
+                Source::Gstreamer(_) => "correct its `source` or `encoder` in the configuration",
+                Source::Ros(_) => "correct its `ros_topic` or `encoder` in the configuration",
+            };
+            return Check::failed(
+                AREA,
+                config.name.clone(),
+                crate::episodes::words(&error),
+                advice,
+            );
         }
     };
     let begun = Instant::now();
@@ -151,7 +159,14 @@ fn judge(config: &CameraConfig, stats: &CameraStats, how: &str) -> Check {
         let why = stats.trouble.clone().unwrap_or_else(|| "no frames come".to_owned());
         let prefix = format!("camera {name}: ");
         let why = why.strip_prefix(&prefix).unwrap_or(&why).to_owned();
-        let advice = format!("try it alone: gst-launch-1.0 {} ! fakesink", config.source);
+        let advice = match &config.source {
+            Source::Gstreamer(source) => {
+                format!("try it alone: gst-launch-1.0 {source} ! fakesink")
+            }
+            Source::Ros(from) => {
+                format!("try it alone, where ROS is installed: ros2 topic hz {}", from.topic)
+            }
+        };
         return measured(Check::failed(AREA, name, why, advice));
     }
     let found = format!(
@@ -164,7 +179,16 @@ fn judge(config: &CameraConfig, stats: &CameraStats, how: &str) -> Check {
         return measured(Check::warning(AREA, name, found, advice));
     }
     if stats.fps < wanted * 0.8 {
-        let advice = "the camera gives fewer frames than configured: in dim light its exposure may be long; check `source` and `fps`";
+        let advice = match &config.source {
+            Source::Gstreamer(_) => {
+                "the camera gives fewer frames than configured: in dim light its exposure may be long; check `source` and \
+                 `fps`"
+            }
+            Source::Ros(_) => {
+                "fewer pictures come than configured: set `fps` to what its driver publishes, and let it publish \
+                 compressed ones; big pictures lose pieces on the way"
+            }
+        };
         return measured(Check::warning(AREA, name, found, advice));
     }
     measured(Check::ok(AREA, name, found))
@@ -178,7 +202,7 @@ mod tests {
     fn config(name: &str, source: &str) -> CameraConfig {
         CameraConfig {
             name: name.to_owned(),
-            source: source.to_owned(),
+            source: source.into(),
             width: 320,
             height: 240,
             ..usual().unwrap()

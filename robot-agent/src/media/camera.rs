@@ -2,9 +2,10 @@
 
 use super::encoder::Chosen;
 use super::pipeline::{self, Pipeline};
+use super::ros::Topic;
 use super::still::{RawFrame, StillEncoder};
 use super::taps::Pace;
-use super::{CameraConfig, EncodedFrame, MediaError, Still, keeper};
+use super::{CameraConfig, EncodedFrame, MediaError, Source, Still, keeper};
 use crate::clock;
 use protocol::units::MonoNs;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub struct Camera {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) config: CameraConfig,
+    /// Its pictures, when they come over ROS.
+    pub(super) topic: Option<Topic>,
     pub(super) stop: Mutex<bool>,
     pub(super) stopped: Condvar,
     /// Number of the pipeline whose frames count. What an older one that was left behind still gives is dropped.
@@ -113,6 +116,10 @@ impl Camera {
         sink: impl FnMut(EncodedFrame) + Send + 'static,
     ) -> Result<Self, MediaError> {
         pipeline::check(&config)?;
+        let topic = match &config.source {
+            Source::Gstreamer(_) => None,
+            Source::Ros(from) => Some(Topic::subscribe(&config.name, from)?),
+        };
         let state = Arc::new(State {
             stop: Mutex::new(false),
             stopped: Condvar::new(),
@@ -134,6 +141,7 @@ impl Camera {
             keyframe_forced_ms: AtomicU64::new(0),
             bitrate_kbps: AtomicU32::new(config.bitrate_kbps),
             trouble: Mutex::new(None),
+            topic,
             config,
         });
         let sink: Sink = Arc::new(Mutex::new(sink));

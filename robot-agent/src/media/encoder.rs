@@ -414,7 +414,7 @@ mod tests {
         CameraConfig {
             camera: 0,
             name: "front".to_owned(),
-            source: "videotestsrc".to_owned(),
+            source: "videotestsrc".into(),
             width: 320,
             height: 240,
             fps: 30,

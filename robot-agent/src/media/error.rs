@@ -53,6 +53,15 @@ pub enum MediaError {
         /// The configured encoder.
         encoder: String,
     },
+    /// Its topic cannot be read.
+    #[error("camera {camera}: no connection to ROS 2")]
+    Ros {
+        /// The camera's name.
+        camera: String,
+        /// What ROS says.
+        #[source]
+        source: ros_bridge::ConnectError,
+    },
     /// A configured number is out of range.
     #[error("camera {camera}: {field} is {value}, but must be {must}")]
     Config {
@@ -79,7 +88,7 @@ pub enum MediaError {
 const PACKAGES: &[(&str, &[&str])] = &[
     (
         "gstreamer1.0-plugins-base",
-        &["videotestsrc", "videoconvert", "videoscale", "videorate", "appsink"],
+        &["videotestsrc", "videoconvert", "videoscale", "videorate", "appsink", "appsrc"],
     ),
     (
         "gstreamer1.0-plugins-good",
@@ -88,6 +97,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
             "rtspsrc",
             "udpsrc",
             "jpegdec",
+            "pngdec",
             "jpegenc",
             "rtph264depay",
             "rtpjpegdepay",

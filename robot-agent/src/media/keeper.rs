@@ -2,7 +2,9 @@
 //! be left behind.
 
 use super::camera::{Sink, State, lock};
-use super::{CameraConfig, MediaError, encoder, pipeline, taps};
+use super::picture::Form;
+use super::ros::{Arrived, Topic, UNUSABLE};
+use super::{CameraConfig, MediaError, Source, encoder, pipeline, taps};
 use crate::clock;
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -12,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Silence after which a camera that reports no error is started anew all the same.
-const SILENT_MAX: Duration = Duration::from_secs(4);
+pub(super) const SILENT_MAX: Duration = Duration::from_secs(4);
 /// A pipeline that has not ended so long after it should have hangs.
 const END_WITHIN: Duration = Duration::from_secs(3);
 /// At the end, a pipeline gets so long to close.
@@ -177,6 +179,9 @@ fn watch(
 /// From here on its frames do not count. Its thread ends when its driver lets it.
 fn leave_behind(state: &State, fate: &Mutex<Fate>, generation: u64) {
     state.generation.store(generation + 1, Ordering::Release);
+    if let Some(topic) = &state.topic {
+        topic.detach(generation);
+    }
     *lock(&state.running) = None;
     *lock(&state.raw) = None;
     let mut fate = lock(fate);
@@ -201,12 +206,23 @@ fn run(state: &Arc<State>, sink: &Sink, generation: u64) -> Result<(), MediaErro
         }
     };
     let bitrate_kbps = state.bitrate_kbps.load(Ordering::Relaxed);
-    let built = pipeline::build(&state.config, &chosen, bitrate_kbps)?;
+    let feed = match &state.topic {
+        None => None,
+        Some(topic) => match topic.first(state).map_err(|why| stopped(state, &why))? {
+            Some(first) => Some((topic, first)),
+            None => return Ok(()),
+        },
+    };
+    let form = feed.as_ref().map(|(_, (form, _))| *form);
+    let built = pipeline::build(&state.config, &chosen, bitrate_kbps, form)?;
     taps::watch_entry(state, &built);
     taps::watch_encoder(state, &built, generation);
     taps::deliver(state, &built.sink, Arc::clone(sink), generation);
     *lock(&state.running) = Some(built.clone());
-    let result = play(state, &built);
+    let result = play(state, &built, generation, feed);
+    if let Some(topic) = &state.topic {
+        topic.detach(generation);
+    }
     if state.generation.load(Ordering::Acquire) == generation {
         *lock(&state.running) = None;
         // The buffer belongs to a source that is about to go.
@@ -218,10 +234,19 @@ fn run(state: &Arc<State>, sink: &Sink, generation: u64) -> Result<(), MediaErro
     result
 }
 
-fn play(state: &State, built: &pipeline::Pipeline) -> Result<(), MediaError> {
+/// `feed` is a topic and its first picture.
+fn play(
+    state: &State,
+    built: &pipeline::Pipeline,
+    generation: u64,
+    feed: Option<(&Topic, (Form, Arrived))>,
+) -> Result<(), MediaError> {
     let bus = built.pipeline.bus().ok_or_else(|| stopped(state, "the pipeline has no bus"))?;
     // Why it does not start comes over the bus, in better words than this error has.
     let started = built.pipeline.set_state(gst::State::Playing);
+    if let Some((topic, first)) = feed {
+        topic.attach(&state.config, &built.pipeline, generation, first);
+    }
     let (mut frames, mut since) = (state.frames.load(Ordering::Relaxed), Instant::now());
     loop {
         let wait = if started.is_err() { gst::ClockTime::ZERO } else { BUS_EVERY };
@@ -230,6 +255,11 @@ fn play(state: &State, built: &pipeline::Pipeline) -> Result<(), MediaError> {
                 gst::MessageView::Error(error) => {
                     note_encoder(state, built, error);
                     return Err(stopped(state, &describe(state, error)));
+                }
+                gst::MessageView::Application(words) => {
+                    if let Some(why) = unusable(words) {
+                        return Err(stopped(state, &why));
+                    }
                 }
                 gst::MessageView::Eos(_) => return Err(stopped(state, "the source has ended")),
                 _other => {}
@@ -245,8 +275,20 @@ fn play(state: &State, built: &pipeline::Pipeline) -> Result<(), MediaError> {
             (frames, since) = (now, Instant::now());
             *lock(&state.trouble) = None;
         } else if since.elapsed() > SILENT_MAX {
-            return Err(stopped(state, &format!("no frame for {} s", SILENT_MAX.as_secs())));
+            return Err(stopped(state, &silence(state)));
         }
+    }
+}
+
+/// Why a picture from ROS cannot be shown.
+fn unusable(words: &gst::message::Application) -> Option<String> {
+    words.structure().filter(|words| words.name() == UNUSABLE)?.get::<String>("why").ok()
+}
+
+fn silence(state: &State) -> String {
+    match &state.topic {
+        Some(topic) => topic.silence(),
+        None => format!("no frame for {} s", SILENT_MAX.as_secs()),
     }
 }
 
@@ -280,8 +322,11 @@ fn describe(state: &State, error: &gst::message::Error) -> String {
     } else {
         String::new()
     };
-    format!(
-        "{} ({element}){hint}; is it there, and its `source` in the configuration right?",
-        error.error()
-    )
+    let question = match &state.config.source {
+        Source::Gstreamer(_) => {
+            "is it there, and its `source` in the configuration right?".to_owned()
+        }
+        Source::Ros(from) => format!("are the pictures on {} whole?", from.topic),
+    };
+    format!("{} ({element}){hint}; {question}", error.error())
 }

@@ -5,6 +5,8 @@
 //!          ^ capture time                               ^ latest raw frame kept for JPEG, keyframes forced here
 //! ```
 //!
+//! The source is GStreamer's, or a ROS topic: then `appsrc`, and a decoder where pictures are files.
+//!
 //! Each [`Camera`] has a pipeline and threads of its own. A camera that fails is built anew with growing pauses; one
 //! whose driver hangs is left behind. Neither holds up another camera or a caller. Frames carry the time of capture on `CLOCK_MONOTONIC`, from
 //! the source's own timestamp, never one in the future.
@@ -13,7 +15,9 @@ mod camera;
 pub mod encoder;
 mod error;
 mod keeper;
+pub(crate) mod picture;
 mod pipeline;
+pub(crate) mod ros;
 mod still;
 mod taps;
 
@@ -23,6 +27,7 @@ pub use error::MediaError;
 use crate::config::Config;
 use bytes::Bytes;
 use protocol::units::MonoNs;
+use ros_bridge::pictures::PictureTopic;
 
 /// One camera, as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +36,8 @@ pub struct CameraConfig {
     pub camera: u8,
     /// Its name, for messages and files.
     pub name: String,
-    /// The GStreamer source, as for `gst-launch-1.0`, ending in raw video of the size below: for example
-    /// `v4l2src device=/dev/video0 ! video/x-raw,width=1280,height=720,framerate=30/1`.
-    pub source: String,
+    /// Where its pictures come from.
+    pub source: Source,
     /// Width, pixels.
     pub width: u32,
     /// Height, pixels.
@@ -48,13 +52,29 @@ pub struct CameraConfig {
     pub encoder: Option<String>,
 }
 
+/// Where pictures come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A GStreamer source, as for `gst-launch-1.0`, ending in raw video of the camera's size: for example
+    /// `v4l2src device=/dev/video0 ! video/x-raw,width=1280,height=720,framerate=30/1`.
+    Gstreamer(String),
+    /// A ROS topic.
+    Ros(PictureTopic),
+}
+
+impl From<&str> for Source {
+    fn from(text: &str) -> Self {
+        Self::Gstreamer(text.to_owned())
+    }
+}
+
 impl CameraConfig {
-    /// The cameras of a configuration.
-    pub fn all_of(config: &Config) -> Vec<Self> {
+    /// The cameras of a configuration, whose topics are those of a DDS domain.
+    pub fn all_of(config: &Config, domain_id: u16) -> Vec<Self> {
         let camera = |(number, camera): (u8, &crate::config::Camera)| Self {
             camera: number,
             name: camera.name.clone(),
-            source: camera.source.clone(),
+            source: camera.source(&config.ros, domain_id),
             width: camera.width,
             height: camera.height,
             fps: camera.fps,

@@ -1,7 +1,8 @@
 //! Builds one camera's pipeline.
 
 use super::encoder::{self, Bitrate, Chosen};
-use super::{CameraConfig, MediaError, still};
+use super::picture::Form;
+use super::{CameraConfig, MediaError, Source, ros, still};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::AppSink;
@@ -50,17 +51,23 @@ pub(super) fn check(config: &CameraConfig) -> Result<(), MediaError> {
         return Err(MediaError::MissingElement { camera: config.name.clone(), elements });
     }
     let encoder = encoder::first_installed(config)?;
-    build(config, &encoder, config.bitrate_kbps).map(|_pipeline| ())
+    let form = match &config.source {
+        Source::Gstreamer(_) => None,
+        Source::Ros(from) => Some(ros::expected_form(from.message)),
+    };
+    build(config, &encoder, config.bitrate_kbps, form).map(|_pipeline| ())
 }
 
-/// Builds the pipeline; the camera is opened when it is played.
+/// Builds the pipeline; the camera is opened when it is played. `form` is what pictures from ROS are made of.
 pub(super) fn build(
     config: &CameraConfig,
     chosen: &Chosen,
     bitrate_kbps: u32,
+    form: Option<Form>,
 ) -> Result<Pipeline, MediaError> {
     let (encoder, profile) = (chosen.text(config, bitrate_kbps), chosen.profile());
-    let CameraConfig { source, width, height, .. } = config;
+    let CameraConfig { width, height, .. } = config;
+    let source = source_text(config, form);
     let text = format!(
         "{source} ! videoconvert ! video/x-raw,format=I420,width={width},height={height} \
          ! queue name=entry leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0 \
@@ -70,6 +77,9 @@ pub(super) fn build(
     let pipeline = parse(config, &text)?;
     // The one clock whose time is CLOCK_MONOTONIC, whatever clock a source would bring.
     pipeline.use_clock(Some(&gst::SystemClock::obtain()));
+    if form.is_some() {
+        ros::set_time(&pipeline);
+    }
     let named = |name: &str| {
         pipeline.by_name(name).ok_or_else(|| failed(config, &format!("no element is named {name}")))
     };
@@ -82,6 +92,14 @@ pub(super) fn build(
         .downcast::<AppSink>()
         .map_err(|_other| failed(config, "the element named sink is not ours"))?;
     Ok(Pipeline { pipeline, entry, encoder, sink, bitrate: chosen.bitrate() })
+}
+
+fn source_text(config: &CameraConfig, form: Option<Form>) -> String {
+    match (&config.source, form) {
+        (_, Some(form)) => ros::source_text(config, form),
+        (Source::Gstreamer(text), None) => text.clone(),
+        (Source::Ros(from), None) => ros::source_text(config, ros::expected_form(from.message)),
+    }
 }
 
 fn parse(config: &CameraConfig, text: &str) -> Result<gst::Pipeline, MediaError> {
@@ -109,7 +127,7 @@ fn failed(config: &CameraConfig, why: &str) -> MediaError {
     MediaError::Pipeline {
         camera: config.name.clone(),
         why: why.to_owned(),
-        source_text: config.source.clone(),
+        source_text: source_text(config, None),
     }
 }
 
@@ -121,7 +139,7 @@ mod tests {
         CameraConfig {
             camera: 0,
             name: "front".to_owned(),
-            source: source.to_owned(),
+            source: source.into(),
             width: 320,
             height: 240,
             fps: 30,
@@ -168,7 +186,7 @@ mod tests {
             gst::init().unwrap();
             let config = CameraConfig { encoder: Some(name.to_owned()), ..config("videotestsrc") };
             let chosen = encoder::first_installed(&config).unwrap();
-            let pipeline = build(&config, &chosen, 800).unwrap();
+            let pipeline = build(&config, &chosen, 800, None).unwrap();
             assert!(pipeline.set_bitrate_kbps(1_200));
             assert_eq!(pipeline.encoder.property::<u32>("bitrate"), units);
         }

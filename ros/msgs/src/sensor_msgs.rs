@@ -1,6 +1,7 @@
 //! Package `sensor_msgs`.
 
 use crate::geometry_msgs::{Quaternion, Vector3};
+use crate::octets;
 use crate::schema::ros_message;
 use crate::std_msgs::Header;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -233,6 +234,38 @@ pub struct JointState {
     pub effort: Vec<f64>,
 }
 
+/// A picture as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Image {
+    /// Time of capture, and the optical frame of the camera.
+    pub header: Header,
+    /// Rows.
+    pub height: u32,
+    /// Columns.
+    pub width: u32,
+    /// What a pixel is: `rgb8`, `bgr8`, `mono8`, `yuv422` and others.
+    pub encoding: String,
+    /// Whether numbers of more than a byte begin with the high one.
+    pub is_bigendian: u8,
+    /// Bytes from one row to the next.
+    pub step: u32,
+    /// The rows, `step` × `height` bytes.
+    #[serde(with = "octets")]
+    pub data: Vec<u8>,
+}
+
+/// A picture as a file.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CompressedImage {
+    /// Time of capture, and the optical frame of the camera.
+    pub header: Header,
+    /// What made it: `jpeg`, `png`, or longer, as `rgb8; jpeg compressed bgr8`. Some write nothing.
+    pub format: String,
+    /// The file.
+    #[serde(with = "octets")]
+    pub data: Vec<u8>,
+}
+
 ros_message!(
     Imu = "sensor_msgs" / "Imu",
     "std_msgs/Header",
@@ -261,6 +294,12 @@ ros_message!(Range = "sensor_msgs" / "Range", "std_msgs/Header", "builtin_interf
 ros_message!(LaserScan = "sensor_msgs" / "LaserScan", "std_msgs/Header", "builtin_interfaces/Time",);
 ros_message!(
     JointState = "sensor_msgs" / "JointState",
+    "std_msgs/Header",
+    "builtin_interfaces/Time",
+);
+ros_message!(Image = "sensor_msgs" / "Image", "std_msgs/Header", "builtin_interfaces/Time",);
+ros_message!(
+    CompressedImage = "sensor_msgs" / "CompressedImage",
     "std_msgs/Header",
     "builtin_interfaces/Time",
 );

@@ -7,7 +7,8 @@ use geometry_msgs::{
 };
 use proptest::prelude::*;
 use sensor_msgs::{
-    BatteryState, Imu, JointState, LaserScan, MagneticField, NavSatFix, NavSatStatus, Range,
+    BatteryState, CompressedImage, Image, Imu, JointState, LaserScan, MagneticField, NavSatFix,
+    NavSatStatus, Range,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -191,6 +192,24 @@ fn commands_and_diagnostics_have_the_bytes_of_rosbags() {
 }
 
 #[test]
+fn pictures_have_the_bytes_of_rosbags() {
+    check(&Image {
+        header: header("camera"),
+        height: 2,
+        width: 1,
+        encoding: "rgb8".to_owned(),
+        is_bigendian: 0,
+        step: 4,
+        data: vec![1, 2, 3, 0, 4, 5, 6, 0],
+    });
+    check(&CompressedImage {
+        header: header("camera"),
+        format: "rgb8; jpeg compressed bgr8".to_owned(),
+        data: vec![0xff, 0xd8, 0xff],
+    });
+}
+
+#[test]
 fn our_messages_have_the_bytes_of_rosbags() {
     check(&foxglove_msgs::CompressedVideo {
         timestamp: STAMP,
@@ -262,6 +281,9 @@ fn a_length_that_lies_is_an_error() {
     let claims_4_gib = [0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, b'x'];
     assert!(from_cdr::<Header>(&claims_4_gib).is_err());
     assert!(from_cdr::<foxglove_msgs::CompressedVideo>(&claims_4_gib).is_err());
+    let image = to_cdr(&Image { data: vec![7; 4], ..Image::default() });
+    let picture = [&image[..image.len() - 8], &[0xff; 8]].concat();
+    assert!(from_cdr::<Image>(&picture).is_err());
     let ranges = [&to_cdr(&LaserScan::default())[..52], &[0xff; 8]].concat();
     assert!(from_cdr::<LaserScan>(&ranges).is_err());
     let names = [&to_cdr(&JointState::default())[..20], &[0xff; 40]].concat();
@@ -306,6 +328,8 @@ fn each_schema_defines_each_type_that_it_uses_once() {
     check_schema::<BatteryState>();
     check_schema::<LaserScan>();
     check_schema::<JointState>();
+    check_schema::<Image>();
+    check_schema::<CompressedImage>();
     check_schema::<foxglove_msgs::CompressedVideo>();
     check_schema::<longrein_msgs::DriveCommand>();
     check_schema::<longrein_msgs::SafetyStep>();
@@ -339,6 +363,8 @@ proptest! {
         drop(from_cdr::<BatteryState>(&bytes));
         drop(from_cdr::<LaserScan>(&bytes));
         drop(from_cdr::<JointState>(&bytes));
+        drop(from_cdr::<Image>(&bytes));
+        drop(from_cdr::<CompressedImage>(&bytes));
         drop(from_cdr::<DiagnosticArray>(&bytes));
         drop(from_cdr::<foxglove_msgs::CompressedVideo>(&bytes));
         drop(from_cdr::<longrein_msgs::Event>(&bytes));

@@ -17,7 +17,9 @@ use ros_msgs::foxglove_msgs::CompressedVideo;
 use ros_msgs::geometry_msgs::{Twist, TwistStamped};
 use ros_msgs::longrein_msgs::{DriveCommand, Event, LinkStats, SafetyState, SafetyStep};
 use ros_msgs::nav_msgs::Odometry;
-use ros_msgs::sensor_msgs::{BatteryState, Imu, JointState, LaserScan, NavSatFix, Range};
+use ros_msgs::sensor_msgs::{
+    BatteryState, CompressedImage, Image, Imu, JointState, LaserScan, NavSatFix, Range,
+};
 use ros_msgs::std_msgs::{Bool, UInt8};
 use ros_msgs::{RosMessage, from_cdr, to_cdr};
 
@@ -56,6 +58,8 @@ fn cdr() {
         to_cdr(&Range::default()),
         to_cdr(&AckermannDriveStamped::default()),
         to_cdr(&diagnostics),
+        to_cdr(&Image { encoding: "rgb8".to_owned(), data: vec![9; 24], ..Image::default() }),
+        to_cdr(&CompressedImage { data: vec![0xff, 0xd8], ..CompressedImage::default() }),
         to_cdr(&CompressedVideo { data: vec![0, 0, 0, 1], ..CompressedVideo::default() }),
     ];
     fuzz("cdr", seeds, |bytes| {
@@ -73,6 +77,8 @@ fn cdr() {
         reads::<Twist>(bytes);
         reads::<TwistStamped>(bytes);
         reads::<CompressedVideo>(bytes);
+        reads::<Image>(bytes);
+        reads::<CompressedImage>(bytes);
         reads::<UInt8>(bytes);
         reads::<Bool>(bytes);
         reads::<Range>(bytes);

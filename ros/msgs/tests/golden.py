@@ -197,6 +197,22 @@ def messages():
         angular_radps=-0.5,
         packet=octets(1, 1, 3),
     )
+    yield make(
+        "sensor_msgs/msg/Image",
+        header=header("camera"),
+        height=2,
+        width=1,
+        encoding="rgb8",
+        is_bigendian=0,
+        step=4,
+        data=octets(1, 2, 3, 0, 4, 5, 6, 0),
+    )
+    yield make(
+        "sensor_msgs/msg/CompressedImage",
+        header=header("camera"),
+        format="rgb8; jpeg compressed bgr8",
+        data=octets(0xFF, 0xD8, 0xFF),
+    )
     yield make("longrein_msgs/msg/SafetyStep", stamp=time(), tick=9, inputs=octets(1, 2, 3), outputs=octets(4))
     yield make(
         "longrein_msgs/msg/SafetyState",

@@ -1,0 +1,72 @@
+//! One camera, as the configuration names it.
+
+use super::Ros;
+use crate::media::Source;
+use anyhow::{Result, ensure};
+use ros_bridge::pictures::{PictureTopic, PictureType};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One camera.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Camera {
+    /// Its name: 1 to 32 of `a-z`, `0-9` and `_`.
+    pub name: String,
+    /// GStreamer source, as for `gst-launch-1.0`, ending in raw video of the size below. Either this or `ros_topic`.
+    pub source: Option<String>,
+    /// A ROS topic of pictures of the size below, such as `/camera/image_raw/compressed`, instead of a source.
+    pub ros_topic: Option<String>,
+    /// What the topic carries: compressed_image, `sensor_msgs/msg/CompressedImage` as JPEG or PNG; or image,
+    /// `sensor_msgs/msg/Image` as rgb8, bgr8, rgba8, bgra8, mono8, yuv422 (uyvy) or yuv422_yuy2 (yuyv). Without it:
+    /// compressed_image.
+    pub ros_type: Option<PictureType>,
+    /// Width of the picture.
+    #[schemars(range(min = 16, max = 4_096))]
+    pub width: u32,
+    /// Height of the picture.
+    #[schemars(range(min = 16, max = 4_096))]
+    pub height: u32,
+    /// Frames per second. With `ros_topic`: what comes about, which sets the distance of keyframes.
+    #[schemars(range(min = 1, max = 240))]
+    pub fps: u32,
+    /// Bitrate of the live video.
+    #[schemars(range(min = 50, max = 100_000))]
+    pub bitrate_kbps: u32,
+    /// Encoder: one that `robot-agent doctor` shows, by its name, which is then not tried first; or any other, as for
+    /// `gst-launch-1.0`, its element named `enc`. Without it: the best that works.
+    pub encoder: Option<String>,
+}
+
+impl Camera {
+    /// What the types do not say.
+    pub(super) fn check(&self) -> Result<()> {
+        let name = &self.name;
+        ensure!(
+            episode::layout::is_camera_name(name),
+            "camera {name:?}: a name is 1 to 32 of a-z, 0-9 and '_'"
+        );
+        ensure!(
+            self.source.is_some() != self.ros_topic.is_some(),
+            "camera {name:?} needs either `source` or `ros_topic`, and not both"
+        );
+        ensure!(
+            self.ros_type.is_none() || self.ros_topic.is_some(),
+            "camera {name:?}: `ros_type` says what `ros_topic` carries, which is missing"
+        );
+        Ok(())
+    }
+
+    /// Where its pictures come from.
+    pub(crate) fn source(&self, ros: &Ros, domain_id: u16) -> Source {
+        match &self.ros_topic {
+            None => Source::Gstreamer(self.source.clone().unwrap_or_default()),
+            Some(topic) => Source::Ros(PictureTopic {
+                domain_id,
+                node_name: format!("{}_camera_{}", ros.node_name, self.name),
+                topic: topic.clone(),
+                message: self.ros_type.unwrap_or_default(),
+            }),
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod base;
 mod camera;
 mod docs;
 mod layers;
+mod qos;
 mod schema;
 
 pub(crate) use base::{BUMPERS_MAX, RANGES_MAX};
@@ -14,6 +15,7 @@ pub use base::{Base, BaseKind, Bumper, RangeKind, RangeSensor, Ros, Side};
 pub use camera::Camera;
 pub use docs::docs;
 pub use layers::{ConfigError, ENVIRONMENT_PREFIX, Layers};
+pub use qos::{ReaderQos, TopicsQos, WriterQos};
 
 use agent_core::Policy;
 use anyhow::{Context, Result, ensure};
@@ -198,10 +200,20 @@ impl Config {
     /// What the connection to ROS needs.
     pub(crate) fn ros_config(&self, domain_id: u16) -> ros_bridge::Config {
         let bumpers = self.ros.bumper_topics();
+        let qos = self.ros.qos_of_topics();
         let Ros { node_name, commands, topics, range, .. } = self.ros.clone();
         let ranges = range.into_iter().map(|range| range.topic).collect();
         let kinematics = self.base.kinematics();
-        ros_bridge::Config { domain_id, node_name, topics, commands, kinematics, ranges, bumpers }
+        ros_bridge::Config {
+            domain_id,
+            node_name,
+            topics,
+            commands,
+            kinematics,
+            ranges,
+            bumpers,
+            qos,
+        }
     }
 
     /// The DDS domain: the configuration's, or that of the environment, or 0.

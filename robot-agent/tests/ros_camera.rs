@@ -80,6 +80,7 @@ fn start(domain_id: u16, message: PictureType) -> (Camera, Receiver<EncodedFrame
         node_name: "test_camera".to_owned(),
         topic: TOPIC.to_owned(),
         message,
+        reliability: None,
     };
     let config = CameraConfig {
         camera: 0,

@@ -1,6 +1,7 @@
 //! What a connection needs to know, and why it may fail.
 
 use crate::kinematics::{Commands, Kinematics};
+use crate::qos::QosOfTopics;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,9 @@ pub struct Config {
     /// Bumpers, none twice. Their place in this list names them.
     #[serde(default)]
     pub bumpers: Vec<BumperTopic>,
+    /// QoS of topics that shall not have the usual one.
+    #[serde(default)]
+    pub qos: QosOfTopics,
 }
 
 /// The topic of one bumper, `std_msgs/msg/Bool`.
@@ -57,6 +61,7 @@ impl Config {
             kinematics: Kinematics::default(),
             ranges: Vec::new(),
             bumpers: Vec::new(),
+            qos: QosOfTopics::new(),
         }
     }
 }

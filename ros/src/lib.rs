@@ -6,7 +6,8 @@
 //! repeats a command.
 //!
 //! Sensor topics are read best-effort, so writers of either kind match. Commands are written reliably, because a
-//! base that subscribes reliably (most do) never matches a best-effort writer, and nothing would say so.
+//! base that subscribes reliably (most do) never matches a best-effort writer, and nothing would say so. Both may be
+//! configured otherwise, topic by topic ([`qos`]).
 
 pub mod agent;
 pub mod base;
@@ -20,6 +21,7 @@ mod node;
 mod outlet;
 pub mod pictures;
 pub mod priority;
+pub mod qos;
 pub mod survey;
 
 /// Directives for a `tracing` filter that keep the libraries below this crate from filling the log: at `info` they

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, ConnectError, DOMAIN_ID_MAX};
 use crate::exact::Exact;
+use crate::qos::{self, Qos, QosOfTopics};
 use crate::survey::{Endpoint, ros_topic, ros_type};
 use ros_msgs::RosMessage;
 use ros2_client::dds::rustdds::TopicKind;
@@ -23,6 +24,7 @@ pub(crate) struct Ros {
     node: Node,
     name: NodeName,
     context: Context,
+    of_topics: QosOfTopics,
 }
 
 fn dds<E: Error + Send + Sync + 'static>(
@@ -36,14 +38,23 @@ fn bad_name(name: &str, reason: impl std::fmt::Debug) -> ConnectError {
     ConnectError::Name { name: name.to_owned(), reason: format!("{reason:?}") }
 }
 
-fn qos(reliability: Reliability, depth: usize) -> QosProfile {
+fn qos(reliability: Reliability, depth: usize, asked: Qos) -> QosProfile {
+    let durability = match asked.durability {
+        None | Some(qos::Durability::Volatile) => Durability::Volatile,
+        Some(qos::Durability::TransientLocal) => Durability::TransientLocal,
+    };
     QosProfile::subscription_default()
         .reliability(reliability)
-        .durability(Durability::Volatile)
+        .durability(durability)
         .history(History::KeepLast { depth })
 }
 
 impl Ros {
+    /// What is configured for a topic.
+    pub(crate) fn qos_of(&self, topic: &str) -> Qos {
+        self.of_topics.get(topic).copied().unwrap_or_default()
+    }
+
     pub(crate) fn connect(config: &Config) -> Result<Self, ConnectError> {
         if config.domain_id > DOMAIN_ID_MAX {
             return Err(ConnectError::Domain { domain_id: config.domain_id });
@@ -56,7 +67,7 @@ impl Ros {
         // no spinner is needed either.
         let quiet = NodeOptions::new().enable_rosout(false).start_parameter_services(false);
         let node = context.new_node(name.clone(), quiet).map_err(dds("node"))?;
-        Ok(Self { node, name, context })
+        Ok(Self { node, name, context, of_topics: config.qos.clone() })
     }
 
     /// A reader. A best-effort one matches writers of either kind, a reliable one gets everything of reliable
@@ -67,7 +78,13 @@ impl Ros {
         depth: usize,
         reliability: Reliability,
     ) -> Result<Subscription<Exact<M>>, ConnectError> {
-        let qos = qos(reliability, depth);
+        let asked = self.qos_of(topic);
+        let reliability = match asked.reliability {
+            None => reliability,
+            Some(qos::Reliability::BestEffort) => Reliability::BestEffort,
+            Some(qos::Reliability::Reliable) => Reliability::Reliable { when_full: WhenFull::Fail },
+        };
+        let qos = qos(reliability, asked.depth.map_or(depth, usize::from), asked);
         let what = || format!("subscription to {topic}");
         let dds_topic = self
             .node
@@ -82,7 +99,7 @@ impl Ros {
         topic: &str,
         depth: usize,
     ) -> Result<Publisher<M>, ConnectError> {
-        let qos = qos(Reliability::BestEffort, depth);
+        let qos = qos(Reliability::BestEffort, depth, self.qos_of(topic));
         let what = || format!("publisher of {topic}");
         let dds_topic = self
             .node
@@ -97,12 +114,14 @@ impl Ros {
         topic: &str,
     ) -> Result<Publisher<M>, ConnectError> {
         let what = || format!("publisher of {topic}");
-        let profile = qos(Reliability::Reliable { when_full: WhenFull::Fail }, 1);
+        let asked = self.qos_of(topic);
+        let profile = qos(Reliability::Reliable { when_full: WhenFull::Fail }, 1, asked);
+        let unacknowledged_max = asked.depth.map_or(UNACKNOWLEDGED_MAX, i32::from);
         let mut builder = QosPolicies::builder();
         builder = builder.resource_limits(policy::ResourceLimits {
-            max_samples: UNACKNOWLEDGED_MAX,
+            max_samples: unacknowledged_max,
             max_instances: 1,
-            max_samples_per_instance: UNACKNOWLEDGED_MAX,
+            max_samples_per_instance: unacknowledged_max,
         });
         let qos = QosPolicies::from(profile).modify_by(&builder.build());
         // By the participant, because a topic of the node can't carry resource limits.

@@ -2,6 +2,7 @@
 
 use crate::config::ConnectError;
 use crate::node::Ros;
+use crate::qos::Reliability;
 use ros_msgs::RosMessage;
 use ros2_client::{Publisher, WriteError};
 use std::sync::Arc;
@@ -57,7 +58,8 @@ impl Tally {
 /// subscriber that does not acknowledge.
 pub(crate) struct Outlet<M: RosMessage> {
     topic: String,
-    reliable: Publisher<M>,
+    /// None where the configuration wants best effort only.
+    reliable: Option<Publisher<M>>,
     /// Reaches only best-effort subscribers. Silent while `reliable` takes everything, so nobody gets a command
     /// twice.
     spare: Publisher<M>,
@@ -66,16 +68,21 @@ pub(crate) struct Outlet<M: RosMessage> {
 
 impl<M: RosMessage> Outlet<M> {
     pub(crate) fn new(ros: &mut Ros, topic: &str, tally: Arc<Tally>) -> Result<Self, ConnectError> {
+        let wanted = ros.qos_of(topic).reliability != Some(Reliability::BestEffort);
         Ok(Self {
             topic: topic.to_owned(),
-            reliable: ros.publish_reliable(topic)?,
+            reliable: if wanted { Some(ros.publish_reliable(topic)?) } else { None },
             spare: ros.publish_best_effort(topic, 1)?,
             tally,
         })
     }
 
     pub(crate) fn send(&self, message: M) -> Result<(), PublishError> {
-        let message = match self.reliable.publish(message) {
+        let Some(reliable) = &self.reliable else {
+            self.tally.best_effort.fetch_add(1, Ordering::Relaxed);
+            return self.spare.publish(message).or_else(|error| self.fail(&error));
+        };
+        let message = match reliable.publish(message) {
             Ok(()) => {
                 self.tally.reliable.fetch_add(1, Ordering::Relaxed);
                 return Ok(());

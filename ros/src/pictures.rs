@@ -7,6 +7,7 @@ use crate::config::{Config, ConnectError};
 use crate::intake::{Counters, Intake, Sources, TopicHealth, shared};
 use crate::keeper::{Kept, Priority};
 use crate::node::Ros;
+use crate::qos::{Qos, QosOfTopics, Reliability};
 use crate::survey::Endpoint;
 use protocol::units::MonoNs;
 use ros_msgs::RosMessage;
@@ -62,6 +63,8 @@ pub struct PictureTopic {
     pub topic: String,
     /// Its type.
     pub message: PictureType,
+    /// How it is read: best effort, unless it says otherwise.
+    pub reliability: Option<Reliability>,
 }
 
 /// One picture, as it came: nothing about it has been checked.
@@ -95,7 +98,10 @@ impl Link {
         counters: Counters,
         deliver: impl FnMut(Picture, MonoNs) + Send + 'static,
     ) -> Result<Self, ConnectError> {
-        let mut ros = Ros::connect(&Config::new(from.domain_id, &from.node_name))?;
+        let qos = Qos { reliability: from.reliability, ..Qos::default() };
+        let qos = QosOfTopics::from([(from.topic.clone(), qos)]);
+        let mut ros =
+            Ros::connect(&Config { qos, ..Config::new(from.domain_id, &from.node_name) })?;
         let mut sources = Sources::new(counters);
         match from.message {
             PictureType::CompressedImage => {

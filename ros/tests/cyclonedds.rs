@@ -9,6 +9,7 @@ mod support;
 use ros_bridge::agent::{Base, Inbound};
 use ros_bridge::base::RobotSide;
 use ros_bridge::kinematics::{Commands, Kinematics};
+use ros_bridge::qos::{Durability, Qos, QosOfTopics, Reliability};
 use ros_bridge::{BumperTopic, Config, Sent};
 use ros_msgs::geometry_msgs::{Point, Quaternion, Twist, Vector3};
 use ros_msgs::sensor_msgs::NavSatStatus;
@@ -275,4 +276,71 @@ fn close_sensors_of_an_independent_robot_are_read_of_either_distribution() {
         }
         counts.iter().all(|count| *count >= 3)
     });
+}
+
+/// An agent whose topic has this QoS.
+fn with_qos(domain_id: u16, topic: &str, qos: Qos) -> Config {
+    let qos = QosOfTopics::from([(topic.to_owned(), qos)]);
+    Config { qos, ..Config::new(domain_id, "test_agent") }
+}
+
+/// Whether a command comes within two seconds after the base was discovered.
+fn is_heard(peer: &Peer, config: &Config) -> bool {
+    let base = Base::connect(config, |_, _| {}).unwrap();
+    until("the base to be discovered", || {
+        std::thread::sleep(TICK);
+        base.command_subscribers() > 0
+    });
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < deadline {
+        base.command(0.5, 0.25).unwrap();
+        if peer.command() == Some((0.5, 0.25)) {
+            return true;
+        }
+    }
+    false
+}
+
+#[test]
+fn a_base_that_wants_lasting_commands_is_cured_by_configuration_only() {
+    let domain_id = fresh_domain();
+    let Some(peer) = Peer::start(domain_id, &["--lasting"]) else { return };
+    assert!(!is_heard(&peer, &Config::new(domain_id, "test_agent")), "a volatile writer");
+    let durability = Some(Durability::TransientLocal);
+    let lasting = Qos { durability, ..Qos::default() };
+    assert!(is_heard(&peer, &with_qos(domain_id, "/cmd_vel", lasting)));
+    let depth = Some(1);
+    assert!(is_heard(&peer, &with_qos(domain_id, "/cmd_vel", Qos { depth, ..lasting })));
+}
+
+#[test]
+fn best_effort_commands_reach_only_a_base_that_asks_for_no_more() {
+    let best_effort = Qos { reliability: Some(Reliability::BestEffort), ..Qos::default() };
+    for (arguments, heard) in [(&[][..], false), (&["--best-effort"][..], true)] {
+        let domain_id = fresh_domain();
+        let Some(peer) = Peer::start(domain_id, arguments) else { return };
+        assert_eq!(is_heard(&peer, &with_qos(domain_id, "/cmd_vel", best_effort)), heard);
+    }
+}
+
+#[test]
+fn a_topic_that_is_read_reliably_hears_reliable_publishers_only() {
+    let domain_id = fresh_domain();
+    let Some(_peer) = Peer::start(domain_id, &[]) else { return };
+    let reliable =
+        Qos { reliability: Some(Reliability::Reliable), depth: Some(10), durability: None };
+    let both = ["/odom", "/imu"].map(|topic| (topic.to_owned(), reliable));
+    let config = Config { qos: QosOfTopics::from(both), ..Config::new(domain_id, "test_agent") };
+    let (to_test, sensors) = sync_channel(256);
+    let _base = Base::connect(&config, move |message, _| {
+        to_test.try_send(message).ok(); // The test may have ended.
+    })
+    .unwrap();
+    let mut counts = [0; 4];
+    until("odometry, fix and field from CycloneDDS", || {
+        let Ok(message) = sensors.recv_timeout(TICK) else { return false };
+        counts[check_sensor(&message)] += 1;
+        [counts[0], counts[2], counts[3]].iter().all(|count| *count >= 20)
+    });
+    assert_eq!(counts[1], 0, "the peer publishes /imu best effort");
 }

@@ -1,6 +1,6 @@
 """A robot base on CycloneDDS, independent of our own DDS: publishes /odom, /fix, /imu and /imu/mag, reads /cmd_vel.
 
-    python cyclonedds_peer.py --domain N [--best-effort] [--commands twist_stamped|ackermann_drive_stamped] [--close]
+    python cyclonedds_peer.py --domain N [--best-effort] [--lasting] [--commands twist_stamped|ackermann_drive_stamped] [--close]
 
 With --close also /range/new and /range/old (as Jazzy and as Humble have it), and /bumper.
 
@@ -100,6 +100,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--domain", type=int, required=True)
     parser.add_argument("--best-effort", action="store_true", help="read /cmd_vel best-effort instead of reliably")
+    parser.add_argument("--lasting", action="store_true", help="read /cmd_vel as transient local")
     parser.add_argument("--commands", choices=COMMANDS, default="twist")
     parser.add_argument("--close", action="store_true", help="publish range sensors and a bumper")
     args = parser.parse_args()
@@ -110,10 +111,11 @@ def main():
 
     reliable = Qos(Policy.Reliability.Reliable(duration(milliseconds=100)), Policy.History.KeepLast(10))
     best_effort = Qos(Policy.Reliability.BestEffort, Policy.History.KeepLast(10))
+    wanted = best_effort if args.best_effort else reliable
+    if args.lasting:
+        wanted = Qos(Policy.Durability.TransientLocal, base=wanted)
     participant = DomainParticipant(args.domain)
-    reader = DataReader(
-        participant, Topic(participant, "rt/cmd_vel", command_type), qos=best_effort if args.best_effort else reliable
-    )
+    reader = DataReader(participant, Topic(participant, "rt/cmd_vel", command_type), qos=wanted)
     # As drivers do: odometry reliably, sensors best-effort.
     odom = DataWriter(participant, Topic(participant, "rt/odom", Odometry), qos=reliable)
     imus = DataWriter(participant, Topic(participant, "rt/imu", Imu), qos=best_effort)

@@ -1,14 +1,28 @@
 use super::*;
-use crate::config::Bumper;
+use crate::config::{Bumper, ReaderQos};
 use proptest::prelude::*;
 
 fn sensor(kind: RangeKind, yaw_rad: f64, x_m: f64) -> RangeSensor {
     let topic = format!("/range{yaw_rad}{x_m}{kind:?}");
-    RangeSensor { topic, kind, yaw_rad, x_m, y_m: 0.0, ground_m_max: 0.2 }
+    RangeSensor {
+        topic,
+        kind,
+        yaw_rad,
+        x_m,
+        y_m: 0.0,
+        ground_m_max: 0.2,
+        qos: ReaderQos::default(),
+    }
 }
 
 fn bumper(side: Side, on_change: bool) -> Bumper {
-    Bumper { topic: format!("/bumper{side:?}"), side, inverted: false, on_change }
+    Bumper {
+        topic: format!("/bumper{side:?}"),
+        side,
+        inverted: false,
+        on_change,
+        qos: ReaderQos::default(),
+    }
 }
 
 fn word(range: f32) -> Range {

@@ -1,8 +1,10 @@
 //! The base and what is mounted on it, as the configuration names them.
 
+use super::qos::{ReaderQos, TopicsQos};
 use anyhow::{Result, ensure};
 use ros_bridge::BumperTopic;
 use ros_bridge::kinematics::{Commands, Kinematics};
+use ros_bridge::qos::{Qos, QosOfTopics};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +24,8 @@ pub struct Ros {
     pub commands: Commands,
     /// Names of the topics.
     pub topics: ros_bridge::Topics,
+    /// QoS of the topics, where it is not the usual one.
+    pub qos: TopicsQos,
     /// Range sensors, `sensor_msgs/msg/Range`: cones that see obstacles, and drop sensors that see the ground.
     #[schemars(length(max = 16))]
     pub range: Vec<RangeSensor>,
@@ -36,6 +40,7 @@ impl Default for Ros {
             node_name: "longrein_agent".to_owned(),
             commands: Commands::default(),
             topics: ros_bridge::Topics::default(),
+            qos: TopicsQos::default(),
             range: Vec::new(),
             bumper: Vec::new(),
         }
@@ -80,6 +85,9 @@ pub struct RangeSensor {
     #[serde(default = "ground_m_max")]
     #[schemars(range(min = 0.01, max = 2.0))]
     pub ground_m_max: f64,
+    /// QoS of its topic, where it is not the usual one.
+    #[serde(default)]
+    pub qos: ReaderQos,
 }
 
 /// A side of the robot.
@@ -108,6 +116,9 @@ pub struct Bumper {
     /// not noticed; one that repeats itself is better.
     #[serde(default)]
     pub on_change: bool,
+    /// QoS of its topic, where it is not the usual one.
+    #[serde(default)]
+    pub qos: ReaderQos,
 }
 
 const fn ground_m_max() -> f64 {
@@ -188,6 +199,16 @@ impl Ros {
              it would never drive"
         );
         Ok(())
+    }
+
+    /// QoS by topic, of those that have one of their own.
+    pub(crate) fn qos_of_topics(&self) -> QosOfTopics {
+        let ranges = self.range.iter().map(|range| (&range.topic, range.qos.into()));
+        let bumpers = self.bumper.iter().map(|bumper| (&bumper.topic, bumper.qos.into()));
+        let all = self.qos.named(&self.topics).into_iter().chain(ranges).chain(bumpers);
+        all.filter(|(_, qos)| *qos != Qos::default())
+            .map(|(topic, qos)| (topic.clone(), qos))
+            .collect()
     }
 
     pub(super) fn bumper_topics(&self) -> Vec<BumperTopic> {

@@ -4,6 +4,7 @@ use super::Ros;
 use crate::media::Source;
 use anyhow::{Result, ensure};
 use ros_bridge::pictures::{PictureTopic, PictureType};
+use ros_bridge::qos::Reliability;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,9 @@ pub struct Camera {
     /// `sensor_msgs/msg/Image` as rgb8, bgr8, rgba8, bgra8, mono8, yuv422 (uyvy) or yuv422_yuy2 (yuyv). Without it:
     /// compressed_image.
     pub ros_type: Option<PictureType>,
+    /// How the topic is read: best_effort, without it; or reliable, which mends big pictures on a wire, and reads nothing of
+    /// a best-effort publisher.
+    pub ros_reliability: Option<Reliability>,
     /// Width of the picture.
     #[schemars(range(min = 16, max = 4_096))]
     pub width: u32,
@@ -51,8 +55,8 @@ impl Camera {
             "camera {name:?} needs either `source` or `ros_topic`, and not both"
         );
         ensure!(
-            self.ros_type.is_none() || self.ros_topic.is_some(),
-            "camera {name:?}: `ros_type` says what `ros_topic` carries, which is missing"
+            self.ros_topic.is_some() || (self.ros_type.is_none() && self.ros_reliability.is_none()),
+            "camera {name:?}: `ros_type` and `ros_reliability` tell of `ros_topic`, which is missing"
         );
         Ok(())
     }
@@ -66,6 +70,7 @@ impl Camera {
                 node_name: format!("{}_camera_{}", ros.node_name, self.name),
                 topic: topic.clone(),
                 message: self.ros_type.unwrap_or_default(),
+                reliability: self.ros_reliability,
             }),
         }
     }

@@ -41,22 +41,27 @@ fn section(text: &mut String, node: Node, path: &mut Vec<String>) {
         path.push(name.to_owned());
         match inner.kind() {
             Kind::Section => {
-                heading(text, &format!("[{}]", path.join(".")), inner);
+                heading(text, &format!("[{}]", dotted(path)), inner);
                 section(text, inner, path);
             }
             Kind::List if inner.is_nested() => {
-                heading(text, &format!("[[{}]]", path.join(".")), inner);
+                heading(text, &format!("[[{}]]", dotted(path)), inner);
                 path.push("0".to_owned());
                 if let Some(item) = inner.item() {
                     section(text, item, path);
                 }
                 path.pop();
             }
-            Kind::Free => heading(text, &format!("[{}]", path.join(".")), inner),
+            Kind::Free => heading(text, &format!("[{}]", dotted(path)), inner),
             _ => key(text, name, inner, node.requires(name), path),
         }
         path.pop();
     }
+}
+
+/// As a heading of TOML, which does not number the elements of a list.
+fn dotted(path: &[String]) -> String {
+    path.iter().filter(|part| *part != "0").map(String::as_str).collect::<Vec<_>>().join(".")
 }
 
 fn heading(text: &mut String, name: &str, node: Node) {

@@ -42,6 +42,7 @@ static ROOT: LazyLock<Value> = LazyLock::new(|| {
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut root = settings.into_generator().into_root_schema_for::<Config>().to_value();
+    without_null(&mut root);
     if let Some(policy) = root.pointer_mut("/properties/policy/properties") {
         let defaults = serde_json::to_value(Policy::default()).unwrap_or_default();
         add_policy_bounds(policy, &defaults, &defaults, "");
@@ -132,6 +133,28 @@ impl Node {
     pub(super) fn lengths(self) -> (Option<u64>, Option<u64>) {
         let either = |a: &str, b: &str| self.0[a].as_u64().or(self.0[b].as_u64());
         (either("minLength", "minItems"), either("maxLength", "maxItems"))
+    }
+}
+
+/// TOML has no null: a choice that may be left out is the choice.
+fn without_null(node: &mut Value) {
+    match node {
+        Value::Array(items) => items.iter_mut().for_each(without_null),
+        Value::Object(keys) => {
+            let forms = keys.get("anyOf").and_then(Value::as_array);
+            let only = match forms.map(Vec::as_slice) {
+                Some([only, null]) if null["type"] == "null" => only.as_object().cloned(),
+                _ => None,
+            };
+            if let Some(only) = only {
+                keys.remove("anyOf");
+                for (name, value) in only {
+                    keys.entry(name).or_insert(value);
+                }
+            }
+            keys.values_mut().for_each(without_null);
+        }
+        _ => {}
     }
 }
 

@@ -70,6 +70,25 @@ fn a_camera_has_either_a_source_or_a_topic() {
 }
 
 #[test]
+fn qos_is_of_the_topics_that_are_named_and_bounded() {
+    let qos = "[ros.topics]\nodometry = \"/wheel/odom\"\n[ros.qos.odometry]\nreliability = \"reliable\"\n\
+               [ros.qos.cmd_vel]\ndepth = 2\ndurability = \"transient_local\"\n[[ros.range]]\ntopic = \"/range\"\n\
+               qos = { depth = 9 }\n";
+    let of_topics = Config::parse(&format!("{GOOD}{qos}")).unwrap().ros_config(0).qos;
+    let named: Vec<&str> = of_topics.keys().map(String::as_str).collect();
+    assert_eq!(named, ["/cmd_vel", "/range", "/wheel/odom"], "the others have the usual one");
+    assert_eq!(of_topics["/range"].depth, Some(9));
+    assert_eq!(of_topics["/cmd_vel"].durability, Some(ros_bridge::qos::Durability::TransientLocal));
+    assert!(Config::parse(GOOD).unwrap().ros_config(0).qos.is_empty());
+    let refused = |more: &str| refused(&format!("{GOOD}[ros.qos.cmd_vel]\n{more}\n"));
+    assert!(refused("depth = 9").contains("`ros.qos.cmd_vel.depth` is 9, but must be 1 to 8"));
+    assert!(refused("depth = 0").contains("must be 1 to 8"));
+    let best = refused("reliability = \"best-effort\"");
+    assert!(best.contains("must be one of reliable, best_effort"), "{best}");
+    assert!(refused("deadline_ms = 5").contains("unknown key `deadline_ms`"));
+}
+
+#[test]
 fn every_mistake_is_told_at_once_with_what_to_do() {
     assert_eq!(
         refused(
@@ -186,6 +205,10 @@ fn the_documentation_has_every_key_and_says_what_the_code_does() {
         "speed_mps_max  (number, m/s, default 1.5, 0 to 3)",
         "width  (whole number, pixels, must be given, 16 to 4096)",
         "LONGREIN_ROBOT__POLICY__OBSTACLE_GUARD__STOP_M",
+        "ros_type  (text, no default, one of compressed_image, image)",
+        "LONGREIN_ROBOT__ROS__QOS__CMD_VEL__RELIABILITY",
+        "[ros.range.qos]",
+        "depth  (whole number, no default, 1 to 8)",
         "[[camera]]",
     ] {
         assert!(docs.contains(known), "{known}\n{docs}");

@@ -4,6 +4,7 @@ use super::report::Check;
 use crate::config::Config;
 use crate::media::ros::other_type;
 use ros_bridge::pictures::PictureType;
+use ros_bridge::qos::Reliability;
 use ros_bridge::survey::Survey;
 
 /// One line for each camera that has a topic.
@@ -11,11 +12,14 @@ pub(super) fn judge(survey: &Survey, config: &Config) -> Vec<Check> {
     let cameras = config.cameras.iter();
     let of_topics = cameras.filter_map(|camera| Some((camera, camera.ros_topic.as_deref()?)));
     of_topics
-        .map(|(camera, topic)| one(survey, topic, camera.ros_type.unwrap_or_default()))
+        .map(|(camera, topic)| {
+            let reliable = camera.ros_reliability == Some(Reliability::Reliable);
+            one(survey, topic, camera.ros_type.unwrap_or_default(), reliable)
+        })
         .collect()
 }
 
-fn one(survey: &Survey, topic: &str, message: PictureType) -> Check {
+fn one(survey: &Survey, topic: &str, message: PictureType, reliable: bool) -> Check {
     const AREA: &str = "ros";
     let wanted = message.message();
     let mut writers = survey.writers.iter().filter(|writer| writer.topic == topic).peekable();
@@ -34,6 +38,10 @@ fn one(survey: &Survey, topic: &str, message: PictureType) -> Check {
             )
         };
         return Check::failed(AREA, topic, format!("nobody publishes it ({wanted})"), advice);
+    }
+    if reliable && writers.clone().all(|writer| !writer.reliable) {
+        let found = "is published best effort, and read reliably";
+        return Check::failed(AREA, topic, found, "set ros_reliability = \"best_effort\"");
     }
     match writers.find(|writer| writer.message != wanted) {
         Some(other) => {
@@ -74,6 +82,10 @@ mod tests {
         assert!(check.advice.unwrap().ends_with("with pictures: /d/image"));
         let check = find(vec![endpoint("/c/image", PictureType::CompressedImage)]);
         assert_eq!(check.verdict, Verdict::Ok);
+        let unread = Endpoint { reliable: false, ..endpoint("/c/image", PictureType::Image) };
+        let survey = Survey { writers: vec![unread], ..Survey::default() };
+        let check = one(&survey, "/c/image", PictureType::Image, true);
+        assert_eq!(check.advice.unwrap(), "set ros_reliability = \"best_effort\"");
         assert!(find(Vec::new()).advice.unwrap().contains("start its driver"));
     }
 }

@@ -6,6 +6,7 @@ use crate::diagnostics::{Diagnostics, Level, Part};
 use agent_core::Policy;
 use protocol::units::{MonoMs, MonoNs};
 use ros_bridge::kinematics::Commands;
+use ros_bridge::qos::{Durability, Qos, Reliability};
 use ros_bridge::survey::{Endpoint, Survey};
 use ros_bridge::{TopicHealth, Topics};
 
@@ -26,6 +27,9 @@ pub(super) struct Seen<'a> {
 struct Expected<'a> {
     /// Its key in the configuration.
     key: String,
+    /// The key of its QoS.
+    qos_key: String,
+    qos: Qos,
     topic: &'a str,
     /// What does not work without it; none when a robot may do without.
     needed_for: Option<&'a str>,
@@ -36,6 +40,7 @@ struct Expected<'a> {
 /// Judges everything.
 pub(super) fn judge(seen: &Seen<'_>, ros: &Ros, policy: &Policy) -> Vec<Check> {
     let (survey, topics) = (seen.survey, &ros.topics);
+    let of_topics = ros.qos_of_topics();
     let mut checks = vec![domain(seen)];
     checks.push(commands(survey, ros));
     let mut expected = usual(topics, policy).to_vec();
@@ -44,11 +49,15 @@ pub(super) fn judge(seen: &Seen<'_>, ros: &Ros, policy: &Policy) -> Vec<Check> {
         let known = expected.iter().find(|expected| expected.topic == health.topic);
         let other = Expected {
             key: "ros.topics".to_owned(),
+            qos_key: "ros.qos".to_owned(),
+            qos: Qos::default(),
             topic: &health.topic,
             needed_for: None,
             age_ms_max: None,
         };
-        checks.push(sensor(seen, health, known.unwrap_or(&other)));
+        let mut known = known.unwrap_or(&other).clone();
+        known.qos = of_topics.get(&health.topic).copied().unwrap_or_default();
+        checks.push(sensor(seen, health, &known));
     }
     checks.push(extra(survey, &topics.lamp, LAMP, "lamp"));
     checks.push(extra(survey, &topics.horn, HORN, "horn"));
@@ -59,6 +68,8 @@ pub(super) fn judge(seen: &Seen<'_>, ros: &Ros, policy: &Policy) -> Vec<Check> {
 fn usual<'a>(topics: &'a Topics, policy: &Policy) -> [Expected<'a>; 8] {
     let optional = |key: &str, topic| Expected {
         key: format!("ros.topics.{key}"),
+        qos_key: format!("ros.qos.{key}"),
+        qos: Qos::default(),
         topic,
         needed_for: None,
         age_ms_max: None,
@@ -93,6 +104,8 @@ fn close<'a>(ros: &'a Ros, policy: &'a Policy) -> impl Iterator<Item = Expected<
     let required = policy.close_sensors.active;
     ranges.chain(bumpers).map(move |(key, n, topic, on_change)| Expected {
         key: format!("the topic of [[ros.{key}]] number {}", n + 1),
+        qos_key: format!("ros.{key}.{n}.qos"),
+        qos: Qos::default(),
         topic,
         needed_for: (required && !on_change)
             .then_some("driving, because policy.close_sensors.active"),
@@ -146,10 +159,8 @@ fn commands(survey: &Survey, ros: &Ros) -> Check {
         };
         return Check::failed(AREA, topic, found, advice);
     }
-    if let Some(reader) = readers.iter().find(|reader| reader.lasting || reader.deadline) {
-        let wants = if reader.lasting { "transient local durability" } else { "a deadline" };
-        let found = format!("a base subscribes with {wants}: it matches no velocity command");
-        let advice = "let it subscribe with the QoS of sensors: volatile, without deadline";
+    if let Some((wants, advice)) = readers.iter().find_map(|reader| unheard(reader, ros)) {
+        let found = format!("a base subscribes {wants}: it matches no velocity command");
         return Check::failed(AREA, topic, found, advice);
     }
     if readers.is_empty() {
@@ -163,6 +174,34 @@ fn commands(survey: &Survey, ros: &Ros) -> Check {
         return Check::failed(AREA, topic, format!("no base subscribes ({message})"), advice);
     }
     Check::ok(AREA, topic, format!("{} subscribers, {message}", readers.len()))
+}
+
+/// What a subscriber of the commands wants that they do not have, and what to do.
+fn unheard(reader: &Endpoint, ros: &Ros) -> Option<(&'static str, &'static str)> {
+    let qos: Qos = ros.qos.cmd_vel.into();
+    if reader.lasting && qos.durability != Some(Durability::TransientLocal) {
+        let advice =
+            "set ros.qos.cmd_vel.durability = \"transient_local\", or let it subscribe as volatile";
+        return Some(("with transient local durability", advice));
+    }
+    if reader.reliable && qos.reliability == Some(Reliability::BestEffort) {
+        return Some(("reliably", "set ros.qos.cmd_vel.reliability = \"reliable\""));
+    }
+    let advice = "let it subscribe without a deadline: no QoS of the agent's has one";
+    reader.deadline.then_some(("with a deadline", advice))
+}
+
+/// What the agent wants of a publisher that it does not have, and what to set.
+fn unread(writer: &Endpoint, expected: &Expected<'_>) -> Option<(&'static str, String)> {
+    let Expected { qos_key, qos, .. } = expected;
+    if qos.reliability == Some(Reliability::Reliable) && !writer.reliable {
+        let advice = format!("set {qos_key}.reliability = \"best_effort\"");
+        return Some(("is published best effort, and read reliably", advice));
+    }
+    let lasts = qos.durability == Some(Durability::TransientLocal);
+    let advice = || format!("set {qos_key}.durability = \"volatile\"");
+    (lasts && !writer.lasting)
+        .then(|| ("is published as volatile, and read as transient local", advice()))
 }
 
 /// What a robot may be without.
@@ -221,6 +260,10 @@ fn silent(
             "messages come that are none of this type".to_owned(),
             format!("let its driver publish {message}"),
         ),
+        Some(writer) if unread(writer, expected).is_some() => {
+            let (found, advice) = unread(writer, expected).unwrap_or_default();
+            (format!("{found}: nothing of it comes"), advice)
+        }
         Some(_) => (
             format!("has a publisher, but nothing came in {:.0} s", seen.seconds),
             "is the sensor plugged in and its driver well? Does a firewall hold back DDS (UDP)?"
@@ -387,13 +430,44 @@ mod tests {
         survey.readers = vec![endpoint("/cmd_vel", "geometry_msgs/msg/TwistStamped")];
         assert!(advice(&survey, "/cmd_vel").contains("ros.commands = \"twist_stamped\""));
         survey.readers = vec![Endpoint { lasting: true, ..endpoint("/cmd_vel", TWIST) }];
-        assert!(advice(&survey, "/cmd_vel").contains("volatile"));
+        assert!(advice(&survey, "/cmd_vel").contains("ros.qos.cmd_vel.durability = \"transient"));
         survey.writers = vec![endpoint("/odom", "geometry_msgs/msg/PoseStamped")];
         assert!(advice(&survey, "/odom").contains("ros.topics.odometry"));
         survey.writers = vec![endpoint("/odom", ODOM)];
         assert!(advice(&survey, "/odom").contains("plugged in"));
         survey.expected = vec![health("/odom", ODOM, 12)];
         assert!(advice(&survey, "/odom").contains("7 Hz"), "{:?}", find(&survey, "/odom"));
+    }
+
+    #[test]
+    fn a_mismatch_of_qos_names_the_key_that_cures_it() {
+        let find = |survey: &Survey, toml: &str, what: &str| {
+            let ros: Ros = toml::from_str(toml).unwrap();
+            let seen = Seen { survey, seconds: 4.0, now: MonoNs(10_000_000_000), domain_id: 7 };
+            let checks = judge(&seen, &ros, &Policy::default());
+            checks.into_iter().find(|check| check.what == what).unwrap()
+        };
+        let base =
+            |lasting, reliable| Endpoint { lasting, reliable, ..endpoint("/cmd_vel", TWIST) };
+        let mut survey = Survey {
+            writers: vec![endpoint("/odom", ODOM), endpoint("/range", "sensor_msgs/msg/Range")],
+            readers: vec![base(true, true)],
+            expected: vec![health("/odom", ODOM, 0), health("/range", "sensor_msgs/msg/Range", 0)],
+        };
+        let cured = "qos.cmd_vel.durability = \"transient_local\"";
+        assert_eq!(find(&survey, "", "/cmd_vel").verdict, Verdict::Failed);
+        assert_eq!(find(&survey, cured, "/cmd_vel").verdict, Verdict::Ok);
+        survey.readers = vec![base(false, true)];
+        assert_eq!(find(&survey, "", "/cmd_vel").verdict, Verdict::Ok);
+        let broken = find(&survey, "qos.cmd_vel.reliability = \"best_effort\"", "/cmd_vel");
+        assert!(broken.advice.unwrap().contains("ros.qos.cmd_vel.reliability = \"reliable\""));
+        let reliable = "qos.odometry.reliability = \"reliable\"\n\
+                        [[range]]\ntopic = \"/range\"\nqos.durability = \"transient_local\"\n";
+        let advice = find(&survey, reliable, "/odom").advice.unwrap();
+        assert_eq!(advice, "set ros.qos.odometry.reliability = \"best_effort\"");
+        let advice = find(&survey, reliable, "/range").advice.unwrap();
+        assert_eq!(advice, "set ros.range.0.qos.durability = \"volatile\"");
+        assert!(find(&survey, "", "/odom").advice.unwrap().contains("plugged in"));
     }
 
     #[test]

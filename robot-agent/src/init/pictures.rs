@@ -67,6 +67,7 @@ pub(crate) fn look(domain_id: u16, survey: &Survey) -> Result<Vec<PicturesFound>
             node_name: format!("longrein_init_{number}"),
             topic: topic.to_owned(),
             message,
+            reliability: None,
         };
         let heard = Arc::new(Mutex::new(Heard::default()));
         let noted = Arc::clone(&heard);

@@ -15,6 +15,7 @@ use gstreamer_app::AppSrc;
 use gstreamer_video::VideoInfo;
 use protocol::units::MonoNs;
 use ros_bridge::pictures::{Picture, PictureTopic, PictureType, Pictures};
+use ros_bridge::qos::Reliability;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -116,8 +117,19 @@ impl Topic {
         if let Some(other) = publishers.iter().find(|other| other.message != wanted) {
             return other_type(topic, wanted, &other.message);
         }
-        let malformed = self.pictures.health().is_some_and(|health| health.malformed > 0);
-        if malformed {
+        let reliably = self.from.reliability == Some(Reliability::Reliable);
+        if reliably && publishers.iter().any(|publisher| !publisher.reliable) {
+            return format!(
+                "{topic} is published best effort, and read reliably: set ros_reliability = \"best_effort\""
+            );
+        }
+        let health = self.pictures.health();
+        let newest = health.as_ref().and_then(|health| health.newest);
+        let age_ns = newest.map(|newest| clock::mono_ns().since(newest));
+        if age_ns.is_some_and(|age_ns| u128::from(age_ns) < SILENT_MAX.as_nanos()) {
+            return format!("pictures come on {topic}, and none of them can be decoded");
+        }
+        if newest.is_none() && health.is_some_and(|health| health.malformed > 0) {
             return format!("messages come on {topic} that are no {wanted}");
         }
         let for_s = SILENT_MAX.as_secs();

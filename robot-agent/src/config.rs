@@ -6,6 +6,7 @@
 mod base;
 mod camera;
 mod docs;
+mod heading;
 mod layers;
 mod qos;
 mod schema;
@@ -14,6 +15,7 @@ pub(crate) use base::{BUMPERS_MAX, RANGES_MAX};
 pub use base::{Base, BaseKind, Bumper, RangeKind, RangeSensor, Ros, Side};
 pub use camera::Camera;
 pub use docs::docs;
+pub use heading::{Heading, HeadingSource};
 pub use layers::{ConfigError, ENVIRONMENT_PREFIX, Layers};
 pub use qos::{ReaderQos, TopicsQos, WriterQos};
 
@@ -40,6 +42,9 @@ pub struct Config {
     /// How the base moves.
     #[serde(default)]
     pub base: Base,
+    /// Where the heading comes from.
+    #[serde(default)]
+    pub heading: Heading,
     /// URL of the fleet-server, if it is no longer the one of the enrolment.
     pub server: Option<String>,
     /// The message router, if it is no longer the one of the enrolment.

@@ -7,6 +7,7 @@ mod blind;
 mod budget;
 pub mod clock;
 mod close;
+mod compass;
 pub mod config;
 mod credentials;
 pub mod diagnostics;

@@ -2,6 +2,7 @@
 
 use crate::budget::Budget;
 use crate::close::{CloseWords, Layout};
+use crate::compass::Compass;
 use crate::config::Config;
 use crate::credentials::Desk;
 use crate::diagnostics::{Level, Part};
@@ -282,7 +283,11 @@ fn connect_base(
     let ros = config.ros_config(domain_id);
     let (shared, recorder) = (Arc::clone(shared), recorder.clone());
     let layout = Layout::new(&config.ros, &config.policy.obstacle_guard);
-    lock(&shared.sensors).close = CloseWords::new(&config.ros);
+    {
+        let mut sensors = lock(&shared.sensors);
+        sensors.close = CloseWords::new(&config.ros);
+        sensors.compass = Compass::new(&config.heading);
+    }
     let base = Base::connect(&ros, move |message, arrived| {
         shared.beats.intake.store(arrived.ms().0, Ordering::Release);
         lock(&shared.sensors).take(&message, arrived, &layout);

@@ -1,6 +1,7 @@
 //! What the robot's sensors said last.
 
 use crate::close::{CloseWords, Layout};
+use crate::compass::Compass;
 use agent_core::policy::ObstacleGuard;
 use agent_core::scan::{Rays, summarise};
 use protocol::state::RobotPosition;
@@ -24,6 +25,8 @@ pub(crate) struct Sensors {
     pub(crate) scan: Option<agent_core::Scan>,
     /// Range cones, bumpers, drop sensors.
     pub(crate) close: CloseWords,
+    /// Where the front points by the Earth's field, and whether the orientation knows it.
+    pub(crate) compass: Compass,
     battery: Option<(MonoMs, f64)>,
     attitude: Option<Attitude>,
     fix: Option<Fix>,
@@ -47,7 +50,8 @@ impl Odometry {
 struct Attitude {
     arrived: MonoMs,
     tilt_rad: f64,
-    heading_deg: f64,
+    /// None: the orientation does not know it.
+    heading_deg: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +81,8 @@ impl Sensors {
             Inbound::Scan(message) => self.take_scan(arrived, message, &layout.guard),
             Inbound::Range(n, message) => self.close.take_range(*n, arrived, message, layout),
             Inbound::Bumper(n, pressed) => self.close.take_bumper(*n, arrived, *pressed, layout),
-            Inbound::WheelSpeeds(_) | Inbound::Field(_) | Inbound::Diagnostics(_) => {}
+            Inbound::Field(message) => self.compass.take_field(arrived, message),
+            Inbound::WheelSpeeds(_) | Inbound::Diagnostics(_) => {}
         }
     }
 
@@ -94,6 +99,7 @@ impl Sensors {
     }
 
     fn take_imu(&mut self, arrived: MonoMs, message: &Imu) {
+        let oriented = self.compass.take_imu(arrived, message);
         let q = message.orientation;
         let norm = q.x * q.x + q.y * q.y + q.z * q.z + q.w * q.w;
         let estimated = message.orientation_covariance[0] != -1.0;
@@ -102,6 +108,7 @@ impl Sensors {
             let tilt_rad = (1.0 - 2.0 * (q.x * q.x + q.y * q.y)).clamp(-1.0, 1.0).acos();
             // ROS counts from east to the left (REP 103), people from north to the right.
             let heading_deg = (90.0 - q.yaw_rad().to_degrees()).rem_euclid(360.0);
+            let heading_deg = oriented.then_some(heading_deg);
             self.attitude = Some(Attitude { arrived, tilt_rad, heading_deg });
         }
     }
@@ -150,9 +157,10 @@ impl Sensors {
         self.battery(now).map(thousandths)
     }
 
-    /// Clockwise from true north, degrees.
+    /// Clockwise from true north, degrees: by the orientation, or by the Earth's field, as configured.
     pub(crate) fn heading_deg(&self, now: MonoMs) -> Option<f64> {
-        self.attitude(now).map(|attitude| attitude.heading_deg)
+        let of_orientation = self.attitude(now).and_then(|attitude| attitude.heading_deg);
+        of_orientation.or_else(|| self.compass.heading_deg(now, STATE_AGE_MS_MAX))
     }
 
     /// The newest odometry, for the safety core.
@@ -217,8 +225,8 @@ fn thousandths(quantity: f64) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ros_msgs::geometry_msgs::Quaternion;
-    use ros_msgs::sensor_msgs::BatteryState;
+    use ros_msgs::geometry_msgs::{Quaternion, Vector3};
+    use ros_msgs::sensor_msgs::{BatteryState, MagneticField};
 
     fn take(sensors: &mut Sensors, ms: u64, message: Inbound) {
         let layout = Layout::new(&crate::config::Ros::default(), &ObstacleGuard::default());
@@ -241,6 +249,34 @@ mod tests {
     }
 
     #[test]
+    fn without_an_orientation_the_heading_comes_from_the_field() {
+        let mut sensors = Sensors::default();
+        let up = Vector3 { x: 0.0, y: 0.0, z: 9.81 };
+        let imu = |covariance: f64, orientation| {
+            let mut imu = Imu { orientation, linear_acceleration: up, ..Imu::default() };
+            imu.orientation_covariance[0] = covariance;
+            Inbound::Imu(Box::new(imu))
+        };
+        // Berlin's, with the front to the east.
+        let magnetic_field = Vector3 { x: 0.0, y: 18.7e-6, z: -46.2e-6 };
+        let field = || {
+            let field = MagneticField { magnetic_field, ..MagneticField::default() };
+            Inbound::Field(Box::new(field))
+        };
+        take(&mut sensors, 1_000, imu(-1.0, Quaternion::default()));
+        take(&mut sensors, 1_000, field());
+        assert!((sensors.heading_deg(MonoMs(1_000)).unwrap() - 90.0).abs() < 1e-9);
+        let heading = sensors.core_heading(MonoMs(1_000)).unwrap();
+        assert_eq!((heading.east_permille, heading.north_permille), (1_000, 0));
+        assert_eq!(sensors.tilt_mrad(MonoMs(1_000)), None, "no orientation, no lean");
+        // An orientation comes, and is asked first.
+        take(&mut sensors, 1_100, imu(0.0, Quaternion::from_yaw(std::f64::consts::PI)));
+        take(&mut sensors, 1_100, field());
+        assert!((sensors.heading_deg(MonoMs(1_100)).unwrap() - 270.0).abs() < 1e-9);
+        assert_eq!(sensors.heading_deg(MonoMs(9_000)), None, "both too old");
+    }
+
+    #[test]
     fn the_core_gets_whole_numbers() {
         let mut sensors = Sensors::default();
         assert_eq!((sensors.core_odometry(), sensors.core_fix()), (None, None));
@@ -249,7 +285,7 @@ mod tests {
         take(&mut sensors, 1_000, Inbound::Odometry(Box::new(odometry)));
         let seen = sensors.core_odometry().unwrap();
         assert_eq!((seen.speed_mmps, seen.yaw_mradps), (-750, i32::MAX));
-        let imu = Imu { orientation: Quaternion::from_yaw(0.0), ..Imu::default() };
+        let imu = Imu { orientation: Quaternion::from_yaw(1e-6), ..Imu::default() };
         take(&mut sensors, 1_000, Inbound::Imu(Box::new(imu)));
         let heading = sensors.core_heading(MonoMs(1_000)).unwrap();
         assert_eq!((heading.east_permille, heading.north_permille), (1_000, 0));

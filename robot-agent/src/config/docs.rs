@@ -20,6 +20,7 @@ const UNITS: &[(&str, &str)] = &[
     ("_ms", "ms"),
     ("_s", "s"),
     ("_deg", "degrees"),
+    ("_ut", "µT"),
     ("_m", "m"),
     ("width", "pixels"),
     ("height", "pixels"),

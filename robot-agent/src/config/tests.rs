@@ -209,6 +209,7 @@ fn the_documentation_has_every_key_and_says_what_the_code_does() {
         "LONGREIN_ROBOT__ROS__QOS__CMD_VEL__RELIABILITY",
         "[ros.range.qos]",
         "depth  (whole number, no default, 1 to 8)",
+        "hard_iron_ut  (list, µT, default [0.0,0.0,0.0])",
         "[[camera]]",
     ] {
         assert!(docs.contains(known), "{known}\n{docs}");

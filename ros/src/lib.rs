@@ -16,6 +16,7 @@ mod exact;
 mod intake;
 mod keeper;
 pub mod kinematics;
+pub mod navigation;
 mod node;
 mod outlet;
 pub mod priority;

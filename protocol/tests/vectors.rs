@@ -112,8 +112,7 @@ fn drive() {
         client_ms: u32::MAX,
     };
     let mut cases = Vec::new();
-    for (name, command) in
-        [
+    for (name, command) in [
         ("held", held),
         ("at rest", DriveCommand::default()),
         ("the robot may drive itself", yields),
@@ -180,9 +179,7 @@ fn telemetry() {
         obstacle_cm: 350,
         odometer_dm: 421,
         lease_left_ms: 23_400,
-        flags: telemetry::flag::RECORDING
-            | telemetry::flag::AUTONOMY
-            | telemetry::flag::AUTONOMOUS,
+        flags: telemetry::flag::RECORDING | telemetry::flag::AUTONOMY | telemetry::flag::AUTONOMOUS,
         recorded_kib: 12_345,
     };
     let unknown = Telemetry {

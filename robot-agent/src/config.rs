@@ -6,12 +6,14 @@
 mod base;
 mod docs;
 mod layers;
+mod navigation;
 mod schema;
 
 pub(crate) use base::{BUMPERS_MAX, RANGES_MAX};
 pub use base::{Base, BaseKind, Bumper, RangeKind, RangeSensor, Ros, Side};
 pub use docs::docs;
 pub use layers::{ConfigError, ENVIRONMENT_PREFIX, Layers};
+pub use navigation::Navigation;
 
 use agent_core::Policy;
 use anyhow::{Context, Result, ensure};
@@ -36,6 +38,9 @@ pub struct Config {
     /// How the base moves.
     #[serde(default)]
     pub base: Base,
+    /// The robot's own autonomy, so that a driver can set a goal and watch over the way there.
+    #[serde(default)]
+    pub navigation: Navigation,
     /// URL of the fleet-server, if it is no longer the one of the enrolment.
     pub server: Option<String>,
     /// The message router, if it is no longer the one of the enrolment.
@@ -191,6 +196,7 @@ impl Config {
         self.policy.check()?;
         self.ros.check(self.policy.close_sensors.active)?;
         self.base.check(self.ros.commands)?;
+        self.navigation.check(&self.ros.topics.cmd_vel)?;
         for (n, camera) in self.cameras.iter().enumerate() {
             ensure!(
                 episode::layout::is_camera_name(&camera.name),

@@ -3,7 +3,7 @@
 use crate::browser;
 use crate::fleet::text;
 use crate::process::wait_for;
-use crate::stack::{CLOSE_SENSORS, Options, ROBOT, Stack};
+use crate::stack::{CLOSE_SENSORS, NAVIGATION, Options, ROBOT, Stack};
 use crate::{progress, result, root, setup};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -68,7 +68,8 @@ pub fn run(args: &Args) -> Result<()> {
         http_port: args.port,
         seed: args.seed,
         ros_domain: domain_of(args.port),
-        robot_toml: CLOSE_SENSORS.to_owned(),
+        robot_toml: format!("{CLOSE_SENSORS}{NAVIGATION}"),
+        sim_args: vec!["--autonomy".to_owned()],
         ..Options::new(&data)?
     };
     if stop.load(Ordering::SeqCst) {

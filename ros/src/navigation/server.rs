@@ -255,11 +255,9 @@ fn note(sent: bool) {
 /// begin with it.
 fn names(request: &ros2_client::action::CancelGoalRequest, goal: &GoalId) -> bool {
     type Bytes<T> = CDRSerializerAdapter<T>;
-    let (Ok(request), Ok(goal), Ok(all)) = (
-        Bytes::to_bytes(request),
-        Bytes::to_bytes(goal),
-        Bytes::to_bytes(&GoalId::ZERO),
-    ) else {
+    let (Ok(request), Ok(goal), Ok(all)) =
+        (Bytes::to_bytes(request), Bytes::to_bytes(goal), Bytes::to_bytes(&GoalId::ZERO))
+    else {
         return false;
     };
     request.starts_with(&goal) || request.starts_with(&all)

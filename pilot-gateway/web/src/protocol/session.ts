@@ -74,7 +74,10 @@ export function parseFromRobot(text: string): FromRobot | null {
     return null;
   }
   if (typeof value !== "object" || value === null) return null;
-  const { type, episode, renewal, why, code, detail, id, state, distance_m } = value as Record<string, unknown>;
+  const { type, episode, renewal, why, code, detail, id, state, distance_m } = value as Record<
+    string,
+    unknown
+  >;
   switch (type) {
     case "equipment":
       return parseEquipment(value as Record<string, unknown>);

@@ -15,7 +15,7 @@ pub struct Navigation {
     #[schemars(length(min = 2))]
     pub action: String,
     /// Topic on which the autonomy publishes the velocity that it wishes. Not the one that the base obeys: what Nav2 publishes
-    /// must be remapped to here, or it drives past the safety core.
+    /// there must be sent elsewhere, or it drives past the safety core.
     #[schemars(length(min = 2))]
     pub velocity_topic: String,
     /// The message on that topic: twist, or twist_stamped (Nav2 with enable_stamped_cmd_vel).

@@ -57,7 +57,7 @@ fn velocities(survey: &Survey, config: &Navigation) -> Check {
     if any {
         return Check::ok(AREA, topic, format!("is published, {message}"));
     }
-    let advice = "remap what Nav2 publishes to it (the last node of its chain: velocity_smoother or collision_monitor), \
+    let advice = "let Nav2 publish there what it wishes (cmd_vel_out_topic of collision_monitor, or a remapping of its last node), \
                   away from what the base obeys; see the README of robot-agent";
     Check::failed(AREA, topic, "nobody publishes it: the robot would stand", advice)
 }

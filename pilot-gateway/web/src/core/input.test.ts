@@ -87,6 +87,7 @@ describe("sticks", () => {
       slow: fc.boolean(),
       gamepad: stick,
       pad: stick,
+      go: fc.boolean(),
     });
     fc.assert(
       fc.property(fc.array(fc.tuple(controls, fc.double({ min: 0, max: 1_000, noNaN: true }))), (ticks) => {
@@ -97,6 +98,7 @@ describe("sticks", () => {
           expect(wish.linearMps).toBeGreaterThanOrEqual(-REACH.backMps);
           expect(Math.abs(wish.angularRadps)).toBeLessThanOrEqual(REACH.turnRadps);
           if (!wish.wants) expect(wish).toEqual(AT_REST);
+          if (wish.letsDrive) expect(wish).toEqual({ ...AT_REST, wants: true, letsDrive: true });
         }
       }),
     );

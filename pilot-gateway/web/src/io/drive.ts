@@ -4,7 +4,7 @@
  */
 import { type Deadman, nextDeadman, RELEASED } from "../core/deadman";
 import { type GeoPoint, offsetM } from "../core/geo";
-import { afterWord, firstAim, type GoalKey, isOpen } from "../core/goal";
+import { afterWord, firstAim, type Goal, type GoalKey, goalWords, isOpen } from "../core/goal";
 import { AT_REST, nextWish, REACH, type Reach, type Stick, type Wish } from "../core/input";
 import { roundTripMs, type Sample, withSample } from "../core/series";
 import { endedWords } from "../core/status";
@@ -94,6 +94,8 @@ export function startDrive(options: DriveOptions): Drive {
   let robotEnded: (() => void) | null = null;
   const meter = linkMeter();
   let goals = 0;
+  /** The goal that holds if the robot refuses the one that was sent after it. */
+  let standing: Goal | null = null;
   const controls = openControls({
     estop: () => pressStop(),
     horn: () => horn(),
@@ -163,7 +165,7 @@ export function startDrive(options: DriveOptions): Drive {
         finish(endedWords(message.why));
         break;
       case "goal":
-        show({ goal: afterWord(view.goal, message) });
+        onGoal(message);
         break;
       case "refused":
         show({ notice: message.detail });
@@ -243,10 +245,20 @@ export function startDrive(options: DriveOptions): Drive {
   function setGoal(at: GeoPoint): void {
     if (telemetry?.autonomy !== true) return;
     goals += 1;
+    if (view.goal?.state !== "sent") standing = view.goal;
     const goal = { id: goals, at, state: "sent", detail: "", distanceM: null } as const;
     if (!say({ type: "goal", id: goals, position: { lat_deg: at.latDeg, lon_deg: at.lonDeg } })) {
       show({ aim: null, goal: { ...goal, state: "refused", detail: "there is no connection to the robot" } });
     } else show({ aim: null, goal });
+  }
+
+  function onGoal(word: Parameters<typeof afterWord>[1]): void {
+    standing = afterWord(standing, word);
+    const goal = afterWord(view.goal, word);
+    if (goal?.state === "refused" && isOpen(standing)) {
+      const { title, detail } = goalWords(goal, "");
+      show({ goal: standing, notice: `${title} ${detail}` });
+    } else show({ goal });
   }
 
   function cancelGoal(): void {

@@ -77,6 +77,7 @@ fn a_goal_is_pursued_by_cyclone_dds() {
     navigator.pursue(Some((3, goal(95.0))));
     wait_for(&heard, "why", |h| matches!(h, Heard::Failed(3, why) if why.contains("no way found")));
     navigator.pursue(Some((4, goal(50.0))));
+    wait_for(&heard, "the fourth", |h| *h == Heard::Accepted(4));
     wait_for(&heard, "a velocity", |h| *h == Heard::Velocity(Twist::planar(0.25, 0.5)));
     navigator.pursue(None);
     wait_for(&lines, "the cancel", |line| line["event"] == "cancelled");

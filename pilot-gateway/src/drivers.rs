@@ -556,6 +556,8 @@ impl Open {
         }
         DriveCommand {
             deadman: self.wish.is_some(),
+            // What drives a robot behind a relay is the program.
+            autonomy: false,
             camera: self.camera,
             seq: self.seq,
             epoch: self.opened.epoch,

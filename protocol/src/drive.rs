@@ -12,7 +12,8 @@
 //! ```
 //! Little-endian, 32 bytes. `flags`: bit 0 deadman held; bits 1–2 what `seen` holds: 0 nothing, 1 the RTP
 //! timestamp of the frame on the driver's screen, 2 the low 32 bits of that frame's capture time in
-//! milliseconds on the robot's clock; other bits zero. `cam`: the camera of that frame, 0 is the front one.
+//! milliseconds on the robot's clock; bit 3: the robot's own autonomy may drive, towards the goal that the driver set,
+//! while the deadman is held and both parts of the stick are zero; other bits zero. `cam`: the camera of that frame, 0 is the front one.
 //! `robot_stamp`: the newest `robot_ms` that a telemetry packet brought (0: none yet); it bounds the age of this
 //! command, however long a queue on the way held it. `client`: the driver's own millisecond clock, echoed in
 //! telemetry.
@@ -27,6 +28,7 @@ const VERSION: u8 = 1;
 const DEADMAN: u8 = 1;
 const SEEN_SHIFT: u8 = 1;
 const SEEN_MASK: u8 = 0b110;
+const AUTONOMY: u8 = 0b1000;
 
 /// Which picture the driver acted on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,6 +47,9 @@ pub enum Seen {
 pub struct DriveCommand {
     /// Whether the driver holds the deadman.
     pub deadman: bool,
+    /// Whether the robot's own autonomy may drive in place of a stick at rest. Never set for a robot whose telemetry
+    /// does not tell that it has one.
+    pub autonomy: bool,
     /// Camera that [`DriveCommand::seen`] is about; 0 is the front one.
     pub camera: u8,
     /// Grows by one with each packet of a lease, from 1.
@@ -64,6 +69,11 @@ pub struct DriveCommand {
 }
 
 impl DriveCommand {
+    /// Whether both parts of the stick are zero.
+    pub const fn at_rest(&self) -> bool {
+        self.linear_mmps == 0 && self.angular_mradps == 0
+    }
+
     /// The packet.
     pub fn encode(&self) -> [u8; LEN] {
         let (seen_kind, seen) = match self.seen {
@@ -74,7 +84,8 @@ impl DriveCommand {
         let mut packet = [0; LEN];
         packet[0] = KIND;
         packet[1] = VERSION;
-        packet[2] = u8::from(self.deadman) | seen_kind << SEEN_SHIFT;
+        let autonomy = if self.autonomy { AUTONOMY } else { 0 };
+        packet[2] = u8::from(self.deadman) | seen_kind << SEEN_SHIFT | autonomy;
         packet[3] = self.camera;
         packet[4..8].copy_from_slice(&self.seq.to_le_bytes());
         packet[8..16].copy_from_slice(&self.epoch.to_le_bytes());
@@ -90,7 +101,7 @@ impl DriveCommand {
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let packet = wire::header::<LEN>(bytes, KIND, VERSION)?;
         let flags = packet[2];
-        if flags & !(DEADMAN | SEEN_MASK) != 0 {
+        if flags & !(DEADMAN | SEEN_MASK | AUTONOMY) != 0 {
             return Err(WireError::Field { field: "flags" });
         }
         let stamp = u32::from_le_bytes(wire::at(packet, 16));
@@ -102,6 +113,7 @@ impl DriveCommand {
         };
         Ok(Self {
             deadman: flags & DEADMAN != 0,
+            autonomy: flags & AUTONOMY != 0,
             camera: packet[3],
             seq: u32::from_le_bytes(wire::at(packet, 4)),
             epoch: u64::from_le_bytes(wire::at(packet, 8)),

@@ -7,6 +7,7 @@
 
 use crate::dsse::Envelope;
 use crate::ids::{EpisodeId, LeaseId};
+use crate::units::GeoPoint;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -47,6 +48,16 @@ pub enum ToRobot {
         /// 1 to [`crate::rover::SPEAK_CHARS_MAX`] characters.
         text: String,
     },
+    /// Where the robot's own autonomy shall drive, in place of any goal before. It drives only while drive packets let
+    /// it ([`crate::drive::DriveCommand::autonomy`]). Answered by [`FromRobot::Goal`].
+    Goal {
+        /// The driver's number for it, for the answers.
+        id: u32,
+        /// The place.
+        position: GeoPoint,
+    },
+    /// The goal is given up.
+    CancelGoal {},
     /// What the driver's end sees of the link, for the episode and for diagnosis.
     LinkStats {
         /// Pictures shown per second.
@@ -60,6 +71,44 @@ pub enum ToRobot {
         /// Age of the picture on the screen as the driver's end estimates it, milliseconds.
         seen_age_ms: f64,
     },
+}
+
+/// What became of a goal. The last five are its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GoalState {
+    /// The robot has it and stands until the driver lets it drive.
+    Set,
+    /// The autonomy drives.
+    Going,
+    /// The driver let go: the robot stands and goes on when it is let.
+    Paused,
+    /// The robot is there.
+    Arrived,
+    /// The driver drove by hand.
+    TakenOver,
+    /// The driver gave it up.
+    Cancelled,
+    /// The autonomy can't get there, or is gone.
+    Failed,
+    /// The robot did not take it.
+    Refused,
+}
+
+impl GoalState {
+    /// Its stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Set => "set",
+            Self::Going => "going",
+            Self::Paused => "paused",
+            Self::Arrived => "arrived",
+            Self::TakenOver => "taken_over",
+            Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// Robot to driver.
@@ -91,6 +140,17 @@ pub enum FromRobot {
     Ended {
         /// Stable code: `released`, `driver-gone`, `expired`, `fenced`, `stopping`.
         why: String,
+    },
+    /// What became of a goal: told at each change, and now and then while the autonomy drives.
+    Goal {
+        /// The driver's number for it.
+        id: u32,
+        /// What became of it.
+        state: GoalState,
+        /// Why, in words; may be empty.
+        detail: String,
+        /// How far there is to go, metres, where that is known.
+        distance_m: Option<f64>,
     },
     /// A message was refused.
     Refused {

@@ -13,7 +13,8 @@
 //! ```
 //! An unknown number is the largest of its field (`u16::MAX`, `u8::MAX`, `i32::MIN` for positions), so that
 //! "unknown" is never shown as zero. `flags`: bit 0 recording, bit 1 recorder lost something, bit 2 base silent,
-//! bit 3 minimal-risk state: a hazard ended a drive, and nobody has resumed it since.
+//! bit 3 minimal-risk state: a hazard ended a drive, and nobody has resumed it since; bit 4 an autonomy is there that can
+//! drive to a goal; bit 5 it drives now.
 
 use crate::safety::{Reason, SafetyState};
 use crate::wire::{self, WireError};
@@ -34,6 +35,10 @@ pub mod flag {
     pub const BASE_SILENT: u8 = 4;
     /// A hazard ended a drive, and nobody has resumed it since.
     pub const MINIMAL_RISK: u8 = 8;
+    /// The robot has an autonomy of its own that can drive to a goal.
+    pub const AUTONOMY: u8 = 16;
+    /// The autonomy drives towards the driver's goal.
+    pub const AUTONOMOUS: u8 = 32;
 }
 
 /// One telemetry packet.

@@ -13,11 +13,11 @@ use protocol::keys::PrivateKey;
 use protocol::program::{NO_RECEIPT, ProgramCommand, ProgramReceipt, head_of};
 use protocol::rover::{FrameInfo, open_frame, seal_frame};
 use protocol::safety::{Reason, SafetyState};
-use protocol::session::{Receipt, packet_digest};
+use protocol::session::{FromRobot, GoalState, Receipt, ToRobot, packet_digest};
 use protocol::settings::{Drivers, Hours, OwnerSettings, SettingsError, VerifiedSettings};
 use protocol::signal;
 use protocol::telemetry::{self, Telemetry};
-use protocol::units::WallMs;
+use protocol::units::{GeoPoint, WallMs};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -71,7 +71,7 @@ fn drive_fields(c: &DriveCommand) -> Value {
         Seen::CaptureMs(stamp) => ("capture_ms", stamp),
     };
     json!({
-        "deadman": c.deadman, "camera": c.camera, "seq": c.seq, "epoch": c.epoch.to_string(),
+        "deadman": c.deadman, "autonomy": c.autonomy, "camera": c.camera, "seq": c.seq, "epoch": c.epoch.to_string(),
         "seen_kind": seen_kind, "seen": seen, "robot_stamp_ms": c.robot_stamp_ms,
         "linear_mmps": c.linear_mmps, "angular_mradps": c.angular_mradps, "client_ms": c.client_ms,
     })
@@ -88,6 +88,7 @@ fn case(name: &str, bytes: &[u8], decoded: Result<Value, WireError>) -> Value {
 fn drive() {
     let held = DriveCommand {
         deadman: true,
+        autonomy: false,
         camera: 0,
         seq: 42,
         epoch: 7,
@@ -97,8 +98,10 @@ fn drive() {
         angular_mradps: -800,
         client_ms: 99,
     };
+    let yields = DriveCommand { autonomy: true, linear_mmps: 0, angular_mradps: 0, ..held };
     let extreme = DriveCommand {
         deadman: false,
+        autonomy: true,
         camera: 255,
         seq: u32::MAX,
         epoch: u64::MAX,
@@ -109,9 +112,12 @@ fn drive() {
         client_ms: u32::MAX,
     };
     let mut cases = Vec::new();
-    for (name, command) in
-        [("held", held), ("at rest", DriveCommand::default()), ("extreme values", extreme)]
-    {
+    for (name, command) in [
+        ("held", held),
+        ("at rest", DriveCommand::default()),
+        ("the robot may drive itself", yields),
+        ("extreme values", extreme),
+    ] {
         assert_eq!(DriveCommand::decode(&command.encode()), Ok(command));
         cases.push(case(name, &command.encode(), Ok(drive_fields(&command))));
     }
@@ -173,7 +179,7 @@ fn telemetry() {
         obstacle_cm: 350,
         odometer_dm: 421,
         lease_left_ms: 23_400,
-        flags: telemetry::flag::RECORDING,
+        flags: telemetry::flag::RECORDING | telemetry::flag::AUTONOMY | telemetry::flag::AUTONOMOUS,
         recorded_kib: 12_345,
     };
     let unknown = Telemetry {
@@ -265,6 +271,42 @@ fn reasons() {
         .map(|r| json!({"number": r.as_u8(), "code": r.code(), "words": r.words(), "what_next": r.what_next()}))
         .collect();
     golden("reasons.json", &Value::Array(rows));
+}
+
+#[test]
+fn goals() {
+    let position = GeoPoint { lat_deg: 52.5, lon_deg: -13.25 };
+    let to_robot = [ToRobot::Goal { id: 7, position }, ToRobot::CancelGoal {}];
+    let goal = |state, detail: &str, distance_m| FromRobot::Goal {
+        id: 7,
+        state,
+        detail: detail.to_owned(),
+        distance_m,
+    };
+    let from_robot = [
+        goal(GoalState::Set, "", Some(12.5)),
+        goal(GoalState::Going, "", Some(12.5)),
+        goal(GoalState::Paused, "you let go", Some(3.0)),
+        goal(GoalState::Arrived, "", Some(0.0)),
+        goal(GoalState::TakenOver, "you drove by hand", None),
+        goal(GoalState::Cancelled, "", None),
+        goal(GoalState::Failed, "the autonomy found no way", None),
+        goal(GoalState::Refused, "too far", None),
+    ];
+    let vectors = json!({"to_robot": to_robot, "from_robot": from_robot});
+    for text in vectors["to_robot"].as_array().unwrap() {
+        let read: ToRobot = serde_json::from_value(text.clone()).unwrap();
+        assert!(to_robot.contains(&read), "{text}");
+        let mut more = text.clone();
+        more["more"] = json!(1);
+        assert!(serde_json::from_value::<ToRobot>(more).is_err(), "an unknown field");
+    }
+    for (text, sent) in vectors["from_robot"].as_array().unwrap().iter().zip(&from_robot) {
+        assert_eq!(serde_json::from_value::<FromRobot>(text.clone()).unwrap(), *sent);
+        let FromRobot::Goal { state, .. } = sent else { unreachable!() };
+        assert_eq!(text["state"], state.code());
+    }
+    golden("goals.json", &vectors);
 }
 
 #[test]

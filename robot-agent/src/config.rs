@@ -8,6 +8,7 @@ mod camera;
 mod docs;
 mod heading;
 mod layers;
+mod navigation;
 mod qos;
 mod schema;
 
@@ -17,6 +18,7 @@ pub use camera::Camera;
 pub use docs::docs;
 pub use heading::{Heading, HeadingSource};
 pub use layers::{ConfigError, ENVIRONMENT_PREFIX, Layers};
+pub use navigation::Navigation;
 pub use qos::{ReaderQos, TopicsQos, WriterQos};
 
 use agent_core::Policy;
@@ -45,6 +47,9 @@ pub struct Config {
     /// Where the heading comes from.
     #[serde(default)]
     pub heading: Heading,
+    /// The robot's own autonomy, so that a driver can set a goal and watch over the way there.
+    #[serde(default)]
+    pub navigation: Navigation,
     /// URL of the fleet-server, if it is no longer the one of the enrolment.
     pub server: Option<String>,
     /// The message router, if it is no longer the one of the enrolment.
@@ -175,6 +180,7 @@ impl Config {
         self.policy.check()?;
         self.ros.check(self.policy.close_sensors.active)?;
         self.base.check(self.ros.commands)?;
+        self.navigation.check(&self.ros.topics.cmd_vel)?;
         for (n, camera) in self.cameras.iter().enumerate() {
             camera.check()?;
             let twice = self.cameras.iter().take(n).any(|other| other.name == camera.name);

@@ -4,6 +4,7 @@
 mod cameras;
 mod identity;
 mod machine;
+mod navigation;
 mod pictures;
 mod report;
 mod ros;
@@ -147,6 +148,7 @@ fn judge_ros(config: &Config, domain_id: u16, listened: Listened) -> Vec<Check> 
             let seen = ros::Seen { survey: &survey, seconds, now, domain_id };
             let mut checks = ros::judge(&seen, &config.ros, &config.policy);
             checks.extend(pictures::judge(&survey, config));
+            checks.extend(navigation::judge(&survey, &config.navigation));
             checks.extend(ros::parts(&diagnostics, now.ms()));
             checks
         }

@@ -3,6 +3,7 @@
 //! It wakes on each command and by the core's deadline, and nothing on it waits for a disk, a network or another
 //! thread's work: records and telemetry are handed over and, when nobody takes them, dropped and counted.
 
+use crate::autonomy::Stick;
 use crate::blind;
 use crate::clock;
 use crate::record::{self, Record, event};
@@ -199,6 +200,10 @@ impl Loop {
             Seen::CaptureMs(low) => arrived.restore(low),
         };
         let stamp = Some(command.robot_stamp_ms).filter(|low| *low != 0);
+        // The autonomy's velocity in place of a stick that leaves the driving to it; the core judges it as the driver's.
+        let own =
+            Stick { linear_mmps: command.linear_mmps, angular_mradps: command.angular_mradps };
+        let stick = lock(&self.shared.autonomy).stick(generation, command, arrived).unwrap_or(own);
         let input = Command {
             arrived,
             epoch: command.epoch,
@@ -206,8 +211,8 @@ impl Loop {
             deadman: command.deadman,
             stamp: stamp.and_then(|low| arrived.restore(low)),
             seen,
-            linear_mmps: command.linear_mmps,
-            angular_mradps: command.angular_mradps,
+            linear_mmps: stick.linear_mmps,
+            angular_mradps: stick.angular_mradps,
         };
         let outputs = self.step(Some(input), 0);
         match outputs.verdict {
@@ -219,6 +224,12 @@ impl Loop {
             Verdict::Nothing | Verdict::Old | Verdict::WrongEpoch | Verdict::Impossible => {}
         }
         self.refused += u64::from(outputs.verdict != Verdict::Counts);
+        // A copy, or one that came late, neither lets the autonomy drive nor takes over from it.
+        if outputs.verdict == Verdict::Counts
+            && lock(&self.shared.autonomy).counted(generation, command, arrived)
+        {
+            self.shared.navigated.notify_one();
+        }
         let at_ns = clock::wall_ns_at(MonoNs(arrived.0.saturating_mul(1_000_000)));
         let record = CommandRecord {
             stamp: Time::from_ns(at_ns),
@@ -363,7 +374,10 @@ impl Loop {
         self.sequence = self.sequence.wrapping_add(1);
         let sensors = self.shared.sensors();
         let progress = &self.recorder.progress;
-        let packet = telemetry::packet(self.sequence, now, status, lease, &sensors, progress);
+        let packet = {
+            let autonomy = lock(&self.shared.autonomy);
+            telemetry::packet(self.sequence, now, status, lease, &sensors, progress, &autonomy)
+        };
         link.send_telemetry(&packet.encode());
     }
 

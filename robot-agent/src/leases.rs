@@ -1,6 +1,7 @@
 //! Carries out what [`crate::session::Book`] decides: opens and closes links, begins and ends episodes, and
 //! hands leases to the drive loop.
 
+mod goals;
 mod intervene;
 
 use crate::clock;
@@ -287,6 +288,7 @@ impl Leases {
                 distance_start_m: self.shared.sensors().distance_m,
             }
         };
+        self.forget_goal();
         let before = lock(&self.shared.lease).replace(drive_lease);
         self.shared.leased.notify_one();
         if let Some(link) = before.and_then(|lease| lease.link) {
@@ -323,6 +325,7 @@ impl Leases {
 
     /// Ends the open lease: wheels to zero, a last word, the episode.
     fn end(self: &Arc<Self>, why: &str) -> Option<EpisodeId> {
+        self.forget_goal();
         let (cut_short, ended) = {
             let mut book = lock(&self.book);
             (book.cut_short(why), book.end(why)?)
@@ -496,7 +499,7 @@ impl Leases {
                     send(&link, &requests.equipment());
                 }
             }
-            LinkEvent::SessionText(text) => self.session_text(&link, &text).await,
+            LinkEvent::SessionText(text) => self.session_text(generation, &link, &text).await,
             LinkEvent::Estop(packet) => self.estop_packet(&link, &packet).await,
             LinkEvent::Closed => {
                 let why = link.stats().closed_why.unwrap_or_default();
@@ -506,7 +509,7 @@ impl Leases {
         }
     }
 
-    async fn session_text(self: &Arc<Self>, link: &link::Session, text: &str) {
+    async fn session_text(self: &Arc<Self>, generation: u64, link: &link::Session, text: &str) {
         let message: ToRobot = match serde_json::from_str(text) {
             Ok(message) => message,
             Err(error) => {
@@ -521,6 +524,8 @@ impl Leases {
                 Err(refusal) => Err(refusal),
             },
             ToRobot::Receipt { receipt } => self.receipt(&receipt),
+            ToRobot::Goal { id, position } => return self.goal(generation, id, position),
+            ToRobot::CancelGoal {} => return self.cancel_goal(),
             ToRobot::Release {} => {
                 let _changing = self.changing.lock().await;
                 self.end("released");

@@ -2,6 +2,7 @@
 //! drive as a signed episode. A library beside a small program, so that its parts can be tested, measured and
 //! shown on their own.
 
+mod autonomy;
 mod backoff;
 mod blind;
 mod budget;
@@ -24,6 +25,7 @@ mod leases;
 pub mod link;
 mod live;
 pub mod media;
+mod navigation;
 pub mod program;
 mod record;
 pub mod replay;

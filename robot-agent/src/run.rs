@@ -20,7 +20,7 @@ use crate::shared::{Shared, lock};
 use crate::spool::{self, SpoolState};
 use crate::upload::Uploader;
 use crate::voice::{Espeak, Speaker, Voice};
-use crate::{clock, health, service, status, telemetry};
+use crate::{clock, health, navigation, service, status, telemetry};
 use agent_core::Supervisor;
 use anyhow::{Context, Result};
 use episode::Document;
@@ -121,6 +121,8 @@ pub(crate) async fn run(mut config: Config, domain_id: u16) -> Result<()> {
         Arc::clone(&shared),
         recorder.clone(),
     ));
+
+    navigation::start(&config.navigation, domain_id, &shared, &leases)?;
 
     let voice = start_voice(&config, &recorder)?;
     let requests = Arc::new(Requests::new(Arc::clone(&leases), Arc::clone(&shared), base, voice));

@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 mod owner;
 mod refusal;
+mod takeover;
 
 pub use owner::{fenced, with_mission};
 pub use refusal::Refusal;

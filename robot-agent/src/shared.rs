@@ -1,5 +1,7 @@
 //! What the agent's threads share. Locks are held for the copy of a few fields, never across a wait.
 
+use crate::autonomy::{Autonomy, Place};
+use crate::clock;
 use crate::diagnostics::Diagnostics;
 use crate::link;
 use crate::senses::Senses;
@@ -99,6 +101,10 @@ impl Beats {
 #[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) sensors: Mutex<Sensors>,
+    /// The robot's own autonomy, as its driver uses it.
+    pub(crate) autonomy: Mutex<Autonomy>,
+    /// Something changed about it.
+    pub(crate) navigated: Notify,
     /// What drivers say about themselves.
     pub(crate) diagnostics: Mutex<Diagnostics>,
     /// What does not work, as it was looked last.
@@ -145,6 +151,12 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     pub(crate) fn sensors(&self) -> Sensors {
         *lock(&self.sensors)
+    }
+    /// Where the robot is and looks now.
+    pub(crate) fn place(&self) -> Place {
+        let (sensors, now) = (self.sensors(), clock::mono_ms());
+        let at = sensors.position(now).map(|position| position.point);
+        Place { at, heading_deg: sensors.heading_deg(now) }
     }
     pub(crate) fn status(&self) -> Status {
         *lock(&self.status)

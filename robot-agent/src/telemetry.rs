@@ -1,5 +1,6 @@
 //! What the driver and the fleet are told about the robot.
 
+use crate::autonomy::Autonomy;
 use crate::record::Progress;
 use crate::sensors::Sensors;
 use crate::shared::{DriveLease, Status};
@@ -56,6 +57,7 @@ pub(crate) fn packet(
     lease: &DriveLease,
     sensors: &Sensors,
     progress: &Progress,
+    autonomy: &Autonomy,
 ) -> Telemetry {
     let outputs = &status.outputs;
     let echo = status.echo.unwrap_or_default();
@@ -69,6 +71,8 @@ pub(crate) fn packet(
         (flag::RECORDER_LOST, progress.lost.load(Ordering::Relaxed)),
         (flag::BASE_SILENT, silent),
         (flag::MINIMAL_RISK, outputs.minimal_risk.is_some()),
+        (flag::AUTONOMY, autonomy.is_there()),
+        (flag::AUTONOMOUS, autonomy.drives()),
     ] {
         flags |= if set { bit } else { 0 };
     }

@@ -144,6 +144,7 @@ impl Cast {
     async fn drive_turning(&self, seq: u32, seen: Seen, robot_stamp_ms: u32, turn_mradps: i16) {
         let command = DriveCommand {
             deadman: true,
+            autonomy: false,
             camera: 0,
             seq,
             epoch: self.lease.epoch,

@@ -17,6 +17,7 @@ mod exact;
 mod intake;
 mod keeper;
 pub mod kinematics;
+pub mod navigation;
 mod node;
 mod outlet;
 pub mod pictures;

@@ -27,14 +27,14 @@ pub(crate) struct Ros {
     of_topics: QosOfTopics,
 }
 
-fn dds<E: Error + Send + Sync + 'static>(
+pub(crate) fn dds<E: Error + Send + Sync + 'static>(
     what: impl Into<String>,
 ) -> impl FnOnce(E) -> ConnectError {
     let what = what.into();
     move |source| ConnectError::Dds { what, source: Box::new(source) }
 }
 
-fn bad_name(name: &str, reason: impl std::fmt::Debug) -> ConnectError {
+pub(crate) fn bad_name(name: &str, reason: impl std::fmt::Debug) -> ConnectError {
     ConnectError::Name { name: name.to_owned(), reason: format!("{reason:?}") }
 }
 
@@ -174,13 +174,17 @@ impl Ros {
         (writers, readers)
     }
 
+    pub(crate) fn node_mut(&mut self) -> &mut Node {
+        &mut self.node
+    }
+
     /// How many subscriptions to `topic` are known.
     pub(crate) fn subscriptions_to(&self, topic: &str) -> usize {
         self.node.subscription_count(topic)
     }
 }
 
-fn topic_name(topic: &str) -> Result<Name, ConnectError> {
+pub(crate) fn topic_name(topic: &str) -> Result<Name, ConnectError> {
     if !topic.starts_with('/') {
         return Err(bad_name(topic, "begin it with a slash"));
     }

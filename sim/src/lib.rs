@@ -4,6 +4,7 @@
 //! clock, thread or socket is known here. [`Renderer`] draws what its cameras see; [`sensors`] makes the messages that
 //! a robot's drivers would send. The program `sim-robot` puts them on ROS 2 and into shared memory.
 
+pub mod autonomy;
 pub mod base;
 pub mod camera;
 pub mod city;

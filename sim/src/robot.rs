@@ -1,5 +1,6 @@
 //! The process around the world: real time, ROS 2, cameras, and files for those who watch.
 
+mod autonomy;
 pub(crate) mod camera;
 mod clock;
 mod drive;

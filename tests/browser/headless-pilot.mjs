@@ -2,7 +2,7 @@
 // the drive, and reads the page as a person would. Steering looks only at what the page itself shows (bearing of the
 // next checkpoint, heading, safety state), never at the simulator.
 //
-// node headless-pilot.mjs --chromium PATH --join URL --mission ID [--screenshots DIR] [--hold] [--turn SECONDS]
+// node headless-pilot.mjs --chromium PATH --join URL --mission ID [--screenshots DIR] [--hold] [--turn SECONDS] [--goal]
 //
 // The last line on standard output is one JSON object. With --hold, each change of what the page tells its driver is a
 // line {"told": {at_ms, state, reason, gravity, title, detail}} before it.
@@ -22,6 +22,8 @@ const { values: args } = parseArgs({
     hold: { type: "boolean", default: false },
     // Only turn on the spot for so long, then end the drive: what comparisons of the same drive need.
     turn: { type: "string" },
+    // Let the robot drive itself to a place on the map, take over, place another goal by keyboard alone, end the drive.
+    goal: { type: "boolean", default: false },
     "max-seconds": { type: "string", default: "300" },
   },
 });
@@ -144,6 +146,67 @@ async function turn(seconds) {
   await hold([]);
 }
 
+/** Waits until the page shows what `wanted` looks for, with `keys` held, pressed anew after every stop. */
+async function until(what, keys, wanted, seconds = 60) {
+  const deadline = Date.now() + seconds * 1000;
+  while (Date.now() < deadline) {
+    const now = await view();
+    if (!now?.connected) throw new Error("the page lost its connection to the robot");
+    if (wanted(now)) return now;
+    if (LET_GO_FIRST.includes(now.reason)) {
+      await hold([]);
+      await page.waitForTimeout(150);
+    } else {
+      await hold(keys);
+    }
+    await page.waitForTimeout(40);
+  }
+  const { goal, state, reason, autonomy } = await view();
+  throw new Error(`no ${what} within ${seconds} s: ${JSON.stringify({ goal, state, reason, autonomy })}`);
+}
+
+/** Lets the robot drive itself, and takes over. */
+async function goals() {
+  await until("autonomy", [], (now) => now.autonomy?.there);
+  // A click where the page draws the next checkpoint.
+  const spot = await page.locator(".map .spot.next circle").first().boundingBox();
+  await page.mouse.click(spot.x + spot.width / 2, spot.y + spot.height / 2);
+  const set = await until("goal", [], (now) => now.goal?.state === "set");
+  const standing = set.speedMps;
+  progress(`set a goal ${set.goal.distanceM.toFixed(1)} m away`);
+  await shot("goal");
+  const near = set.goal.distanceM - 3;
+  const going = await until("way made", ["KeyG"], (now) => {
+    return now.goal?.state === "going" && now.goal.distanceM < near && now.autonomy.drives && now.speedMps > 0.1;
+  });
+  await shot("going");
+  progress(`takes over ${going.goal.distanceM.toFixed(1)} m before it`);
+  const byHand = await until("obedience", ["KeyG", "KeyS"], (now) => {
+    return now.goal?.state === "taken_over" && now.speedMps < -0.1;
+  });
+  await shot("taken-over");
+  const takenOverWords = (await byTest("goal").textContent())?.trim() ?? null;
+  await until("rest", [], (now) => Math.abs(now.speedMps) < 0.02 && now.state === "ready");
+  // Another goal, by keyboard alone.
+  await page.keyboard.press("KeyM");
+  await until("cross", [], (now) => now.aim !== null);
+  await page.keyboard.press("ArrowUp");
+  await page.keyboard.press("Enter");
+  const second = await until("second goal", [], (now) => now.goal?.state === "set");
+  await until("second drive", ["KeyG"], (now) => now.goal?.state === "going" && now.autonomy.drives);
+  await until("pause", [], (now) => now.goal?.state === "paused" && Math.abs(now.speedMps) < 0.02);
+  await page.keyboard.press("Escape");
+  await until("end of the goal", [], (now) => now.goal?.state === "cancelled");
+  return {
+    standing_mps: standing,
+    set_m: set.goal.distanceM,
+    left_m: going.goal.distanceM,
+    by_hand_mps: byHand.speedMps,
+    taken_over_words: takenOverWords,
+    second_m: second.goal.distanceM,
+  };
+}
+
 async function drive() {
   const deadline = Date.now() + Number(args["max-seconds"]) * 1000;
   let blockedSince = 0;
@@ -208,29 +271,33 @@ try {
   const firstPictureMs = await page.evaluate(() => globalThis.__longrein.firstFrameMs ?? null);
   progress(`sees the street ${Date.now() - clicked} ms after taking the mission`);
   await shot("ready");
-  if (!args.hold && !args.turn) await greet();
-  const driving = args.hold ? holdOn() : args.turn ? turn(Number(args.turn)) : drive();
+  const ways = { hold: holdOn, turn: () => turn(Number(args.turn)), goal: goals };
+  const way = Object.keys(ways).find((name) => args[name]);
+  if (way === undefined) await greet();
+  const driving = way === undefined ? drive() : ways[way]();
   if (args.screenshots) {
     setTimeout(() => shot("driving").catch(() => {}), 6000);
   }
-  await driving;
+  const drove = await driving;
   const samples = (await view()).latencySamplesMs;
   await shot("arrived");
   progress("ends the drive");
   await byTest("end-drive").click();
   await byTest("episode-verified").waitFor({ timeout: 60_000 });
   // A drive that was never meant to arrive earns nothing.
-  if (!args.turn) await byTest("earned").waitFor({ timeout: 30_000 });
+  const earns = way === undefined;
+  if (earns) await byTest("earned").waitFor({ timeout: 30_000 });
   await shot("ended");
   const report = {
     episode: (await byTest("episode-id").first().textContent())?.trim() ?? null,
     verified_words: (await byTest("episode-verified").first().textContent())?.trim() ?? null,
-    earned_words: args.turn ? null : ((await byTest("earned").first().textContent())?.trim() ?? null),
+    earned_words: !earns ? null : ((await byTest("earned").first().textContent())?.trim() ?? null),
     first_frame_ms: firstPictureMs,
     loop_ms_p50: percentile(samples, 0.5),
     loop_ms_p99: percentile(samples, 0.99),
     loop_samples: samples.length,
     console_errors: consoleErrors,
+    goals: args.goal ? drove : null,
   };
   if (args.screenshots) {
     for (const [path, name] of [

@@ -3,7 +3,7 @@
 use crate::browser;
 use crate::fleet::text;
 use crate::process::wait_for;
-use crate::stack::{CLOSE_SENSORS, Options, ROBOT, Stack};
+use crate::stack::{CLOSE_SENSORS, NAVIGATION, Options, ROBOT, Stack};
 use crate::{progress, result, root, setup};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -68,7 +68,8 @@ pub fn run(args: &Args) -> Result<()> {
         http_port: args.port,
         seed: args.seed,
         ros_domain: domain_of(args.port),
-        robot_toml: CLOSE_SENSORS.to_owned(),
+        robot_toml: format!("{CLOSE_SENSORS}{NAVIGATION}"),
+        sim_args: vec!["--autonomy".to_owned()],
         ..Options::new(&data)?
     };
     if stop.load(Ordering::SeqCst) {
@@ -113,6 +114,7 @@ fn announce(stack: &Stack, join: &str, own: &str, agent_code: &str, data: &Path)
          \x20 Drive:     {join}\n\
          \x20            The link makes you a pilot, once; afterwards open {url}\n\
          \x20            Hold W, A, S, D or the arrows to drive, let go to stop, Space is the emergency stop.\n\
+         \x20            Or click on the map and hold G: the robot drives there by itself, and steering takes over.\n\
          \x20 Own:       {own}\n\
          \x20            In another browser or profile: the robot's owner, who sets limits and sees what it earns.\n\
          \x20 Program:   python3 examples/drive_to_first_checkpoint.py --url {url} --invitation {agent_code}\n\

@@ -41,6 +41,9 @@ topic = "/bumper/rear"
 side = "rear"
 "#;
 
+/// Configuration for the autonomy that the simulated robot has with `--autonomy`.
+pub const NAVIGATION: &str = "[navigation]\nactive = true\n";
+
 /// What the agent finds on its ROS domain and before its cameras.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Base {

@@ -381,7 +381,16 @@ export async function createMockBackend(): Promise<Backend> {
         return true;
       },
       sendSession: (text) => {
-        const wish = JSON.parse(text) as { type: string; level?: number };
+        const wish = JSON.parse(text) as {
+          type: string;
+          level?: number;
+          id?: number;
+          position?: { lat_deg: number; lon_deg: number };
+        };
+        if (wish.type === "goal" && wish.position !== undefined) {
+          robot.setGoal(wish.id ?? 0, { latDeg: wish.position.lat_deg, lonDeg: wish.position.lon_deg });
+        }
+        if (wish.type === "cancel_goal") robot.cancelGoal();
         if (wish.type === "lamp") lampLevel = wish.level ?? 0;
         if (["lamp", "horn", "say"].includes(wish.type)) events.session(equipment());
         if (text.includes('"release"'))

@@ -8,6 +8,7 @@ import { approach } from "../src/core/units";
 import type { LinkEvents } from "../src/io/backend";
 import { type DriveCommand, decodeDrive } from "../src/protocol/drive";
 import { decodeEstop, encodeEstop } from "../src/protocol/estop";
+import { createMockAutonomy } from "./autonomy";
 import { drawStreet, type Pose } from "./street";
 
 const TICK_MS = 25;
@@ -30,6 +31,8 @@ export interface MockRobot {
   readonly drive: (packet: Uint8Array) => void;
   readonly estop: (packet: Uint8Array) => void;
   readonly estopNow: () => void;
+  readonly setGoal: (id: number, to: GeoPoint) => void;
+  readonly cancelGoal: () => void;
   readonly position: () => GeoPoint;
   readonly odometerM: () => number;
   readonly streams: () => readonly MediaStream[];
@@ -52,6 +55,9 @@ export function createMockRobot(
   let commandAtMs = 0;
   let seq = 0;
   const startMs = performance.now();
+  const autonomy = createMockAutonomy(events.session);
+  const here = () => offsetM(origin, pose.eastM, pose.northM);
+  const headingDeg = () => (((pose.headingRad * 180) / Math.PI + 3600) % 360) % 360;
   const canvases = [
     [1280, 720],
     [640, 360],
@@ -87,8 +93,9 @@ export function createMockRobot(
     const { state, reason } = decide(ms);
     const limit = Math.min(1.5, 0.35 / (latencyMs(ms) / 1000));
     const goes = state === STATES.driving && command !== null;
-    const wantSpeed = goes && command ? Math.min(limit, command.linearMmps / 1000) : 0;
-    const wantYaw = goes && command ? command.angularMradps / 1000 : 0;
+    const own = autonomy.velocity(command, here(), headingDeg());
+    const wantSpeed = goes && command ? Math.min(limit, own?.mps ?? command.linearMmps / 1000) : 0;
+    const wantYaw = goes && command ? (own?.radps ?? command.angularMradps / 1000) : 0;
     const dt = TICK_MS / 1000;
     speed = approach(speed, wantSpeed, dt * (wantSpeed === 0 ? 3 : 1.5));
     yaw = approach(yaw, wantYaw, dt * 5);
@@ -103,7 +110,7 @@ export function createMockRobot(
   };
 
   function sendTelemetry(ms: number, state: number, reason: number, limit: number): void {
-    const at = offsetM(origin, pose.eastM, pose.northM);
+    const at = here();
     const bytes = new Uint8Array(80);
     const v = new DataView(bytes.buffer);
     const limited = latencyMs(ms) > 233 ? REASONS.latency : REASONS.none;
@@ -122,13 +129,13 @@ export function createMockRobot(
     bytes.set([state === STATES.emergency ? REASONS.estop : limited, 78], 46);
     v.setInt32(48, Math.round(at.latDeg * 1e7), true);
     v.setInt32(52, Math.round(at.lonDeg * 1e7), true);
-    v.setUint16(56, Math.round((((pose.headingRad * 180) / Math.PI + 3600) % 360) * 100) % 36_000, true);
+    v.setUint16(56, Math.round(headingDeg() * 100) % 36_000, true);
     v.setUint16(58, 120, true);
     bytes.set([1, 14], 60);
     v.setUint16(62, 0xffff, true);
     v.setUint32(64, Math.round(odometerM * 10), true);
     v.setUint32(68, 30_000 - (Math.round(ms) % 10_000), true);
-    bytes[72] = 1;
+    bytes[72] = 1 | 16 | (autonomy.drives() ? 32 : 0);
     v.setUint32(76, Math.round(ms * 0.34), true);
     events.telemetry(bytes);
   }
@@ -169,7 +176,9 @@ export function createMockRobot(
     estopNow: () => {
       latched = true;
     },
-    position: () => offsetM(origin, pose.eastM, pose.northM),
+    setGoal: (id, to) => autonomy.set(id, to, here()),
+    cancelGoal: autonomy.cancel,
+    position: here,
     odometerM: () => odometerM,
     streams: () => canvases.map((canvas) => canvas.captureStream(20)),
     close: () => timers.forEach(clearInterval),

@@ -23,6 +23,16 @@ fn a_short_file_is_enough() {
 }
 
 #[test]
+fn an_autonomy_must_not_publish_to_the_base() {
+    let active = |more: &str| format!("{GOOD}[navigation]\nactive = true\n{more}");
+    let config = Config::parse(&active("velocity = \"twist_stamped\"\n")).unwrap();
+    assert_eq!(config.navigation.ros(7).velocity_topic, "/cmd_vel_nav");
+    assert!(refused(&active("velocity_topic = \"/cmd_vel\"\n")).contains("the base obeys"));
+    assert!(refused(&active("velocity = \"ackermann\"\n")).contains("twist_stamped"));
+    assert!(!Config::parse(GOOD).unwrap().navigation.active);
+}
+
+#[test]
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
     assert_eq!(
         refused(&GOOD.replace("bitrate_kbps", "bitrate_kpbs")),

@@ -516,3 +516,22 @@ fn an_intervention_is_the_relays_to_tell_and_the_robots_to_end_with_the_lease() 
     book.end("driver-gone").unwrap();
     assert_eq!(book.cut_short("driver-gone"), None);
 }
+
+#[test]
+fn a_takeover_is_an_intervention_of_the_holder_until_the_autonomy_drives_again() {
+    use protocol::intervention::Act;
+    let id = |n: u32| format!("itv_{n:032x}").parse().unwrap();
+    let cast = Cast::new();
+    let mut nobody = cast.book(0);
+    assert!(nobody.take_over(id(1)).is_empty() && nobody.hand_back().is_empty());
+    let mut book = cast.opened(&cast.lease(7));
+    assert!(book.hand_back().is_empty(), "nothing to hand back");
+    let told = book.take_over(id(1));
+    let holder = cast.driver.did();
+    let start = (id(1), Act::Start, "takeover", holder);
+    assert_eq!((told[0].id, told[0].act, told[0].cause.as_str(), told[0].by), start);
+    let told = book.hand_back();
+    assert_eq!((told.len(), told[0].id, told[0].act), (1, id(1), Act::End));
+    book.take_over(id(2));
+    assert_eq!(book.cut_short("released").unwrap().id, id(2), "the drive ended first");
+}

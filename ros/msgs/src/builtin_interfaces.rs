@@ -32,4 +32,13 @@ impl Time {
     }
 }
 
+/// A span of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Duration {
+    /// Whole seconds.
+    pub sec: i32,
+    /// Nanoseconds beyond them.
+    pub nanosec: u32,
+}
+
 ros_message!(Time = "builtin_interfaces" / "Time");

@@ -69,6 +69,15 @@ pub struct Pose {
     pub orientation: Quaternion,
 }
 
+/// A pose with its time and frame.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct PoseStamped {
+    /// Time and frame.
+    pub header: Header,
+    /// The pose in that frame.
+    pub pose: Pose,
+}
+
 /// A pose and how sure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PoseWithCovariance {

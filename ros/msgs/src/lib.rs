@@ -12,6 +12,7 @@ pub mod diagnostic_msgs;
 pub mod foxglove_msgs;
 pub mod geometry_msgs;
 pub mod longrein_msgs;
+pub mod nav2_msgs;
 pub mod nav_msgs;
 mod octets;
 mod schema;

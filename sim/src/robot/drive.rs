@@ -1,6 +1,7 @@
 //! The real-time loop: 200 steps a second, sensors at their rates.
 
 use super::Shared;
+use super::autonomy::{self, Eyes};
 use super::clock;
 use super::faults::{Part, Watch};
 use super::options::Settings;
@@ -8,6 +9,7 @@ use super::records::{CommandLine, CommandLog, Records, Stats, TraceLine};
 use anyhow::Context;
 use ros_bridge::base::{Order, RobotSide};
 use ros_bridge::{BumperTopic, Config};
+use sim::autonomy::Seen;
 use sim::sensors::Sensors;
 use sim::world::STEP_S;
 use sim::{Command, Scene, World};
@@ -44,6 +46,8 @@ struct Drive<'a> {
     records: Records,
     command_log: Option<Arc<CommandLog>>,
     faults: Option<Watch>,
+    /// What the autonomy sees, if there is one.
+    eyes: Option<Eyes>,
     last_command: Option<Arrived>,
     commands: u64,
     /// Level of the lamp as it was last set.
@@ -113,8 +117,12 @@ pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow:
         queue.push_back(Arrived { at_ns: arrived.0, command });
     })
     .context("could not join ROS 2")?;
+    let eyes = settings.autonomy.then(Eyes::default);
+    let served = eyes.clone().map(|eyes| autonomy::start(settings.ros_domain, eyes));
+    let _autonomy = served.transpose()?;
     let now = clock::mono_ns();
     let mut drive = Drive {
+        eyes,
         sensors: Sensors::new(settings.seed),
         world,
         ros,
@@ -164,6 +172,13 @@ fn note(log: &CommandLog, at_ns: u64, command: Command) {
     if let Err(error) = log.add(&line) {
         // The next flush fails as well, and that ends the program.
         tracing::warn!("a command was not logged: {error:#}");
+    }
+}
+
+/// Lets the autonomy see what is published.
+fn see(eyes: Option<&Eyes>, show: impl FnOnce(&mut Seen)) {
+    if let Some(eyes) = eyes {
+        show(&mut eyes.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -256,7 +271,9 @@ impl Drive<'_> {
             results.push(ros.publish_imu(sensors.imu(world, stamp_ns)));
         }
         if n.is_multiple_of(4) && base && works(Part::Odometry) {
-            results.push(ros.publish_odometry(sensors.odometry(world, stamp_ns)));
+            let odometry = sensors.odometry(world, stamp_ns);
+            see(self.eyes.as_ref(), |seen| seen.odometry = odometry.clone());
+            results.push(ros.publish_odometry(odometry));
         }
         if n % 4 == 2 && base {
             results.push(ros.publish_wheels(sensors.wheels(world, stamp_ns)));
@@ -265,7 +282,9 @@ impl Drive<'_> {
             results.push(ros.publish_field(sensors.field(world, stamp_ns)));
         }
         if n % 20 == 6 && works(Part::Scan) {
-            results.push(ros.publish_scan(sensors.scan(world, stamp_ns)));
+            let scan = sensors.scan(world, stamp_ns);
+            see(self.eyes.as_ref(), |seen| seen.scan = scan.clone());
+            results.push(ros.publish_scan(scan));
         }
         if n % 40 == 10 && works(Part::Fix) {
             results.push(ros.publish_fix(sensors.fix(world, 0.2, stamp_ns)));

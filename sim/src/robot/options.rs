@@ -199,6 +199,10 @@ pub(crate) struct RunArgs {
     /// Steer as a car does, with this wheelbase in metres and this steering angle in radians at most to each side.
     #[arg(long, value_name = "METRES,RADIANS")]
     car: Option<Car>,
+    /// Have an autonomy of its own: serve Nav2's action /navigate_to_pose by driving straight to the goal, and publish the
+    /// velocities that it wishes on /cmd_vel_nav.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    autonomy: Option<bool>,
     /// An empty street, for measuring what people in the way would disturb.
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     no_people: Option<bool>,
@@ -243,6 +247,7 @@ pub(crate) struct Settings {
     pub(crate) command_log: Option<PathBuf>,
     pub(crate) faults: Option<PathBuf>,
     pub(crate) no_people: bool,
+    pub(crate) autonomy: bool,
     pub(crate) commands: Commands,
     pub(crate) kinematics: Kinematics,
 }
@@ -297,6 +302,7 @@ impl RunArgs {
             trace: self.trace.or(file.trace),
             command_log: self.command_log.or(file.command_log),
             faults: self.faults.or(file.faults),
+            autonomy: self.autonomy.or(file.autonomy).unwrap_or(false),
             no_people: self.no_people.or(file.no_people).unwrap_or(false),
             commands: self.commands.or(file.commands).map(Commands::from).unwrap_or_default(),
             kinematics,

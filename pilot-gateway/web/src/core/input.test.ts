@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { AT_REST, type Controls, type DriveKey, driveKey, nextWish, REACH, type Wish } from "./input";
 
-const NOTHING: Controls = { keys: new Set(), slow: false, gamepad: null, pad: null };
+const NOTHING: Controls = { keys: new Set(), slow: false, gamepad: null, pad: null, go: false };
 
 function keys(...held: DriveKey[]): Controls {
   return { ...NOTHING, keys: new Set(held) };
@@ -27,6 +27,7 @@ describe("keys", () => {
     expect(first.linearMps).toBeLessThan(0.1);
     expect(afterTicks(keys("forward"), 60)).toEqual({
       wants: true,
+      letsDrive: false,
       linearMps: REACH.forwardMps,
       angularRadps: 0,
     });
@@ -40,7 +41,25 @@ describe("keys", () => {
   });
 
   it("against each other cancel, but the driver is there", () => {
-    expect(afterTicks(keys("forward", "back"), 60)).toEqual({ wants: true, linearMps: 0, angularRadps: 0 });
+    expect(afterTicks(keys("forward", "back"), 60)).toEqual({
+      wants: true,
+      letsDrive: false,
+      linearMps: 0,
+      angularRadps: 0,
+    });
+  });
+
+  it("let the robot drive only while nothing is steered by hand", () => {
+    const go = { ...NOTHING, go: true };
+    const lets = { wants: true, letsDrive: true, linearMps: 0, angularRadps: 0 };
+    expect(nextWish(AT_REST, go, REACH, 20)).toEqual(lets);
+    expect(nextWish(afterTicks(keys("forward"), 60), go, REACH, 20)).toEqual(lets);
+    expect(nextWish(AT_REST, { ...go, gamepad: { forward: 0, left: 0.05 } }, REACH, 20)).toEqual(lets);
+    const byHand = nextWish(AT_REST, { ...keys("back"), go: true }, REACH, 20);
+    expect(byHand.letsDrive).toBe(false);
+    expect(byHand.linearMps).toBeLessThan(0);
+    expect(nextWish(AT_REST, { ...go, pad: { forward: 0, left: 1 } }, REACH, 20).letsDrive).toBe(false);
+    expect(nextWish(AT_REST, { ...keys("forward", "back"), go: true }, REACH, 20).letsDrive).toBe(false);
   });
 
   it("with Shift are slow", () => {
@@ -53,6 +72,7 @@ describe("sticks", () => {
   it("at rest but held keep the driver there", () => {
     expect(afterTicks({ ...NOTHING, pad: { forward: 0.03, left: -0.05 } }, 9)).toEqual({
       wants: true,
+      letsDrive: false,
       linearMps: 0,
       angularRadps: 0,
     });
@@ -67,6 +87,7 @@ describe("sticks", () => {
       slow: fc.boolean(),
       gamepad: stick,
       pad: stick,
+      go: fc.boolean(),
     });
     fc.assert(
       fc.property(fc.array(fc.tuple(controls, fc.double({ min: 0, max: 1_000, noNaN: true }))), (ticks) => {
@@ -77,6 +98,7 @@ describe("sticks", () => {
           expect(wish.linearMps).toBeGreaterThanOrEqual(-REACH.backMps);
           expect(Math.abs(wish.angularRadps)).toBeLessThanOrEqual(REACH.turnRadps);
           if (!wish.wants) expect(wish).toEqual(AT_REST);
+          if (wish.letsDrive) expect(wish).toEqual({ ...AT_REST, wants: true, letsDrive: true });
         }
       }),
     );

@@ -35,16 +35,20 @@ export interface Controls {
   readonly gamepad: Stick | null;
   /** The thumb pad while a thumb is on it. */
   readonly pad: Stick | null;
+  /** What lets the robot's own autonomy drive is held. */
+  readonly go: boolean;
 }
 
 export interface Wish {
-  /** The driver asks to drive: a drive key, the gamepad's deadman or the thumb pad is held. */
+  /** The driver asks to drive, or lets the robot: a drive key, the gamepad's deadman, the thumb pad or `go` is held. */
   readonly wants: boolean;
+  /** The robot's own autonomy may drive: `go` is held, and nothing is steered by hand. */
+  readonly letsDrive: boolean;
   readonly linearMps: number;
   readonly angularRadps: number;
 }
 
-export const AT_REST: Wish = { wants: false, linearMps: 0, angularRadps: 0 };
+export const AT_REST: Wish = { wants: false, letsDrive: false, linearMps: 0, angularRadps: 0 };
 
 export interface Reach {
   readonly forwardMps: number;
@@ -74,7 +78,8 @@ function target(controls: Controls, reach: Reach): Wish {
   const left = keys.size > 0 ? has("left") - has("right") : shaped(stick?.left ?? 0);
   const scale = controls.slow ? SLOW : 1;
   return {
-    wants: keys.size > 0 || stick !== null,
+    wants: keys.size > 0 || stick !== null || controls.go,
+    letsDrive: controls.go && keys.size === 0 && forward === 0 && left === 0,
     linearMps: forward * scale * (forward < 0 ? reach.backMps : reach.forwardMps),
     // Left turns the picture to the left, also backwards: the driver looks forward all the time.
     angularRadps: left * scale * reach.turnRadps,
@@ -87,10 +92,13 @@ function target(controls: Controls, reach: Reach): Wish {
 export function nextWish(before: Wish, controls: Controls, reach: Reach, dtMs: number): Wish {
   const wanted = target(controls, reach);
   if (!wanted.wants) return AT_REST;
+  // At rest at once: what comes now is the autonomy's, not the rest of a hand's.
+  if (wanted.letsDrive) return { ...AT_REST, wants: true, letsDrive: true };
   const dtS = clamp(dtMs, 0, 100) / 1000;
   const slowing = Math.abs(wanted.linearMps) < Math.abs(before.linearMps);
   return {
     wants: true,
+    letsDrive: false,
     linearMps: approach(before.linearMps, wanted.linearMps, dtS * LINEAR_MPS2 * (slowing ? 2 : 1)),
     angularRadps: approach(before.angularRadps, wanted.angularRadps, dtS * ANGULAR_RADPS2),
   };

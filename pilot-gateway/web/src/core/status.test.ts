@@ -32,6 +32,8 @@ const TELEMETRY: Telemetry = {
   recorderLost: false,
   baseSilent: false,
   minimalRisk: false,
+  autonomy: false,
+  autonomous: false,
   flags: 1,
   recordedKib: 0,
 };

@@ -65,6 +65,8 @@ function ofRobot(t: Telemetry, facts: StatusFacts): Status {
         return status("hold", "Let go first.", "Release all keys, then drive again.");
       return status("calm", "Ready.", facts.hint);
     case "driving": {
+      if (t.autonomous)
+        return status("drive", "The robot drives itself.", "Let go to stop; steer to take over.");
       const limit = reasonOf(t.limitReason);
       const speed = `${(t.limitMmps / 1000).toFixed(1)} m/s`;
       if (limit.code === "latency") return status("drive", "Driving", `speed held to ${speed} by latency`);

@@ -1,5 +1,7 @@
 /** What a drive looks like from outside: read-only, replaced as a whole. */
 import { type Deadman, RELEASED } from "../core/deadman";
+import type { GeoPoint } from "../core/geo";
+import type { Goal } from "../core/goal";
 import { AT_REST, type DriveKey, type Wish } from "../core/input";
 import type { Sample } from "../core/series";
 import type { Connection } from "../core/status";
@@ -29,6 +31,10 @@ export interface DriveView {
   readonly wish: Wish;
   readonly gamepadThere: boolean;
   readonly estopAsked: boolean;
+  /** The last goal for the robot's own autonomy, until another is set. */
+  readonly goal: Goal | null;
+  /** The cross on the map while a goal is placed by keyboard. */
+  readonly aim: GeoPoint | null;
   readonly clearRefused: boolean;
   /** What the robot has beside wheels and cameras; null until it said so. */
   readonly equipment: Equipment | null;
@@ -55,6 +61,8 @@ export const NO_VIEW: DriveView = {
   wish: AT_REST,
   gamepadThere: false,
   estopAsked: false,
+  goal: null,
+  aim: null,
   clearRefused: false,
   equipment: null,
   leaseId: null,

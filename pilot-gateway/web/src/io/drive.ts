@@ -3,6 +3,8 @@
  * What it decides, it asks of core/; here are only the wires between it and the browser.
  */
 import { type Deadman, nextDeadman, RELEASED } from "../core/deadman";
+import { type GeoPoint, offsetM } from "../core/geo";
+import { afterWord, firstAim, type Goal, type GoalKey, goalWords, isOpen } from "../core/goal";
 import { AT_REST, nextWish, REACH, type Reach, type Stick, type Wish } from "../core/input";
 import { roundTripMs, type Sample, withSample } from "../core/series";
 import { endedWords } from "../core/status";
@@ -48,6 +50,11 @@ export interface Drive {
   readonly firstFrameMs: () => number | null;
   readonly frameShown: (frame: ShownFrame) => void;
   readonly setPad: (stick: Stick | null) => void;
+  /** Sets a goal for the robot's own autonomy. It stands until it is let drive. */
+  readonly setGoal: (at: GeoPoint) => void;
+  readonly cancelGoal: () => void;
+  /** What lets the robot drive is held on the page. */
+  readonly setGo: (held: boolean) => void;
   readonly estop: () => void;
   readonly clearEstop: () => void;
   /** Sets the lamp, 0 to 3; sounds the horn once; says a text aloud. What the robot refuses becomes a notice. */
@@ -86,7 +93,15 @@ export function startDrive(options: DriveOptions): Drive {
   let latencies: readonly Sample[] = [];
   let robotEnded: (() => void) | null = null;
   const meter = linkMeter();
-  const controls = openControls({ estop: () => pressStop(), horn: () => horn() });
+  let goals = 0;
+  /** The goal that holds if the robot refuses the one that was sent after it. */
+  let standing: Goal | null = null;
+  const controls = openControls({
+    estop: () => pressStop(),
+    horn: () => horn(),
+    goalKey: onGoalKey,
+    aiming: () => view.aim !== null,
+  });
 
   function show(change: Partial<DriveView>, always = true): void {
     const now = nowMs();
@@ -149,6 +164,9 @@ export function startDrive(options: DriveOptions): Drive {
         robotEnded?.();
         finish(endedWords(message.why));
         break;
+      case "goal":
+        onGoal(message);
+        break;
       case "refused":
         show({ notice: message.detail });
         break;
@@ -201,6 +219,8 @@ export function startDrive(options: DriveOptions): Drive {
     if (granted === null || link === null || !linkOpen || ended) return;
     const packet = encodeDrive({
       deadman: deadman.held,
+      // Only to a robot that knows what it means.
+      autonomy: deadman.held && wish.letsDrive && telemetry?.autonomy === true,
       camera: 0,
       seq: seq + 1,
       epoch: granted.lease.epoch,
@@ -213,6 +233,56 @@ export function startDrive(options: DriveOptions): Drive {
     if (!link.sendDrive(packet)) return;
     seq += 1;
     receipts?.sent(packet);
+  }
+
+  // ---- goals -----------------------------------------------------------------------------------------------
+
+  function position(): GeoPoint | null {
+    if (telemetry === null || telemetry.lat1e7 === null || telemetry.lon1e7 === null) return null;
+    return { latDeg: telemetry.lat1e7 / 1e7, lonDeg: telemetry.lon1e7 / 1e7 };
+  }
+
+  function setGoal(at: GeoPoint): void {
+    if (telemetry?.autonomy !== true) return;
+    goals += 1;
+    if (view.goal?.state !== "sent") standing = view.goal;
+    const goal = { id: goals, at, state: "sent", detail: "", distanceM: null } as const;
+    if (!say({ type: "goal", id: goals, position: { lat_deg: at.latDeg, lon_deg: at.lonDeg } })) {
+      show({ aim: null, goal: { ...goal, state: "refused", detail: "there is no connection to the robot" } });
+    } else show({ aim: null, goal });
+  }
+
+  function onGoal(word: Parameters<typeof afterWord>[1]): void {
+    standing = afterWord(standing, word);
+    const goal = afterWord(view.goal, word);
+    if (goal?.state === "refused" && isOpen(standing)) {
+      const { title, detail } = goalWords(goal, "");
+      show({ goal: standing, notice: `${title} ${detail}` });
+    } else show({ goal });
+  }
+
+  function cancelGoal(): void {
+    if (isOpen(view.goal)) say({ type: "cancel_goal" });
+  }
+
+  function onGoalKey(key: GoalKey): void {
+    const at = position();
+    switch (key.act) {
+      case "aim":
+        if (at === null || telemetry?.autonomy !== true) return;
+        show({ aim: firstAim(at, telemetry.headingCdeg === null ? null : telemetry.headingCdeg / 100) });
+        break;
+      case "move":
+        if (view.aim !== null) show({ aim: offsetM(view.aim, key.eastM, key.northM) });
+        break;
+      case "set":
+        if (view.aim !== null) setGoal(view.aim);
+        break;
+      case "leave":
+        if (view.aim === null) cancelGoal();
+        show({ aim: null });
+        break;
+    }
   }
 
   // ---- emergency stop --------------------------------------------------------------------------------------
@@ -314,6 +384,11 @@ export function startDrive(options: DriveOptions): Drive {
     linkOpen = false;
     link?.close();
     link = null;
+    // The robot forgets a goal with its link.
+    const goal = isOpen(view.goal)
+      ? ({ ...view.goal, state: "cancelled", detail: "the connection was lost" } as const)
+      : view.goal;
+    show({ goal, aim: null });
     // A closed stream leaves a black picture behind, which is shown as any other: it counts for nothing.
     videoAtMs = null;
     seen = { kind: "nothing" };
@@ -418,6 +493,9 @@ export function startDrive(options: DriveOptions): Drive {
       if (frame.rtp !== null) seen = { kind: "rtp", stamp: frame.rtp };
     },
     setPad: controls.setPad,
+    setGo: controls.setGo,
+    setGoal,
+    cancelGoal,
     estop: pressStop,
     clearEstop,
     setLamp: (level) => ask({ type: "lamp", level }),

@@ -11,6 +11,7 @@ import { type Decoded, header, refused } from "./wire";
 export const DRIVE_LEN = 32;
 const KIND = 0x01;
 const DEADMAN = 1;
+const AUTONOMY = 8;
 
 /** Which picture the driver acted on. */
 export type Seen =
@@ -20,6 +21,8 @@ export type Seen =
 
 export interface DriveCommand {
   readonly deadman: boolean;
+  /** The robot's own autonomy may drive in place of a stick at rest. Only for a robot that says that it has one. */
+  readonly autonomy: boolean;
   /** Camera that `seen` is about; 0 is the front one. */
   readonly camera: number;
   /** Grows by one with each packet of a lease, from 1. */
@@ -43,7 +46,10 @@ export function encodeDrive(command: DriveCommand): Uint8Array<ArrayBuffer> {
   const view = new DataView(packet.buffer);
   packet[0] = KIND;
   packet[1] = 1;
-  packet[2] = (command.deadman ? DEADMAN : 0) | (SEEN_KINDS.indexOf(command.seen.kind) << 1);
+  packet[2] =
+    (command.deadman ? DEADMAN : 0) |
+    (SEEN_KINDS.indexOf(command.seen.kind) << 1) |
+    (command.autonomy ? AUTONOMY : 0);
   packet[3] = command.camera;
   view.setUint32(4, command.seq, true);
   view.setBigUint64(8, command.epoch, true);
@@ -62,12 +68,13 @@ export function decodeDrive(bytes: Uint8Array): Decoded<DriveCommand> {
   const flags = view.getUint8(2);
   const kind = SEEN_KINDS[(flags >> 1) & 3];
   const stamp = view.getUint32(16, true);
-  if ((flags & ~7) !== 0 || kind === undefined || (kind === "nothing" && stamp !== 0))
+  if ((flags & ~15) !== 0 || kind === undefined || (kind === "nothing" && stamp !== 0))
     return refused("field");
   return {
     ok: true,
     value: {
       deadman: (flags & DEADMAN) !== 0,
+      autonomy: (flags & AUTONOMY) !== 0,
       camera: view.getUint8(3),
       seq: view.getUint32(4, true),
       epoch: view.getBigUint64(8, true),

@@ -1,6 +1,19 @@
 /** The session lane: JSON text, reliable and ordered. */
 import type { Envelope } from "./dsse";
 
+/** What became of a goal; the last five are its end. */
+export const GOAL_STATES = [
+  "set",
+  "going",
+  "paused",
+  "arrived",
+  "taken_over",
+  "cancelled",
+  "failed",
+  "refused",
+] as const;
+export type GoalState = (typeof GOAL_STATES)[number];
+
 /** Longest message in characters; longer ones are refused unread. */
 export const SESSION_LEN_MAX = 64 * 1024;
 /** Bytes of a packet's digest in a receipt. */
@@ -20,6 +33,8 @@ export type ToRobot =
   | { type: "lamp"; level: number }
   | { type: "horn" }
   | { type: "say"; text: string }
+  | { type: "goal"; id: number; position: { lat_deg: number; lon_deg: number } }
+  | { type: "cancel_goal" }
   | {
       type: "link_stats";
       fps: number;
@@ -46,6 +61,7 @@ export type FromRobot =
   | { type: "equipment"; equipment: Equipment }
   | { type: "renewed"; renewal: number }
   | { type: "ended"; why: string }
+  | { type: "goal"; id: number; state: GoalState; detail: string; distance_m: number | null }
   | { type: "refused"; code: string; detail: string };
 
 /** Reads a message of the robot; null when it is none that we know. */
@@ -58,7 +74,10 @@ export function parseFromRobot(text: string): FromRobot | null {
     return null;
   }
   if (typeof value !== "object" || value === null) return null;
-  const { type, episode, renewal, why, code, detail } = value as Record<string, unknown>;
+  const { type, episode, renewal, why, code, detail, id, state, distance_m } = value as Record<
+    string,
+    unknown
+  >;
   switch (type) {
     case "equipment":
       return parseEquipment(value as Record<string, unknown>);
@@ -68,6 +87,12 @@ export function parseFromRobot(text: string): FromRobot | null {
       return typeof renewal === "number" ? { type, renewal } : null;
     case "ended":
       return typeof why === "string" ? { type, why } : null;
+    case "goal": {
+      const known = GOAL_STATES.find((name) => name === state);
+      const distance = distance_m === null || typeof distance_m === "number" ? distance_m : null;
+      if (known === undefined || typeof id !== "number" || typeof detail !== "string") return null;
+      return { type, id, state: known, detail, distance_m: distance };
+    }
     case "refused":
       return typeof code === "string" && typeof detail === "string" ? { type, code, detail } : null;
     default:

@@ -43,6 +43,10 @@ export interface Telemetry {
   readonly baseSilent: boolean;
   /** A hazard ended a drive, and nobody has resumed it since. */
   readonly minimalRisk: boolean;
+  /** The robot has an autonomy that can drive to a goal. */
+  readonly autonomy: boolean;
+  /** The autonomy drives now. */
+  readonly autonomous: boolean;
   readonly flags: number;
   readonly recordedKib: number;
 }
@@ -95,6 +99,8 @@ export function decodeTelemetry(bytes: Uint8Array): Decoded<Telemetry> {
       recorderLost: (flags & 2) !== 0,
       baseSilent: (flags & 4) !== 0,
       minimalRisk: (flags & 8) !== 0,
+      autonomy: (flags & 16) !== 0,
+      autonomous: (flags & 32) !== 0,
       flags,
       recordedKib: u32(76),
     },

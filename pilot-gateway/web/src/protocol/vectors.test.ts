@@ -14,6 +14,7 @@ import {
 } from "./dsse";
 import { decodeEstop, encodeEstop } from "./estop";
 import { REASON_COUNT, reasonOf, SAFETY_STATES } from "./safety";
+import { parseFromRobot, type ToRobot } from "./session";
 import { contains, isOpen, PAYLOAD_OWNER_SETTINGS, parseSettings, settingsBody } from "./settings";
 import { answerBytes, authBytes, invitationBytes, openBytes } from "./signed";
 import { decodeTelemetry } from "./telemetry";
@@ -74,7 +75,7 @@ describe("golden vectors of protocol/", () => {
   it.each(cases("telemetry"))("telemetry: $name", ({ hex, ok, error }) => {
     const decoded = decodeTelemetry(bytes(hex));
     if (!decoded.ok) return expect(decoded.error).toBe(error);
-    const { recording, recorderLost, baseSilent, minimalRisk, ...rest } = decoded.value;
+    const { recording, recorderLost, baseSilent, minimalRisk, autonomy, autonomous, ...rest } = decoded.value;
     const got = snake(rest);
     const unknown: Record<string, number> = {
       loop_latency_ms: 65535,
@@ -91,8 +92,17 @@ describe("golden vectors of protocol/", () => {
     got["state"] = SAFETY_STATES.indexOf(decoded.value.state);
     expect(got).toEqual(ok);
     const flags = Number(ok?.["flags"]);
-    const told = [recording, recorderLost, baseSilent, minimalRisk];
-    expect(told).toEqual([1, 2, 4, 8].map((bit) => (flags & bit) !== 0));
+    const told = [recording, recorderLost, baseSilent, minimalRisk, autonomy, autonomous];
+    expect(told).toEqual([1, 2, 4, 8, 16, 32].map((bit) => (flags & bit) !== 0));
+  });
+
+  it("goals", () => {
+    const { to_robot, from_robot } = vectors("goals") as { to_robot: ToRobot[]; from_robot: unknown[] };
+    const position = { lat_deg: 52.5, lon_deg: -13.25 };
+    const sent: ToRobot[] = [{ type: "goal", id: 7, position }, { type: "cancel_goal" }];
+    expect(sent).toEqual(to_robot);
+    expect(from_robot.map((message) => parseFromRobot(JSON.stringify(message)))).toEqual(from_robot);
+    expect(parseFromRobot('{"type":"goal","id":7,"state":"lost","detail":""}')).toBeNull();
   });
 
   it("reasons", () => {
@@ -143,6 +153,7 @@ describe("any input", () => {
     const i16 = fc.integer({ min: -0x8000, max: 0x7fff });
     const command = fc.record<DriveCommand>({
       deadman: fc.boolean(),
+      autonomy: fc.boolean(),
       camera: fc.integer({ min: 0, max: 255 }),
       seq: u32,
       epoch: fc.bigInt({ min: 0n, max: 0xffff_ffff_ffff_ffffn }),

@@ -1,6 +1,7 @@
 /** The page on which one drives: the picture, and over it what must be known at a glance. */
 import { createEffect, createMemo, createSignal, type JSX, on, onCleanup, Show } from "solid-js";
 import { enuM, type GeoPoint } from "../../core/geo";
+import { isOpen } from "../../core/goal";
 import type { Mission } from "../../core/model";
 import { groundPath } from "../../core/path";
 import { nextCheckpoint } from "../../core/progress";
@@ -10,6 +11,7 @@ import type { DriveView } from "../../io/drive-view";
 import { watchFrames } from "../../io/media";
 import { publishDebugView } from "./debug";
 import { Extras } from "./extras";
+import { GoalPanel } from "./goal-panel";
 import { LinkPanel } from "./link-panel";
 import { MapPanel } from "./map-panel";
 import { MissionPanel } from "./mission-panel";
@@ -139,7 +141,13 @@ export function Cockpit(props: CockpitProps): JSX.Element {
         headingDeg={headingDeg()}
         accuracyM={telemetry()?.hAccCm ? (telemetry()?.hAccCm ?? 0) / 100 : null}
         trail={trail()}
+        goal={isOpen(props.view.goal) ? props.view.goal.at : null}
+        aim={props.view.aim}
+        onPick={telemetry()?.autonomy ? props.drive.setGoal : null}
       />
+      <Show when={telemetry()?.autonomy || props.view.goal !== null}>
+        <GoalPanel view={props.view} drive={props.drive} />
+      </Show>
       <div class="panel rear">
         <Camera stream={props.rear} label="Rear camera" />
         <span class="tag">Rear</span>

@@ -45,6 +45,17 @@ export function publishDebugView(facts: Facts): () => void {
     get firstFrameMs() {
       return facts.drive.firstFrameMs();
     },
+    /** Whether the robot has an autonomy, and whether that drives. */
+    get autonomy() {
+      const { telemetry } = facts.view();
+      return telemetry === null ? null : { there: telemetry.autonomy, drives: telemetry.autonomous };
+    },
+    get goal() {
+      return facts.view().goal;
+    },
+    get aim() {
+      return facts.view().aim;
+    },
     get letGoFirst() {
       return facts.view().deadman.letGoFirst;
     },

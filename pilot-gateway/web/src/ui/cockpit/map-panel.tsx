@@ -1,6 +1,6 @@
 /** Where the robot is, where it was, and the checkpoints. North is up; there are no tiles, only the route. */
 import { createMemo, For, type JSX, Show } from "solid-js";
-import { enuM, type GeoPoint } from "../../core/geo";
+import { enuM, type GeoPoint, offsetM } from "../../core/geo";
 import type { Checkpoint } from "../../core/model";
 
 const WIDTH = 300;
@@ -39,6 +39,13 @@ function place(frame: Frame, point: GeoPoint): { x: number; y: number } {
   };
 }
 
+/** The place under a point of the drawing: the inverse of `place`. */
+function placeAt(frame: Frame, x: number, y: number): GeoPoint {
+  const eastM = frame.eastM + (x - WIDTH / 2) / frame.pxPerM;
+  const northM = frame.northM - (y - (HEIGHT - SCALE_PX) / 2) / frame.pxPerM;
+  return offsetM(frame.origin, eastM, northM);
+}
+
 export function MapPanel(props: {
   checkpoints: readonly Checkpoint[];
   reached: number;
@@ -46,7 +53,22 @@ export function MapPanel(props: {
   headingDeg: number | null;
   accuracyM: number | null;
   trail: readonly GeoPoint[];
+  /** Where the robot's own autonomy shall drive. */
+  goal: GeoPoint | null;
+  /** The cross of a goal that is being placed by keyboard. */
+  aim: GeoPoint | null;
+  /** A place on the map was clicked; null where that means nothing. */
+  onPick: ((at: GeoPoint) => void) | null;
 }): JSX.Element {
+  let drawing: SVGSVGElement | undefined;
+  const pick = (event: MouseEvent) => {
+    const toDrawing = drawing?.getScreenCTM()?.inverse();
+    const f = frame();
+    // A click without a pointer, as Enter makes it on a button, is at no place.
+    if (toDrawing === undefined || f === null || event.detail === 0) return;
+    const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(toDrawing);
+    props.onPick?.(placeAt(f, x, y));
+  };
   // The frame follows the route and the robot's start, not every move: a map that shivers can't be read.
   const frame = createMemo(() => {
     const start = props.trail[0];
@@ -72,7 +94,7 @@ export function MapPanel(props: {
         {(f) => {
           const grid = () => stepM() * f().pxPerM;
           return (
-            <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label="Map">
+            <svg ref={drawing} viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label="Map">
               <defs>
                 <pattern id="map-grid" width={grid()} height={grid()} patternUnits="userSpaceOnUse">
                   <path d={`M${grid()} 0H0V${grid()}`} class="grid" />
@@ -101,6 +123,32 @@ export function MapPanel(props: {
                   );
                 }}
               </For>
+              <Show when={props.goal}>
+                {(goal) => {
+                  const to = () => place(f(), goal());
+                  return (
+                    <g class="goal">
+                      <polyline points={line([...(props.at ? [props.at] : []), goal()])} />
+                      <path
+                        d="M0 0L-5.5 -11a6.2 6.2 0 1 1 11 0Z"
+                        transform={`translate(${to().x.toFixed(1)} ${to().y.toFixed(1)})`}
+                      />
+                    </g>
+                  );
+                }}
+              </Show>
+              <Show when={props.aim}>
+                {(aim) => {
+                  const to = () => place(f(), aim());
+                  return (
+                    <path
+                      class="aim"
+                      d="M-9 0h18M0 -9v18"
+                      transform={`translate(${to().x.toFixed(1)} ${to().y.toFixed(1)})`}
+                    />
+                  );
+                }}
+              </Show>
               <Show when={props.at}>
                 {(point) => {
                   const at = () => place(f(), point());
@@ -133,6 +181,16 @@ export function MapPanel(props: {
             </svg>
           );
         }}
+      </Show>
+      <Show when={props.onPick !== null}>
+        <button
+          type="button"
+          class="pick"
+          data-testid="map-pick"
+          aria-label="Set a goal on the map"
+          tabindex={-1}
+          onClick={pick}
+        />
       </Show>
     </div>
   );

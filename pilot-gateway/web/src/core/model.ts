@@ -52,6 +52,8 @@ export interface Mission {
   readonly name: string;
   readonly robot: string;
   readonly checkpoints: readonly Checkpoint[];
+  /** Where the robot stays: being in one polygon is enough. Empty: no limit of the mission's. */
+  readonly area: readonly (readonly GeoPoint[])[];
   readonly state: string;
   readonly reward: number;
   readonly deadlineAtMs: number | null;
@@ -236,6 +238,7 @@ export function parseMission(value: unknown): Mission | null {
     name: text(m["name"], m["id"]),
     robot: text(m["robot"]),
     checkpoints,
+    area: list(m["area"]).map((polygon) => list(polygon).flatMap((corner) => parsePoint(corner) ?? [])),
     state: text(m["state"]),
     reward: number(m["reward"]),
     deadlineAtMs: numberOrNull(m["deadline_at"]),

@@ -136,6 +136,7 @@ export function Cockpit(props: CockpitProps): JSX.Element {
       <SpeedPanel view={props.view} />
       <MapPanel
         checkpoints={props.mission?.checkpoints ?? []}
+        area={props.mission?.area ?? []}
         reached={props.mission?.reached ?? 0}
         at={at()}
         headingDeg={headingDeg()}

@@ -48,6 +48,8 @@ function placeAt(frame: Frame, x: number, y: number): GeoPoint {
 
 export function MapPanel(props: {
   checkpoints: readonly Checkpoint[];
+  /** The mission's area, beyond which the robot does not go. */
+  area: readonly (readonly GeoPoint[])[];
   reached: number;
   at: GeoPoint | null;
   headingDeg: number | null;
@@ -101,6 +103,7 @@ export function MapPanel(props: {
                 </pattern>
               </defs>
               <rect width={WIDTH} height={HEIGHT} fill="url(#map-grid)" />
+              <For each={props.area}>{(polygon) => <polygon class="area" points={line(polygon)} />}</For>
               <polyline class="ahead" points={ahead()} />
               <polyline class="trail" points={line([...props.trail, ...(props.at ? [props.at] : [])])} />
               <For each={props.checkpoints}>

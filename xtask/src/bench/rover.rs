@@ -35,6 +35,8 @@ const FLEET_HZ: f64 = 10.0;
 const STALL_MS: f64 = 100.0;
 /// The first ticks open leases and subscriptions, and are not counted.
 const WARM_UP: Duration = Duration::from_secs(3);
+/// The same where many begin at once: sessions, leases and episodes of all of them are opened in these seconds.
+const FLEET_WARM_UP: Duration = Duration::from_secs(10);
 
 /// What a client saw.
 #[derive(Debug, Default)]
@@ -101,10 +103,10 @@ impl Client {
 }
 
 /// Polls as scripts do: works, then sleeps for the rest of the tick.
-fn poll(url: &str, hz: f64, seconds: u32) -> Seen {
+fn poll(url: &str, hz: f64, warm_up: Duration, seconds: u32) -> Seen {
     let (client, period) = (Client::new(url), Duration::from_secs_f64(1.0 / hz));
     let begun = Instant::now();
-    while begun.elapsed() < WARM_UP {
+    while begun.elapsed() < warm_up {
         // Failures that last show below.
         drop((client.get("/v2/front"), client.get("/data"), client.control(0.0)));
         std::thread::sleep(period);
@@ -182,7 +184,7 @@ fn one(data: &Path, seconds: u32) -> Result<Vec<Value>> {
     let stack = Stack::start(Options { sim_args, ros_domain: 79, ..Options::new(data)? })?;
     let rover = Rover::start(&stack, "bench")?;
     progress(&format!("one client at {HZ} Hz for {seconds} s"));
-    let seen = poll(&rover.url, HZ, seconds);
+    let seen = poll(&rover.url, HZ, WARM_UP, seconds);
     // The log is written within 100 ms.
     std::thread::sleep(Duration::from_millis(300));
     let wheels = to_wheels(&json!(seen.presses), &std::fs::read_to_string(&commands)?);
@@ -231,7 +233,7 @@ fn many(data: &Path, robots: u16, seconds: u32) -> Result<Vec<Value>> {
         .iter()
         .map(|rover| {
             let url = rover.url.clone();
-            std::thread::spawn(move || poll(&url, FLEET_HZ, seconds))
+            std::thread::spawn(move || poll(&url, FLEET_HZ, FLEET_WARM_UP, seconds))
         })
         .collect();
     let programs = [
@@ -242,8 +244,10 @@ fn many(data: &Path, robots: u16, seconds: u32) -> Result<Vec<Value>> {
         ("fleet_server", vec![stack.fleet.pid()]),
         ("clients", vec![std::process::id()]),
     ];
+    std::thread::sleep(FLEET_WARM_UP);
     let (before, begun) = (used(&programs)?, Instant::now());
-    std::thread::sleep(WARM_UP + Duration::from_secs(u64::from(seconds)));
+    // A little less than the clients take: what a thread used is gone with it.
+    std::thread::sleep(Duration::from_secs(u64::from(seconds)).mul_f64(0.9));
     let (after, passed) = (used(&programs)?, begun.elapsed().as_secs_f64());
     let mut all = Seen::default();
     for thread in threads {

@@ -25,10 +25,11 @@ use std::path::{Path, PathBuf};
 pub fn root() -> PathBuf {
     // Cargo says at run time which checkout it runs for. What was compiled in may be another one that shares its target
     // folder; it serves programs that Cargo did not start.
-    let package = std::env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    let root = package.ancestors().find(|folder| folder.join("xtask/Cargo.toml").exists());
-    root.map_or(package.clone(), Path::to_path_buf)
+    let compiled = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let running = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let mut above = running.iter().chain([&compiled]).flat_map(|package| package.ancestors());
+    let root = above.find(|folder| folder.join("xtask/Cargo.toml").exists());
+    root.map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
 /// One line of progress on standard error; standard output is for results.

@@ -1,4 +1,4 @@
-//! The real-time loop: 200 steps a second, sensors at their rates.
+//! The real-time loop: 200 steps a second, a round of sensors fifty times a second.
 
 use super::Shared;
 use super::autonomy::{self, Eyes};
@@ -20,8 +20,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 const STEP_NS: u64 = 5_000_000;
 /// How often the loop wakes: two steps at a time, which is also the resolution of the trace.
 const WAKE_NS: u64 = 2 * STEP_NS;
-/// A loop that was held up for longer than this does not catch up: the world stood still meanwhile.
+/// Steps between two rounds of sensors: 50 Hz.
+const ROUND_STEPS: u64 = 4;
+/// A horn that nobody tells to go on falls silent after this.
 const HORN_NS: u64 = 500_000_000;
+/// A loop that was held up for longer than this does not catch up: the world stood still meanwhile.
 const CATCH_UP_NS: u64 = 500_000_000;
 /// Commands that wait for their step. More than a loop that catches up can need; the oldest give way.
 const WAITING_MAX: usize = 64;
@@ -261,50 +264,56 @@ impl Drive<'_> {
         newest.map(|c| c.command)
     }
 
-    /// Sends what is due after step `n`: rates are whole divisions of 200 Hz, spread so that few fall together.
+    /// Sends what is due after step `n`. As the board of a small base does: fifty times a second all that is new, in one go,
+    /// so that whoever listens wakes once for it.
     fn publish(&mut self, n: u64, stamp_ns: u64) {
+        if !n.is_multiple_of(ROUND_STEPS) {
+            return;
+        }
+        let round = n / ROUND_STEPS;
         let (world, sensors, ros) = (&self.world, &mut self.sensors, &self.ros);
         let works = |part| !self.shared.faults.broken(part);
         let base = works(Part::Base);
         let mut results = Vec::new();
-        if n % 2 == 1 && works(Part::Imu) {
+        if works(Part::Imu) {
             results.push(ros.publish_imu(sensors.imu(world, stamp_ns)));
         }
-        if n.is_multiple_of(4) && base && works(Part::Odometry) {
+        if base && works(Part::Odometry) {
             let odometry = sensors.odometry(world, stamp_ns);
             see(self.eyes.as_ref(), |seen| seen.odometry = odometry.clone());
             results.push(ros.publish_odometry(odometry));
         }
-        if n % 4 == 2 && base {
+        if round.is_multiple_of(2) {
+            results.push(ros.publish_range(2, sensors.drop(world, stamp_ns)));
+        } else if base {
             results.push(ros.publish_wheels(sensors.wheels(world, stamp_ns)));
         }
-        if n % 10 == 3 && works(Part::Field) {
-            results.push(ros.publish_field(sensors.field(world, stamp_ns)));
+        match round % 5 {
+            0 => results.push(ros.publish_range(0, sensors.cone(world, false, stamp_ns))),
+            1 => {
+                for (n, pressed) in world.bumpers().into_iter().enumerate() {
+                    results.push(ros.publish_bumper(n, pressed));
+                }
+            }
+            2 if works(Part::Field) => {
+                results.push(ros.publish_field(sensors.field(world, stamp_ns)));
+            }
+            3 if works(Part::Scan) => {
+                let scan = sensors.scan(world, stamp_ns);
+                see(self.eyes.as_ref(), |seen| seen.scan = scan.clone());
+                results.push(ros.publish_scan(scan));
+            }
+            4 => results.push(ros.publish_range(1, sensors.cone(world, true, stamp_ns))),
+            _ => {}
         }
-        if n % 20 == 6 && works(Part::Scan) {
-            let scan = sensors.scan(world, stamp_ns);
-            see(self.eyes.as_ref(), |seen| seen.scan = scan.clone());
-            results.push(ros.publish_scan(scan));
-        }
-        if n % 40 == 10 && works(Part::Fix) {
+        if round % 10 == 4 && works(Part::Fix) {
             results.push(ros.publish_fix(sensors.fix(world, 0.2, stamp_ns)));
         }
-        if n % 200 == 14 && base && works(Part::Battery) {
+        if round % 50 == 6 && base && works(Part::Battery) {
             results.push(ros.publish_battery(sensors.battery(world, stamp_ns)));
         }
-        if n % 200 == 34 {
+        if round % 50 == 12 {
             results.push(ros.publish_diagnostics(Sensors::diagnostics(world, stamp_ns)));
-        }
-        if let Some(n) = [5, 15].iter().position(|at| n % 20 == *at) {
-            results.push(ros.publish_range(n, sensors.cone(world, n == 1, stamp_ns)));
-        }
-        if n % 10 == 8 {
-            results.push(ros.publish_range(2, sensors.drop(world, stamp_ns)));
-        }
-        if n % 20 == 16 {
-            for (n, pressed) in world.bumpers().into_iter().enumerate() {
-                results.push(ros.publish_bumper(n, pressed));
-            }
         }
         let failed = results.into_iter().find_map(Result::err);
         if let (Some(error), false) = (&failed, self.publish_failed) {

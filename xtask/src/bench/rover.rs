@@ -229,10 +229,13 @@ fn many(data: &Path, robots: u16, seconds: u32) -> Result<Vec<Value>> {
         .map(|robot| Rover::start_for(&stack, &format!("at-{}", robot.name), &robot.name, &[]))
         .collect::<Result<Vec<_>>>()?;
     progress(&format!("a client each at {FLEET_HZ} Hz for {seconds} s"));
+    // Clients that know nothing of each other do not tick in step.
+    let apart = Duration::from_secs_f64(1.0 / FLEET_HZ) / u32::from(robots);
     let threads: Vec<_> = rovers
         .iter()
         .map(|rover| {
             let url = rover.url.clone();
+            std::thread::sleep(apart);
             std::thread::spawn(move || poll(&url, FLEET_HZ, FLEET_WARM_UP, seconds))
         })
         .collect();

@@ -18,6 +18,7 @@ mod inbound;
 mod offer;
 mod outbound;
 mod packetise;
+pub mod rate;
 mod session;
 mod stats;
 mod tap;

@@ -1,0 +1,64 @@
+//! How much video the path to the driver carries, and what the cameras make of it.
+//!
+//! Three pure parts, and a handle between the threads that run them. The [`Estimator`] turns the driver's end's reports
+//! on packets into a bitrate; [`ladder`] turns a bitrate into a bitrate, size and rate of frames for each camera;
+//! [`Flight`] knows for how long nothing was heard of what was sent, so that frames are left out before they are
+//! encoded, not queued where they grow old.
+
+mod estimator;
+mod flight;
+pub mod ladder;
+mod pacing;
+#[cfg(test)]
+mod path;
+
+pub use estimator::{Bounds, Estimator};
+pub(super) use flight::Flight;
+pub(super) use pacing::Paced;
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+/// Which estimator a link uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Congestion {
+    /// Our own, by the delay of queues: [`Estimator`].
+    #[default]
+    Delay,
+    /// Google Congestion Control, as the WebRTC stack brings it.
+    Gcc,
+    /// None: the configured bitrate, whatever the path carries. For measurements.
+    Off,
+}
+
+/// What is known of the path, at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct PathState {
+    /// Bits a second that the path is thought to carry, video with its packets' headers; `None` before the first
+    /// report.
+    pub target_bps: Option<f64>,
+    /// Delay by queues on the way, milliseconds.
+    pub queue_ms: f64,
+    /// Share of packets lost in the last second or so, 0 to 1.
+    pub loss: f64,
+    /// Shortest time of late from a packet's departure to the report on it; `None` before the first.
+    pub round_trip: Option<Duration>,
+    /// Departure of the newest packet that was reported on.
+    pub reported: Option<Instant>,
+}
+
+/// [`PathState`] between the stack's thread and those that ask. The lock is held for a copy.
+#[derive(Debug, Default)]
+pub(super) struct Shown(Mutex<PathState>);
+
+impl Shown {
+    pub(super) fn get(&self) -> PathState {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, state: PathState) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}

@@ -165,5 +165,6 @@ fn camera() -> CameraConfig {
         fps: 30,
         bitrate_kbps: 2_500,
         encoder: None,
+        recording: Default::default(),
     }
 }

@@ -102,6 +102,7 @@ fn start(
         fps,
         bitrate_kbps,
         encoder: None,
+        recording: Default::default(),
     };
     let session = Arc::clone(session);
     Ok(Camera::start(config, move |frame| {

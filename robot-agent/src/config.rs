@@ -14,7 +14,7 @@ mod schema;
 
 pub(crate) use base::{BUMPERS_MAX, RANGES_MAX};
 pub use base::{Base, BaseKind, Bumper, RangeKind, RangeSensor, Ros, Side};
-pub use camera::Camera;
+pub use camera::{Camera, CameraRecording, Separate};
 pub use docs::docs;
 pub use heading::{Heading, HeadingSource};
 pub use layers::{ConfigError, ENVIRONMENT_PREFIX, Layers};

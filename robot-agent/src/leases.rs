@@ -113,13 +113,12 @@ impl Leases {
         lock(&self.book).clone()
     }
 
-    /// A frame of a camera: to the link and to the recorder. Called on the camera's thread.
-    pub(crate) fn frame(shared: &Shared, recorder: &record::Handle, frame: EncodedFrame) {
+    /// A frame of a camera, to the link. Called on the camera's thread.
+    pub(crate) fn frame(shared: &Shared, frame: &EncodedFrame) {
         let link = lock(&shared.lease).as_ref().and_then(|lease| lease.link.clone());
         if let Some(link) = link {
-            link.send_frame(&frame);
+            link.send_frame(frame);
         }
-        recorder.put(clock::wall_ns(), Record::Frame(frame));
     }
 
     /// Opens a session, or says why not.

@@ -1,7 +1,10 @@
 //! The recorder's thread. Whoever has something to record hands it over without waiting; when the disk does not
 //! keep up, records are dropped and counted by topic, and the episode says so.
 
+mod pictures;
 mod write;
+
+pub(crate) use pictures::Pictures;
 
 use crate::clock;
 use crate::config::BUMPERS_MAX;

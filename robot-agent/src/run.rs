@@ -12,6 +12,7 @@ use crate::fabric::{self, Fabric};
 use crate::home::{Enrolment, Home};
 use crate::leases::{Fixed, Leases};
 use crate::live;
+use crate::media::recording::Machine;
 use crate::media::{Camera, CameraConfig};
 use crate::record::{self, Record};
 use crate::requests::Requests;
@@ -335,10 +336,13 @@ fn start_cameras(
     recorder: &record::Handle,
 ) -> Result<Vec<Camera>> {
     let mut cameras = Vec::new();
+    let pictures = Arc::new(record::Pictures(recorder.clone()));
+    let machine = Arc::new(Machine::default());
     for media in CameraConfig::all_of(config, domain_id) {
-        let (shared, recorder) = (Arc::clone(shared), recorder.clone());
+        let (shared, pictures) = (Arc::clone(shared), Arc::clone(&pictures));
         let name = media.name.clone();
-        let started = Camera::start(media, move |frame| Leases::frame(&shared, &recorder, frame));
+        let to_link = move |frame| Leases::frame(&shared, &frame);
+        let started = Camera::start_recorded(media, to_link, pictures, Arc::clone(&machine));
         cameras.push(started.with_context(|| format!("starting camera {name:?}"))?);
     }
     Ok(cameras)

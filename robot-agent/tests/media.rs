@@ -3,8 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use robot_agent::clock;
+use robot_agent::config::{CameraRecording, Separate};
+use robot_agent::media::recording::{Recording, Told, What};
 use robot_agent::media::{Camera, CameraConfig, EncodedFrame, MediaError};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const WITHIN: Duration = Duration::from_secs(20);
@@ -19,6 +24,7 @@ fn config(source: &str) -> CameraConfig {
         fps: 30,
         bitrate_kbps: 500,
         encoder: None,
+        recording: Default::default(),
     }
 }
 
@@ -315,5 +321,173 @@ fn the_chosen_encoder_rate_and_time_are_told() {
     let known = robot_agent::media::encoder::names();
     assert!(stats.encoder.as_deref().is_some_and(|name| known.contains(&name)), "{stats:?}");
     assert!(stats.fps > 10.0 && stats.encode_ms > 0.0 && stats.encode_ms < 500.0, "{stats:?}");
+    camera.stop();
+}
+
+/// A recorder that keeps what it gets.
+#[derive(Default)]
+struct Kept {
+    episode: AtomicU64,
+    frames: Mutex<Vec<EncodedFrame>>,
+    told: Mutex<Vec<What>>,
+}
+
+impl Kept {
+    fn frames(&self) -> Vec<EncodedFrame> {
+        self.frames.lock().unwrap().clone()
+    }
+
+    fn told(&self) -> Vec<What> {
+        self.told.lock().unwrap().clone()
+    }
+}
+
+impl Recording for Kept {
+    fn episode(&self) -> Option<u64> {
+        Some(self.episode.load(Ordering::Acquire)).filter(|number| *number > 0)
+    }
+
+    fn frame(&self, frame: EncodedFrame) {
+        self.frames.lock().unwrap().push(frame);
+    }
+
+    fn tell(&self, told: Told) {
+        assert_eq!(told.camera, "test");
+        self.told.lock().unwrap().push(told.what);
+    }
+}
+
+fn start_recorded(config: CameraConfig) -> (Camera, Receiver<EncodedFrame>, Arc<Kept>) {
+    let kept = Arc::new(Kept::default());
+    let (frames_in, frames) = channel();
+    let recording: Arc<dyn Recording> = Arc::<Kept>::clone(&kept);
+    let live = move |frame| _ = frames_in.send(frame);
+    let camera = Camera::start_recorded(config, live, recording, Arc::default()).unwrap();
+    (camera, frames, kept)
+}
+
+/// A picture that takes many bits, so that a bitrate is a bound.
+fn noise(separate: Separate) -> CameraConfig {
+    CameraConfig {
+        recording: CameraRecording { separate, bitrate_kbps: Some(2_000), keyframe_every_s: 1 },
+        bitrate_kbps: 1_500,
+        ..config(
+            "videotestsrc is-live=true pattern=snow ! video/x-raw,format=I420,width=320,height=240,framerate=30/1",
+        )
+    }
+}
+
+fn kbps(frames: &[EncodedFrame]) -> f64 {
+    let (first, last) = (frames.first().unwrap(), frames.last().unwrap());
+    let bits: usize = frames.iter().map(|frame| frame.data.len() * 8).sum();
+    bits as f64 / (last.capture.0 - first.capture.0) as f64 * 1e6
+}
+
+/// Frames of the next `seconds`, of the live video and of the recording.
+fn both(
+    frames: &Receiver<EncodedFrame>,
+    kept: &Kept,
+    seconds: u64,
+) -> (Vec<EncodedFrame>, Vec<EncodedFrame>) {
+    while frames.try_recv().is_ok() {}
+    let before = kept.frames().len();
+    std::thread::sleep(Duration::from_secs(seconds));
+    (frames.try_iter().collect(), kept.frames().split_off(before))
+}
+
+#[test]
+fn an_encode_of_its_own_keeps_its_quality_whatever_the_link_carries() {
+    let (camera, frames, kept) = start_recorded(noise(Separate::Always));
+    frames.recv_timeout(WITHIN).unwrap();
+    assert_eq!(kept.frames(), [], "nothing is encoded for nobody");
+    kept.episode.store(1, Ordering::Release);
+    until(|| (!kept.frames().is_empty()).then_some(()));
+    let (live_rich, recorded_rich) = both(&frames, &kept, 3);
+    camera.set_bitrate_kbps(150);
+    std::thread::sleep(Duration::from_secs(1));
+    let (live_poor, recorded_poor) = both(&frames, &kept, 3);
+    let (rich, poor) = (kbps(&live_rich), kbps(&live_poor));
+    assert!(poor < rich / 2.0, "the live video follows the link: {rich} then {poor} kbit/s");
+    let (before, after) = (kbps(&recorded_rich), kbps(&recorded_poor));
+    assert!((0.8..1.25).contains(&(after / before)), "recorded at {before} then {after} kbit/s");
+    assert!(matches!(kept.told()[..], [What::Separate { bitrate_kbps: 2_000, .. }]));
+
+    let recorded = kept.frames();
+    assert_decodable_from(&recorded[0]);
+    assert!(recorded.windows(2).all(|two| two[0].capture < two[1].capture));
+    // The same moments as the live video's, to the nanosecond.
+    let live: BTreeSet<u64> = live_rich.iter().map(|frame| frame.capture.0).collect();
+    let (first, last) = (live.first().unwrap(), live.last().unwrap());
+    let inside: Vec<u64> = recorded
+        .iter()
+        .map(|frame| frame.capture.0)
+        .filter(|capture| (first..=last).contains(&capture))
+        .collect();
+    assert!(inside.len() > 60, "{} frames", inside.len());
+    let strangers = inside.iter().filter(|capture| !live.contains(capture)).count();
+    assert!(strangers * 20 < inside.len(), "{strangers} of {} have another stamp", inside.len());
+    let keyframes: Vec<u64> = recorded
+        .iter()
+        .filter(|frame| frame.keyframe)
+        .map(|frame| frame.capture.0 / 1_000_000)
+        .collect();
+    assert!(keyframes.len() >= 6, "{keyframes:?}");
+    assert!(
+        keyframes.windows(2).all(|two| (900..1_500).contains(&(two[1] - two[0]))),
+        "{keyframes:?}"
+    );
+
+    kept.episode.store(2, Ordering::Release);
+    let before = kept.frames().len();
+    until(|| (kept.frames().len() > before + 5).then_some(()));
+    let next = kept.frames().split_off(before);
+    assert!(next.iter().any(|frame| frame.keyframe), "the next episode begins decodable");
+    kept.episode.store(0, Ordering::Release);
+    std::thread::sleep(Duration::from_millis(300));
+    let ended = kept.frames().len();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(kept.frames().len(), ended, "and ends");
+    camera.stop();
+}
+
+#[test]
+fn a_shared_encode_records_what_is_sent_and_says_so() {
+    let (camera, frames, kept) = start_recorded(noise(Separate::Never));
+    frames.recv_timeout(WITHIN).unwrap();
+    kept.episode.store(1, Ordering::Release);
+    camera.force_keyframe();
+    until(|| (kept.frames().len() > 20).then_some(()));
+    camera.stop();
+    let (live, recorded): (Vec<_>, Vec<_>) = (frames.try_iter().collect(), kept.frames());
+    assert!(recorded[0].keyframe);
+    assert!(recorded.iter().all(|frame| live.contains(frame)), "the very frames");
+    let told = kept.told();
+    assert!(matches!(&told[..], [What::Shared { why }] if why.contains("never")), "{told:?}");
+}
+
+#[test]
+fn an_encode_that_does_not_keep_up_gives_its_place_to_the_live_one() {
+    // Three frames a second, of thirty: the live branch drops and goes on, the recording gives up.
+    let slow =
+        "identity sleep-time=300000 ! x264enc name=enc tune=zerolatency speed-preset=ultrafast";
+    let encoder = Some(slow.to_owned());
+    let (camera, frames, kept) =
+        start_recorded(CameraConfig { encoder, ..noise(Separate::Always) });
+    frames.recv_timeout(WITHIN).unwrap();
+    kept.episode.store(1, Ordering::Release);
+    let why = until(|| {
+        kept.told().iter().find_map(|what| match what {
+            What::Shared { why } => Some(why.clone()),
+            _ => None,
+        })
+    });
+    assert!(why.contains("keep up"), "{why}");
+    let before = kept.frames().len();
+    until(|| (kept.frames().len() > before + 3).then_some(()));
+    let recorded = kept.frames();
+    assert!(recorded[before].keyframe, "decodable from there");
+    assert!(recorded.windows(2).all(|two| two[0].capture < two[1].capture));
+    let live: Vec<EncodedFrame> = frames.try_iter().collect();
+    assert!(recorded[before..].iter().take(2).all(|frame| live.contains(frame)));
     camera.stop();
 }

@@ -91,6 +91,7 @@ fn start(domain_id: u16, message: PictureType) -> (Camera, Receiver<EncodedFrame
         fps: 10,
         bitrate_kbps: 500,
         encoder: None,
+        recording: Default::default(),
     };
     let (frames_in, frames) = channel();
     (Camera::start(config, move |frame| _ = frames_in.send(frame)).unwrap(), frames)

@@ -40,6 +40,42 @@ pub struct Camera {
     /// Encoder: one that `robot-agent doctor` shows, by its name, which is then not tried first; or any other, as for
     /// `gst-launch-1.0`, its element named `enc`. Without it: the best that works.
     pub encoder: Option<String>,
+    /// How it is recorded.
+    #[serde(default)]
+    pub recording: CameraRecording,
+}
+
+/// How a camera is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CameraRecording {
+    /// Whether episodes get an encode of their own, whose quality the link does not touch: auto, where the machine can
+    /// carry it beside the live one; always, for as long as it keeps up; never, what is sent is what is recorded.
+    pub separate: Separate,
+    /// Bitrate of that encode. Without it: `bitrate_kbps` of the camera.
+    #[schemars(range(min = 50, max = 100_000))]
+    pub bitrate_kbps: Option<u32>,
+    /// Time between its keyframes, where an export can cut.
+    #[schemars(range(min = 1, max = 10))]
+    pub keyframe_every_s: u32,
+}
+
+impl Default for CameraRecording {
+    fn default() -> Self {
+        Self { separate: Separate::Auto, bitrate_kbps: None, keyframe_every_s: 1 }
+    }
+}
+
+/// Whether episodes get an encode of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Separate {
+    /// Where the machine can carry it beside the live one.
+    Auto,
+    /// For as long as it keeps up.
+    Always,
+    /// What is sent is what is recorded.
+    Never,
 }
 
 impl Camera {

@@ -3,7 +3,9 @@
 use super::identity::Agent;
 use super::report::Check;
 use crate::media::encoder::{self, Outcome};
-use crate::media::{Camera, CameraConfig, CameraStats, Source};
+use crate::media::recording::{Decision, Machine, Recording, Told};
+use crate::media::{Camera, CameraConfig, CameraStats, EncodedFrame, Source};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A camera may take so long for its first frame: some need seconds to find their exposure.
@@ -68,6 +70,7 @@ fn usual() -> Option<CameraConfig> {
         fps: 30,
         bitrate_kbps: 2_500,
         encoder: None,
+        recording: Default::default(),
     })
 }
 
@@ -83,24 +86,29 @@ pub(super) fn cameras(cameras: &[CameraConfig], agent: &Agent) -> Vec<Check> {
             cameras.iter().map(held).collect()
         }
         Agent::Runs(status) => {
-            let told = |camera: &CameraConfig| {
-                let stats = status.cameras.iter().find(|stats| stats.name == camera.name);
-                match stats {
-                    Some(stats) => judge(camera, stats, "told by the running agent"),
-                    None => {
-                        let why = "the running agent has another configuration: start it anew";
-                        Check::not_checked(AREA, camera.name.clone(), why)
-                    }
+            let stats_of = |camera: &CameraConfig| {
+                status.cameras.iter().find(|stats| stats.name == camera.name)
+            };
+            let told = |camera: &CameraConfig| match stats_of(camera) {
+                Some(stats) => judge(camera, stats, "told by the running agent"),
+                None => {
+                    let why = "the running agent has another configuration: start it anew";
+                    Check::not_checked(AREA, camera.name.clone(), why)
                 }
             };
-            cameras.iter().map(told).collect()
+            let recordings = cameras.iter().filter_map(|camera| {
+                let decision = stats_of(camera)?.recording.as_ref()?;
+                Some(recording(&camera.name, decision))
+            });
+            cameras.iter().map(told).chain(recordings).collect()
         }
         Agent::Absent => {
+            let machine = Arc::new(Machine::default());
             let trials: Vec<_> = cameras
                 .iter()
                 .map(|camera| {
-                    let camera = camera.clone();
-                    std::thread::spawn(move || try_one(&camera))
+                    let (camera, machine) = (camera.clone(), Arc::clone(&machine));
+                    std::thread::spawn(move || try_one(&camera, machine))
                 })
                 .collect();
             let joined = trials.into_iter().zip(cameras).map(|(trial, camera)| {
@@ -108,14 +116,38 @@ pub(super) fn cameras(cameras: &[CameraConfig], agent: &Agent) -> Vec<Check> {
                     Check::not_checked(AREA, camera.name.clone(), "the trial itself failed")
                 })
             });
-            joined.collect()
+            let mut checks: Vec<Check> = joined.collect();
+            let decisions = machine.decisions();
+            checks.extend(decisions.iter().map(|(name, decision)| recording(name, decision)));
+            checks
         }
     }
 }
 
-fn try_one(config: &CameraConfig) -> Check {
+/// How episodes get a camera's pictures.
+fn recording(camera: &str, decision: &Decision) -> Check {
+    let Decision { separate, why } = decision;
+    let how = if *separate { "an encode of its own" } else { "what is sent" };
+    Check::ok("recording", camera, format!("{how}: {why}")).with("separate", *separate)
+}
+
+/// Nothing is recorded while somebody only looks.
+struct NoEpisode;
+
+impl Recording for NoEpisode {
+    fn episode(&self) -> Option<u64> {
+        None
+    }
+
+    fn frame(&self, _frame: EncodedFrame) {}
+
+    fn tell(&self, _told: Told) {}
+}
+
+fn try_one(config: &CameraConfig, machine: Arc<Machine>) -> Check {
     const AREA: &str = "camera";
-    let camera = match Camera::start(config.clone(), |_frame| {}) {
+    let started = Camera::start_recorded(config.clone(), |_frame| {}, Arc::new(NoEpisode), machine);
+    let camera = match started {
         Ok(camera) => camera,
         Err(error) => {
             let advice = match &config.source {
@@ -218,9 +250,16 @@ mod tests {
             config("gone", "v4l2src device=/dev/no-such-camera"),
             config("wrong", "nosuchsrc"),
         ];
+        let all: Vec<CameraConfig> =
+            (0..).zip(all).map(|(camera, config)| CameraConfig { camera, ..config }).collect();
         let begun = Instant::now();
         let checks = cameras(&all, &Agent::Absent);
         assert!(begun.elapsed() < Duration::from_secs(30), "bounded in time");
+        let (recordings, checks): (Vec<Check>, Vec<Check>) =
+            checks.into_iter().partition(|check| check.area == "recording");
+        let known: Vec<bool> =
+            recordings.iter().map(|check| check.found.contains("all encodes take")).collect();
+        assert_eq!(known[..2], [true, true], "{recordings:#?}");
         let verdicts: Vec<Verdict> = checks.iter().map(|check| check.verdict).collect();
         let wanted = [Verdict::Ok, Verdict::Warning, Verdict::Failed, Verdict::Failed];
         assert_eq!(verdicts, wanted, "{checks:#?}");

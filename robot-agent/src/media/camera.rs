@@ -2,6 +2,7 @@
 
 use super::encoder::Chosen;
 use super::pipeline::{self, Pipeline};
+use super::recording::{Decision, Machine, Recorded, Recording};
 use super::ros::Topic;
 use super::still::{RawFrame, StillEncoder};
 use super::taps::Pace;
@@ -29,6 +30,8 @@ pub(super) struct State {
     pub(super) config: CameraConfig,
     /// Its pictures, when they come over ROS.
     pub(super) topic: Option<Topic>,
+    /// Its way into episodes, when there are any.
+    pub(super) recorded: Option<Recorded>,
     pub(super) stop: Mutex<bool>,
     pub(super) stopped: Condvar,
     /// Number of the pipeline whose frames count. What an older one that was left behind still gives is dropped.
@@ -76,6 +79,9 @@ pub struct CameraStats {
     pub left_behind: u32,
     /// What is wrong with it.
     pub trouble: Option<String>,
+    /// Whether episodes get an encode of their own.
+    #[serde(default)]
+    pub recording: Option<Decision>,
 }
 
 /// The JPEG made last and what makes them. Locked while one is made, so that all who ask get the same.
@@ -115,6 +121,25 @@ impl Camera {
         config: CameraConfig,
         sink: impl FnMut(EncodedFrame) + Send + 'static,
     ) -> Result<Self, MediaError> {
+        Self::start_with(config, sink, None)
+    }
+
+    /// The same for a camera whose pictures go into episodes, too, beside others on the same machine.
+    pub fn start_recorded(
+        config: CameraConfig,
+        sink: impl FnMut(EncodedFrame) + Send + 'static,
+        recording: Arc<dyn Recording>,
+        machine: Arc<Machine>,
+    ) -> Result<Self, MediaError> {
+        let recorded = Recorded::new(&config, recording, machine);
+        Self::start_with(config, sink, Some(recorded))
+    }
+
+    fn start_with(
+        config: CameraConfig,
+        sink: impl FnMut(EncodedFrame) + Send + 'static,
+        recorded: Option<Recorded>,
+    ) -> Result<Self, MediaError> {
         pipeline::check(&config)?;
         let topic = match &config.source {
             Source::Gstreamer(_) => None,
@@ -142,6 +167,7 @@ impl Camera {
             bitrate_kbps: AtomicU32::new(config.bitrate_kbps),
             trouble: Mutex::new(None),
             topic,
+            recorded,
             config,
         });
         let sink: Sink = Arc::new(Mutex::new(sink));
@@ -165,7 +191,7 @@ impl Camera {
         self.state.keyframe_wanted.store(true, Ordering::Release);
     }
 
-    /// Changes the bitrate from the next frame on. An encoder of the configuration keeps its own.
+    /// Changes the bitrate of the live video from the next frame on. An encoder of the configuration keeps its own.
     pub fn set_bitrate_kbps(&self, kbps: u32) {
         let kbps = kbps.clamp(50, 100_000);
         self.state.bitrate_kbps.store(kbps, Ordering::Relaxed);
@@ -232,6 +258,7 @@ impl Camera {
             starts: state.starts.load(Ordering::Relaxed),
             left_behind: state.left_behind.load(Ordering::Relaxed),
             trouble: self.trouble(),
+            recording: state.recorded.as_ref().and_then(|r| r.decision(state.config.camera)),
         }
     }
 

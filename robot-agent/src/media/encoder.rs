@@ -130,7 +130,7 @@ const LADDER: &[Rung] = &[
             ("speed-preset", "ultrafast"),
             ("bframes", "0"),
             ("threads", "1"),
-            ("vbv-buf-capacity", "200"),
+            ("vbv-buf-capacity", "{buffer_ms}"),
             ("bitrate", "{kbps}"),
             ("key-int-max", "{interval}"),
         ],
@@ -160,6 +160,36 @@ pub(super) struct Chosen {
     /// Its element, or the text of the configuration.
     pub(super) name: String,
     rung: Option<usize>,
+    /// Mean time for one frame when it was tried, microseconds.
+    pub(super) frame_us: Option<u64>,
+}
+
+/// What one encode is set to.
+#[derive(Debug, Clone, Copy)]
+struct Settings {
+    bitrate_kbps: u32,
+    /// Most frames from one keyframe to the next.
+    interval: u32,
+    /// How long the bitrate may be exceeded, where an encoder can be told.
+    buffer_ms: u32,
+}
+
+impl Settings {
+    /// Keyframes are small and even: nothing on the way may have to queue.
+    const fn live(config: &CameraConfig, bitrate_kbps: u32) -> Self {
+        let interval = config.fps.saturating_mul(KEYFRAME_EVERY_S);
+        Self { bitrate_kbps, interval, buffer_ms: 200 }
+    }
+
+    /// A disk takes bursts. Keyframes are forced by time; the interval is for an encoder that can't be.
+    fn recording(config: &CameraConfig) -> Self {
+        let recording = &config.recording;
+        Self {
+            bitrate_kbps: recording.bitrate_kbps.unwrap_or(config.bitrate_kbps),
+            interval: config.fps.saturating_mul(recording.keyframe_every_s).saturating_mul(2),
+            buffer_ms: 1_000,
+        }
+    }
 }
 
 /// What became of one rung.
@@ -217,7 +247,7 @@ pub fn try_all(config: &CameraConfig) -> Vec<Tried> {
 pub(super) fn choose(config: &CameraConfig, failed: &[String]) -> Result<Chosen, MediaError> {
     if let Some(own) = &config.encoder {
         let rung = LADDER.iter().position(|rung| rung.element == own);
-        return Ok(Chosen { name: own.clone(), rung });
+        return Ok(Chosen { name: own.clone(), rung, frame_us: None });
     }
     let installed = || LADDER.iter().enumerate().filter(|(_, rung)| is_installed(rung));
     for (number, rung) in installed() {
@@ -229,7 +259,7 @@ pub(super) fn choose(config: &CameraConfig, failed: &[String]) -> Result<Chosen,
             Outcome::Works { frame_us } => {
                 let (camera, encoder) = (&config.name, &name);
                 tracing::info!(camera, encoder, frame_us, "encoder chosen");
-                return Ok(Chosen { name, rung: Some(number) });
+                return Ok(Chosen { name, rung: Some(number), frame_us: Some(frame_us) });
             }
             outcome => {
                 tracing::warn!(camera = config.name, encoder = name, %outcome, "the next encoder is tried");
@@ -249,12 +279,12 @@ pub(super) fn choose(config: &CameraConfig, failed: &[String]) -> Result<Chosen,
 pub(super) fn first_installed(config: &CameraConfig) -> Result<Chosen, MediaError> {
     if let Some(own) = &config.encoder {
         let rung = LADDER.iter().position(|rung| rung.element == own);
-        return Ok(Chosen { name: own.clone(), rung });
+        return Ok(Chosen { name: own.clone(), rung, frame_us: None });
     }
     let first = LADDER.iter().enumerate().find(|(_, rung)| is_installed(rung));
     let (number, rung) =
         first.ok_or_else(|| MediaError::NoEncoder { camera: config.name.clone() })?;
-    Ok(Chosen { name: rung.element.to_owned(), rung: Some(number) })
+    Ok(Chosen { name: rung.element.to_owned(), rung: Some(number), frame_us: None })
 }
 
 fn is_installed(rung: &Rung) -> bool {
@@ -269,9 +299,31 @@ impl Chosen {
     /// The part of a pipeline that encodes; its element is named `enc`.
     pub(super) fn text(&self, config: &CameraConfig, bitrate_kbps: u32) -> String {
         match self.known() {
-            Some(rung) => text(rung, config, bitrate_kbps),
-            None => format!("{} ! h264parse config-interval=-1", self.name),
+            Some(rung) => text(rung, Settings::live(config, bitrate_kbps)),
+            None => self.own_text(),
         }
+    }
+
+    /// The same for the encode of the recording.
+    pub(super) fn recording_text(&self, config: &CameraConfig) -> String {
+        match self.known() {
+            Some(rung) => text(rung, Settings::recording(config)),
+            None => self.own_text(),
+        }
+    }
+
+    fn own_text(&self) -> String {
+        format!("{} ! h264parse config-interval=-1", self.name)
+    }
+
+    /// Whether it leaves the processor to the rest.
+    pub(super) fn is_hardware(&self) -> bool {
+        self.known().is_some_and(|rung| rung.kind != "processor")
+    }
+
+    /// Whether its bitrate is what its own text says.
+    pub(super) fn is_fixed(&self) -> bool {
+        self.known().is_none()
     }
 
     /// The profile that its stream is asked for.
@@ -287,7 +339,8 @@ impl Chosen {
     }
 }
 
-fn text(rung: &Rung, config: &CameraConfig, bitrate_kbps: u32) -> String {
+fn text(rung: &Rung, settings: Settings) -> String {
+    let Settings { bitrate_kbps, interval, buffer_ms } = settings;
     let mut text = String::new();
     if !rung.before.is_empty() {
         text += &format!("{} ! ", rung.before);
@@ -305,7 +358,8 @@ fn text(rung: &Rung, config: &CameraConfig, bitrate_kbps: u32) -> String {
     }
     text.replace("{kbps}", &bitrate_kbps.to_string())
         .replace("{bps}", &bitrate_kbps.saturating_mul(1_000).to_string())
-        .replace("{interval}", &config.fps.saturating_mul(KEYFRAME_EVERY_S).to_string())
+        .replace("{interval}", &interval.to_string())
+        .replace("{buffer_ms}", &buffer_ms.to_string())
 }
 
 /// Changes the bitrate of a running encoder. `false` if nobody knows how.
@@ -356,7 +410,7 @@ fn encode_some(rung: &Rung, config: &CameraConfig) -> Result<u64, String> {
         "videotestsrc num-buffers={PROBE_FRAMES} pattern=ball ! video/x-raw,format=I420,width={width},\
          height={height},framerate={fps}/1 ! {} ! video/x-h264,stream-format=byte-stream,alignment=au \
          ! appsink name=sink sync=false",
-        text(rung, config, *bitrate_kbps)
+        text(rung, Settings::live(config, *bitrate_kbps))
     );
     let pipeline = gst::parse::launch(&text)
         .map_err(|error| error.to_string())?
@@ -420,6 +474,7 @@ mod tests {
             fps: 30,
             bitrate_kbps: 500,
             encoder: encoder.map(ToOwned::to_owned),
+            recording: Default::default(),
         }
     }
 

@@ -4,7 +4,7 @@
 use super::camera::{Sink, State, lock};
 use super::picture::Form;
 use super::ros::{Arrived, Topic, UNUSABLE};
-use super::{CameraConfig, MediaError, Source, encoder, pipeline, taps};
+use super::{CameraConfig, MediaError, Source, encoder, pipeline, recording, taps};
 use crate::clock;
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -216,6 +216,7 @@ fn run(state: &Arc<State>, sink: &Sink, generation: u64) -> Result<(), MediaErro
     let form = feed.as_ref().map(|(_, (form, _))| *form);
     let built = pipeline::build(&state.config, &chosen, bitrate_kbps, form)?;
     taps::watch_entry(state, &built);
+    recording::watch(state, &built, generation);
     taps::watch_encoder(state, &built, generation);
     taps::deliver(state, &built.sink, Arc::clone(sink), generation);
     *lock(&state.running) = Some(built.clone());

@@ -5,6 +5,8 @@
 //!          ^ capture time                               ^ latest raw frame kept for JPEG, keyframes forced here
 //! ```
 //!
+//! What is recorded is the live encode, or one of its own that hangs on the same capture: [`recording`].
+//!
 //! The source is GStreamer's, or a ROS topic: then `appsrc`, and a decoder where pictures are files.
 //!
 //! Each [`Camera`] has a pipeline and threads of its own. A camera that fails is built anew with growing pauses; one
@@ -17,6 +19,7 @@ mod error;
 mod keeper;
 pub(crate) mod picture;
 mod pipeline;
+pub mod recording;
 pub(crate) mod ros;
 mod still;
 mod taps;
@@ -24,7 +27,7 @@ mod taps;
 pub use camera::{Camera, CameraStats};
 pub use error::MediaError;
 
-use crate::config::Config;
+use crate::config::{CameraRecording, Config};
 use bytes::Bytes;
 use protocol::units::MonoNs;
 use ros_bridge::pictures::PictureTopic;
@@ -50,6 +53,8 @@ pub struct CameraConfig {
     /// know, a text as for `gst-launch-1.0` that takes I420, gives H.264 without B-frames, its element named `enc`.
     /// `None` takes the first of the ladder that works.
     pub encoder: Option<String>,
+    /// How it is recorded.
+    pub recording: CameraRecording,
 }
 
 /// Where pictures come from.
@@ -80,6 +85,7 @@ impl CameraConfig {
             fps: camera.fps,
             bitrate_kbps: camera.bitrate_kbps,
             encoder: camera.encoder.clone(),
+            recording: camera.recording.clone(),
         };
         (0..).zip(&config.cameras).map(camera).collect()
     }

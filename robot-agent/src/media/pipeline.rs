@@ -145,6 +145,7 @@ mod tests {
             fps: 30,
             bitrate_kbps: 500,
             encoder: None,
+            recording: Default::default(),
         }
     }
 

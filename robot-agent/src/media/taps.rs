@@ -70,7 +70,7 @@ impl Pace {
 }
 
 impl State {
-    fn is_current(&self, generation: u64) -> bool {
+    pub(super) fn is_current(&self, generation: u64) -> bool {
         self.generation.load(Ordering::Acquire) == generation
     }
 }
@@ -165,14 +165,14 @@ fn raw_frame(
     Some(RawFrame { buffer: buffer.copy(), info, capture, seq })
 }
 
-fn segment_of(pad: &gst::Pad) -> Option<gst::FormattedSegment<gst::ClockTime>> {
+pub(super) fn segment_of(pad: &gst::Pad) -> Option<gst::FormattedSegment<gst::ClockTime>> {
     let event = pad.sticky_event::<gst::event::Segment>(0)?;
     event.segment().downcast_ref::<gst::ClockTime>().cloned()
 }
 
 /// Running time plus base time is the pipeline's clock, which is `CLOCK_MONOTONIC`. Timestamps as such are not:
 /// x264enc shifts them by 1000 hours and says so in the segment.
-fn capture_time(
+pub(super) fn capture_time(
     segment: &gst::FormattedSegment<gst::ClockTime>,
     pts: gst::ClockTime,
     pipeline: &gst::Pipeline,
@@ -194,7 +194,14 @@ pub(super) fn deliver(state: &Arc<State>, appsink: &AppSink, sink: Sink, generat
                 lock(&state.pace).left(frame.capture, clock::mono_ns());
                 state.newest_frame_ms.store(clock::mono_ms().0, Ordering::Release);
                 state.frames.fetch_add(1, Ordering::Relaxed);
-                (lock(&sink))(frame);
+                match &state.recorded {
+                    None => (lock(&sink))(frame),
+                    Some(recorded) => {
+                        // Who drives comes first.
+                        (lock(&sink))(frame.clone());
+                        recorded.live(frame);
+                    }
+                }
             }
             Ok(gst::FlowSuccess::Ok)
         })

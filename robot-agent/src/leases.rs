@@ -4,6 +4,7 @@
 mod goals;
 mod intervene;
 
+use crate::adapt;
 use crate::clock;
 use crate::drive;
 use crate::home::Home;
@@ -108,6 +109,16 @@ impl Leases {
         self.cameras.get().map_or(&[], Vec::as_slice)
     }
 
+    /// Whether a driver's link is open.
+    pub(crate) fn has_link(&self) -> bool {
+        self.shared.lease().is_some_and(|lease| lease.link.is_some_and(|link| !link.is_over()))
+    }
+
+    /// Whether the wheels go, or are told to go, backwards.
+    pub(crate) fn goes_backwards(&self) -> bool {
+        self.shared.status().outputs.executed.linear_mmps < 0
+    }
+
     /// A copy of what is known about leases, for the state that is published.
     pub(crate) fn book(&self) -> Book {
         lock(&self.book).clone()
@@ -155,9 +166,13 @@ impl Leases {
                 Err(error) => return refused(code::BAD_SDP, error.to_string()),
             }
         };
+        let followed = link.as_ref().map(Arc::downgrade);
         let lease_id = checked.lease().lease().lease_id;
         if let Err(detail) = self.take(&request, checked, &policy, generation, link).await {
             return refused(code::UNAVAILABLE, detail);
+        }
+        if let Some(link) = followed {
+            tokio::spawn(adapt::follow(link, Arc::clone(self)));
         }
         SignalReply::Opened {
             episode: lease_id.into(),
@@ -174,7 +189,8 @@ impl Leases {
         let this = Arc::clone(self);
         let cameras = u8::try_from(self.cameras().len()).unwrap_or(u8::MAX);
         let events = move |event| this.link_event(generation, event);
-        link::Session::accept(&request.offer_sdp, &request.ice_servers, cameras, events).await
+        let (sending, offer) = (adapt::sending(self.cameras()), &request.offer_sdp);
+        link::Session::accept_with(sending, offer, &request.ice_servers, cameras, events).await
     }
 
     /// Called from the link's tasks: hands over and returns.

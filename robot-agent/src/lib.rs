@@ -2,6 +2,7 @@
 //! drive as a signed episode. A library beside a small program, so that its parts can be tested, measured and
 //! shown on their own.
 
+mod adapt;
 mod autonomy;
 mod backoff;
 mod blind;

@@ -4,7 +4,8 @@ use super::LinkError;
 use super::inbound::{self, Lane};
 use super::offer::Offer;
 use super::outbound::{self, Outgoing, SEND_BUFFER_LEN};
-use super::session::Shared;
+use super::rate::{Congestion, Paced};
+use super::session::{Sending, Shared};
 use super::tap::{PLAYOUT_DELAY_URI, Tap};
 use super::video::{self, VideoLane};
 use crate::media::EncodedFrame;
@@ -12,6 +13,9 @@ use protocol::signal::{IceServer, channel};
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::interceptor::{NackResponderBuilder, SenderReportBuilder, Slot};
 use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::configuration::interceptor_registry::{
+    CongestionFeedback, configure_congestion_control,
+};
 use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_RTX};
 use rtc::peer_connection::configuration::setting_engine::SctpMaxMessageSize;
 use rtc::peer_connection::transport::RTCDtlsRole;
@@ -126,7 +130,8 @@ async fn build(
     let extension = RTCRtpHeaderExtensionCapability { uri: PLAYOUT_DELAY_URI.to_owned() };
     media.register_header_extension(extension, RtpCodecKind::Video, None).map_err(negotiation)?;
     // The parts of the default set that a sender of video needs, and our tap nearest to the application.
-    let registry = Registry::new()
+    let registry = congestion_control(Registry::new(), &mut media, shared).map_err(negotiation)?;
+    let registry = registry
         .with(Slot::NackResponder, NackResponderBuilder::new().build())
         .with(Slot::SenderReport, SenderReportBuilder::new().build())
         .with(Slot::from(14_000), Tap::new(shared));
@@ -145,6 +150,20 @@ async fn build(
         .await
         .map_err(negotiation)?;
     Ok(Arc::new(connection))
+}
+
+/// The far end reports on every packet; the estimator hears of it, and paces.
+fn congestion_control(
+    registry: Registry,
+    media: &mut MediaEngine,
+    shared: &Shared,
+) -> webrtc::error::Result<Registry> {
+    let Sending { congestion, bounds } = shared.sending;
+    if congestion == Congestion::Off {
+        return Ok(registry);
+    }
+    let estimator = Paced::new(congestion, bounds, Arc::clone(&shared.path));
+    configure_congestion_control(registry, estimator, CongestionFeedback::Twcc, media)
 }
 
 fn setting_engine() -> SettingEngine {

@@ -25,7 +25,7 @@ mod tap;
 mod video;
 
 pub use error::{LinkError, SendError};
-pub use session::Session;
+pub use session::{Sending, Session};
 pub use stats::LinkStats;
 
 use bytes::Bytes;

@@ -3,6 +3,7 @@
 use super::connection;
 use super::offer;
 use super::outbound::{Lanes, SESSION_LEN_MAX};
+use super::rate::{Bounds, Congestion, Flight, PathState, Shown};
 use super::stats::{Counters, LinkStats, add};
 use super::video::VideoLane;
 use super::{LinkError, LinkEvent, SendError};
@@ -11,8 +12,8 @@ use bytes::BytesMut;
 use protocol::signal::IceServer;
 use protocol::units::MonoMs;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use webrtc::peer_connection::PeerConnection;
 
@@ -23,6 +24,23 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 const ACCEPTED: u8 = 1;
 /// The session is over.
 const OVER: u8 = 2;
+
+/// How much video a link may send.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sending {
+    /// What decides about it.
+    pub congestion: Congestion,
+    /// Limits, video with its packets' headers.
+    pub bounds: Bounds,
+}
+
+impl Sending {
+    /// All that the cameras give, whatever the path carries.
+    pub const UNLIMITED: Self = Self {
+        congestion: Congestion::Off,
+        bounds: Bounds { min_bps: 0.0, start_bps: 0.0, max_bps: 0.0 },
+    };
+}
 
 /// A link to one driver. Dropping it closes it.
 #[derive(Debug)]
@@ -46,6 +64,17 @@ impl Session {
         cameras: u8,
         events: impl Fn(LinkEvent) + Send + Sync + 'static,
     ) -> Result<(Self, String), LinkError> {
+        Self::accept_with(Sending::UNLIMITED, offer_sdp, ice_servers, cameras, events).await
+    }
+
+    /// The same with a limit to what is sent.
+    pub async fn accept_with(
+        sending: Sending,
+        offer_sdp: &str,
+        ice_servers: &[IceServer],
+        cameras: u8,
+        events: impl Fn(LinkEvent) + Send + Sync + 'static,
+    ) -> Result<(Self, String), LinkError> {
         let offer = offer::check(offer_sdp)?;
         let (lanes, outgoing) = Lanes::new();
         let (videos, frames) = (0..cameras.min(offer.videos)).map(VideoLane::new).unzip();
@@ -55,6 +84,9 @@ impl Session {
             ends: AtomicU8::new(0),
             connected: AtomicBool::new(false),
             counters: Counters::default(),
+            sending,
+            path: Arc::default(),
+            flight: Mutex::default(),
             videos,
             lanes,
             connection: Mutex::new(None),
@@ -83,10 +115,26 @@ impl Session {
         if !shared.connected.load(Ordering::Acquire) {
             return;
         }
-        if !lane.offer_frame(frame) {
+        if lane.offer_frame(frame) {
+            lock(&shared.flight).sent(Instant::now());
+        } else {
             add(&shared.counters.frames_dropped, 1);
             shared.want_keyframe(lane);
         }
+    }
+
+    /// What is known of the path, and how old the oldest frame is of which nothing was heard yet.
+    pub fn path(&self) -> (PathState, Duration) {
+        let path = self.shared.path.get();
+        let overdue = path.reported.map_or(Duration::ZERO, |reported| {
+            lock(&self.shared.flight).overdue(Instant::now(), reported)
+        });
+        (path, overdue)
+    }
+
+    /// Whether the session is over.
+    pub fn is_over(&self) -> bool {
+        *self.shared.closed.borrow()
     }
 
     /// When the frame with this RTP timestamp was captured; `None` if none of the last seconds had it.
@@ -138,6 +186,10 @@ impl Drop for Session {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 async fn connect_or_close(shared: Arc<Shared>) {
     tokio::select! {
         () = shared.until_closed() => {}
@@ -157,6 +209,9 @@ pub(super) struct Shared {
     ends: AtomicU8,
     connected: AtomicBool,
     pub(super) counters: Counters,
+    pub(super) sending: Sending,
+    pub(super) path: Arc<Shown>,
+    flight: Mutex<Flight>,
     videos: Vec<VideoLane>,
     pub(super) lanes: Lanes,
     /// Taken out on close: the stack refers back to this through its handler.

@@ -1,6 +1,7 @@
 //! A camera that is kept running.
 
 use super::encoder::Chosen;
+use super::live::LiveVideo;
 use super::pipeline::{self, Pipeline};
 use super::recording::{Decision, Machine, Recorded, Recording};
 use super::ros::Topic;
@@ -57,6 +58,7 @@ pub(super) struct State {
     pub(super) keyframe_wanted: AtomicBool,
     pub(super) keyframe_forced_ms: AtomicU64,
     pub(super) bitrate_kbps: AtomicU32,
+    pub(super) live: Mutex<LiveVideo>,
     pub(super) trouble: Mutex<Option<String>>,
 }
 
@@ -165,6 +167,7 @@ impl Camera {
             keyframe_wanted: AtomicBool::new(false),
             keyframe_forced_ms: AtomicU64::new(0),
             bitrate_kbps: AtomicU32::new(config.bitrate_kbps),
+            live: Mutex::default(),
             trouble: Mutex::new(None),
             topic,
             recorded,
@@ -198,6 +201,32 @@ impl Camera {
         if let Some(running) = lock(&self.state.running).as_ref() {
             running.set_bitrate_kbps(kbps);
         }
+    }
+
+    /// Changes rate and size of the live video. Each is at most as configured.
+    pub fn set_live(&self, fps: u32, width: u32, height: u32) {
+        let config = &self.state.config;
+        let size = (width.min(config.width).max(16) & !1, height.min(config.height).max(16) & !1);
+        let size = Some(size).filter(|size| *size != (config.width, config.height));
+        let changed = {
+            let mut live = lock(&self.state.live);
+            live.set_fps(fps, config.fps);
+            std::mem::replace(&mut live.size, size) != size
+        };
+        if let Some(running) = lock(&self.state.running).as_ref().filter(|_| changed) {
+            let (width, height) = size.unwrap_or((config.width, config.height));
+            running.set_live_size(width, height);
+        }
+    }
+
+    /// Leaves out frames of the live video until then.
+    pub fn hold_live(&self, until: MonoNs) {
+        lock(&self.state.live).hold(until);
+    }
+
+    /// Whether the size of the live video may change: not while it is what is recorded.
+    pub fn scalable(&self) -> bool {
+        self.state.recorded.as_ref().is_none_or(|recorded| !recorded.takes_live())
     }
 
     /// The newest frame as JPEG; `None` while there is no fresh one. Encodes on the caller's thread, for some

@@ -215,6 +215,9 @@ fn run(state: &Arc<State>, sink: &Sink, generation: u64) -> Result<(), MediaErro
     };
     let form = feed.as_ref().map(|(_, (form, _))| *form);
     let built = pipeline::build(&state.config, &chosen, bitrate_kbps, form)?;
+    if let Some((width, height)) = lock(&state.live).size {
+        built.set_live_size(width, height);
+    }
     taps::watch_entry(state, &built);
     recording::watch(state, &built, generation);
     taps::watch_encoder(state, &built, generation);

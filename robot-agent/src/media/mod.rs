@@ -17,6 +17,7 @@ mod camera;
 pub mod encoder;
 mod error;
 mod keeper;
+mod live;
 pub(crate) mod picture;
 mod pipeline;
 pub mod recording;

@@ -15,12 +15,23 @@ pub(super) struct Pipeline {
     pub(super) pipeline: gst::Pipeline,
     /// The end of the capture branch: the queue's input.
     pub(super) entry: gst::Element,
+    /// Behind the queue, where the live branch begins: frames of the configured size.
+    pub(super) live: gst::Element,
+    /// What the live branch makes their size.
+    live_size: gst::Element,
     pub(super) encoder: gst::Element,
     pub(super) sink: AppSink,
     bitrate: Bitrate,
 }
 
 impl Pipeline {
+    /// Changes the size of the live pictures while running; the encoder begins anew with a keyframe.
+    pub(super) fn set_live_size(&self, width: u32, height: u32) {
+        let (Ok(width), Ok(height)) = (i32::try_from(width), i32::try_from(height)) else { return };
+        let caps = gst::Caps::builder("video/x-raw").field("width", width).field("height", height);
+        self.live_size.set_property("caps", caps.build());
+    }
+
     /// Changes the bitrate while running. `false` if nobody knows how with this encoder.
     pub(super) fn set_bitrate_kbps(&self, kbps: u32) -> bool {
         encoder::set_bitrate(&self.encoder, self.bitrate, kbps)
@@ -71,6 +82,7 @@ pub(super) fn build(
     let text = format!(
         "{source} ! videoconvert ! video/x-raw,format=I420,width={width},height={height} \
          ! queue name=entry leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0 \
+         ! videoscale name=live ! capsfilter name=live_size caps=video/x-raw,width={width},height={height} \
          ! {encoder} ! video/x-h264,profile={profile},stream-format=byte-stream,alignment=au \
          ! appsink name=sink sync=false max-buffers=4 drop=false"
     );
@@ -87,11 +99,11 @@ pub(super) fn build(
         camera: config.name.clone(),
         encoder: config.encoder.clone().unwrap_or_default(),
     })?;
-    let entry = named("entry")?;
+    let (entry, live, live_size) = (named("entry")?, named("live")?, named("live_size")?);
     let sink = named("sink")?
         .downcast::<AppSink>()
         .map_err(|_other| failed(config, "the element named sink is not ours"))?;
-    Ok(Pipeline { pipeline, entry, encoder, sink, bitrate: chosen.bitrate() })
+    Ok(Pipeline { pipeline, entry, live, live_size, encoder, sink, bitrate: chosen.bitrate() })
 }
 
 fn source_text(config: &CameraConfig, form: Option<Form>) -> String {

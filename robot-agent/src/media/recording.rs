@@ -111,6 +111,11 @@ impl Recorded {
         self.machine.decision(camera)
     }
 
+    /// Whether the live encode is what is recorded now.
+    pub(super) fn takes_live(&self) -> bool {
+        self.switch.takes_live()
+    }
+
     /// A frame of the live encode.
     pub(super) fn live(&self, frame: EncodedFrame) {
         self.switch.live(frame);

@@ -104,10 +104,10 @@ pub(super) fn watch_entry(state: &Arc<State>, built: &Pipeline) {
     });
 }
 
-/// Keeps the newest raw frame, and forces a keyframe on it when one is wanted.
+/// Keeps the newest raw frame, leaves out what the link does not carry, and forces a keyframe when one is wanted.
 pub(super) fn watch_encoder(state: &Arc<State>, built: &Pipeline, generation: u64) {
     let (Some(input), Some(output)) =
-        (built.encoder.static_pad("sink"), built.encoder.static_pad("src"))
+        (built.live.static_pad("sink"), built.encoder.static_pad("src"))
     else {
         return;
     };
@@ -117,6 +117,22 @@ pub(super) fn watch_encoder(state: &Arc<State>, built: &Pipeline, generation: u6
         if !state.is_current(generation) {
             return gst::PadProbeReturn::Remove;
         }
+        let mut lets = true;
+        if let (Some(buffer), Some(pipeline)) = (info.buffer(), pipeline.upgrade())
+            && let Some(raw) = raw_frame(&state, pad, buffer, &pipeline)
+        {
+            let now = clock::mono_ns();
+            lets = lock(&state.live).lets(raw.capture, now);
+            if lets {
+                lock(&state.pace).entered(raw.capture, now);
+            }
+            *lock(&state.raw) = Some(raw);
+            state.raw_came.notify_all();
+        }
+        if !lets {
+            // Before it is encoded nothing depends on it.
+            return gst::PadProbeReturn::Drop;
+        }
         if keyframe_due(&state) {
             let event = UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
             if !output.send_event(event) {
@@ -125,13 +141,6 @@ pub(super) fn watch_encoder(state: &Arc<State>, built: &Pipeline, generation: u6
                     "the encoder takes no keyframe request"
                 );
             }
-        }
-        if let (Some(buffer), Some(pipeline)) = (info.buffer(), pipeline.upgrade())
-            && let Some(raw) = raw_frame(&state, pad, buffer, &pipeline)
-        {
-            lock(&state.pace).entered(raw.capture, clock::mono_ns());
-            *lock(&state.raw) = Some(raw);
-            state.raw_came.notify_all();
         }
         gst::PadProbeReturn::Ok
     });
@@ -215,13 +224,14 @@ fn encoded_frame(state: &State, appsink: &AppSink, sample: &gst::Sample) -> Opti
     let running = segment.to_running_time(buffer.pts()?)?;
     let capture = MonoNs(appsink.base_time()?.checked_add(running)?.nseconds());
     let map = buffer.map_readable().ok()?;
+    let side = |name| sample.caps()?.structure(0)?.get::<i32>(name).ok()?.try_into().ok();
     Some(EncodedFrame {
         camera: state.config.camera,
         capture: capture.min(clock::mono_ns()),
         keyframe: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
         data: Bytes::copy_from_slice(map.as_slice()),
-        width: state.config.width,
-        height: state.config.height,
+        width: side("width").unwrap_or(state.config.width),
+        height: side("height").unwrap_or(state.config.height),
     })
 }
 

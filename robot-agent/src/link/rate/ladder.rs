@@ -44,6 +44,11 @@ impl Live {
     }
 }
 
+/// What pictures of so much need on the way.
+pub fn with_headers(kbps: f64) -> f64 {
+    kbps / PICTURES
+}
+
 /// Each camera's part of `target_bps`, kilobits a second. `first` is the camera in the direction of travel: it is
 /// served first, and what it does not need is the others'.
 pub fn shares(cameras: &[Configured], first: usize, target_bps: f64) -> Vec<f64> {

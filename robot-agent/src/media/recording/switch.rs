@@ -228,11 +228,18 @@ impl Switch {
         let mut inner = lock(&self.inner);
         let newest = inner.newest;
         let Mode::Shared { decodable } = &mut inner.mode else { return };
-        *decodable |= frame.keyframe && frame.capture > newest;
+        // A recording has one size. Made smaller for the link, live pictures are not it.
+        let fits = (frame.width, frame.height) == (self.config.width, self.config.height);
+        *decodable &= fits;
+        *decodable |= fits && frame.keyframe && frame.capture > newest;
         if *decodable {
             inner.newest = frame.capture;
             self.recording.frame(frame);
         }
+    }
+
+    pub(super) fn takes_live(&self) -> bool {
+        matches!(lock(&self.inner).mode, Mode::Shared { .. })
     }
 
     /// A frame of the recording's encode.

@@ -1,0 +1,109 @@
+//! The cameras follow what the link carries: bitrate, size and rate of the live video while a driver is connected.
+
+use crate::clock;
+use crate::leases::Leases;
+use crate::link::rate::ladder::{self, Configured, Live};
+use crate::link::rate::{Bounds, Congestion, PathState};
+use crate::link::{Sending, Session};
+use crate::media::Camera;
+use protocol::units::MonoNs;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+/// How often it is looked at.
+const EVERY: Duration = Duration::from_millis(50);
+/// Less than this is no picture that anybody could drive by, bits a second.
+const MIN_BPS: f64 = 120e3;
+/// A path of which nothing is known gets this at first, and more within a second if it carries it.
+const START_BPS: f64 = 1_500e3;
+/// A far end that never reports gets what is configured.
+const NO_REPORTS_AFTER: Duration = Duration::from_secs(3);
+/// Reports come every tenth of a second or so. Without news for so much longer than the round trip, what is sent now would wait
+/// behind what was sent before.
+const OVERDUE: Duration = Duration::from_millis(230);
+/// The driver's end sends its reports at latest so much after a packet came.
+const REPORT_WITHIN: Duration = Duration::from_millis(250);
+/// Beyond this the bitrate counts as changed, as a share.
+const CHANGE: f64 = 0.04;
+
+fn configured(camera: &Camera) -> Configured {
+    let config = camera.config();
+    Configured { kbps: config.bitrate_kbps, fps: config.fps, scalable: camera.scalable() }
+}
+
+/// Limits for a link that carries these cameras.
+pub(crate) fn sending(cameras: &[Camera]) -> Sending {
+    let kbps: u32 = cameras.iter().map(|camera| camera.config().bitrate_kbps).sum();
+    let max_bps = (ladder::with_headers(f64::from(kbps)) * 1e3).max(MIN_BPS);
+    let start_bps = START_BPS.min(max_bps);
+    let bounds = Bounds { min_bps: MIN_BPS, start_bps, max_bps };
+    Sending { congestion: Congestion::default(), bounds }
+}
+
+/// Which camera looks where the robot goes.
+fn first(cameras: &[Camera], backwards: bool) -> usize {
+    let looks_back = |camera: &Camera| {
+        let name = camera.config().name.to_ascii_lowercase();
+        name.contains("rear") || name.contains("back")
+    };
+    cameras.iter().position(|camera| looks_back(camera) == backwards).unwrap_or(0)
+}
+
+/// Follows the path of `link` until it is over, and then leaves the cameras as they are configured.
+pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
+    let begun = Instant::now();
+    let mut set: Vec<Live> = Vec::new();
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(link) = link.upgrade().filter(|link| !link.is_over()) else { break };
+        let cameras = leases.cameras();
+        if set.len() != cameras.len() {
+            set = cameras.iter().map(|camera| Live::full(&configured(camera))).collect();
+        }
+        let (path, overdue) = link.path();
+        let target_bps = match path.target_bps {
+            Some(target) => target,
+            None if begun.elapsed() > NO_REPORTS_AFTER => f64::INFINITY,
+            None => START_BPS,
+        };
+        apply(cameras, &mut set, target_bps, leases.goes_backwards());
+        if waits(&path, overdue) {
+            let until = clock::mono_ns().0 + 2 * u64::try_from(EVERY.as_nanos()).unwrap_or(0);
+            cameras.iter().for_each(|camera| camera.hold_live(MonoNs(until)));
+        }
+    }
+    if !leases.has_link() {
+        apply(leases.cameras(), &mut set, f64::INFINITY, false);
+    }
+}
+
+/// Whether what is sent now would wait behind what was sent before.
+fn waits(path: &PathState, overdue: Duration) -> bool {
+    path.round_trip.is_some_and(|round_trip| {
+        let usual = round_trip.min(REPORT_WITHIN * 2);
+        overdue > (usual + OVERDUE).max(REPORT_WITHIN + Duration::from_millis(50))
+    })
+}
+
+fn apply(cameras: &[Camera], set: &mut [Live], target_bps: f64, backwards: bool) {
+    let all: Vec<Configured> = cameras.iter().map(configured).collect();
+    let shares = ladder::shares(&all, first(cameras, backwards), target_bps);
+    for (((camera, configured), kbps), now) in cameras.iter().zip(&all).zip(shares).zip(set) {
+        let next = ladder::live(configured, kbps, *now);
+        let changed = (f64::from(next.kbps) / f64::from(now.kbps.max(1)) - 1.0).abs() > CHANGE;
+        let at_top = next.kbps == configured.kbps && now.kbps != next.kbps;
+        if changed || at_top {
+            camera.set_bitrate_kbps(next.kbps);
+            now.kbps = next.kbps;
+        }
+        if (next.fps, next.scale) != (now.fps, now.scale) {
+            let config = camera.config();
+            let scaled = |side: u32| side * next.scale / 1_000;
+            camera.set_live(next.fps, scaled(config.width), scaled(config.height));
+            tracing::debug!(camera = config.name, ?next, "live video");
+            (now.fps, now.scale) = (next.fps, next.scale);
+        }
+    }
+}

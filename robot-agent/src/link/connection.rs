@@ -6,16 +6,16 @@ use super::offer::Offer;
 use super::outbound::{self, Outgoing, SEND_BUFFER_LEN};
 use super::rate::{Congestion, Paced};
 use super::session::{Sending, Shared};
-use super::tap::{PLAYOUT_DELAY_URI, Tap};
+use super::tap::{PLAYOUT_DELAY_URI, TRANSPORT_CC_URI, Tap};
 use super::video::{self, VideoLane};
 use crate::media::EncodedFrame;
 use protocol::signal::{IceServer, channel};
 use rtc::ice::mdns::MulticastDnsMode;
-use rtc::interceptor::{NackResponderBuilder, SenderReportBuilder, Slot};
-use rtc::media_stream::MediaStreamTrack;
-use rtc::peer_connection::configuration::interceptor_registry::{
-    CongestionFeedback, configure_congestion_control,
+use rtc::interceptor::{
+    BandwidthEstimator, CongestionControlBuilder, NackResponderBuilder, PacerBuilder,
+    SenderReportBuilder, Slot, TwccSenderBuilder,
 };
+use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_RTX};
 use rtc::peer_connection::configuration::setting_engine::SctpMaxMessageSize;
 use rtc::peer_connection::transport::RTCDtlsRole;
@@ -162,8 +162,17 @@ fn congestion_control(
     if congestion == Congestion::Off {
         return Ok(registry);
     }
+    let feedback = RTCPFeedback { typ: "transport-cc".to_owned(), parameter: String::new() };
+    media.register_feedback(feedback, RtpCodecKind::Video);
+    let extension = RTCRtpHeaderExtensionCapability { uri: TRANSPORT_CC_URI.to_owned() };
+    media.register_header_extension(extension, RtpCodecKind::Video, None)?;
     let estimator = Paced::new(congestion, bounds, Arc::clone(&shared.path));
-    configure_congestion_control(registry, estimator, CongestionFeedback::Twcc, media)
+    // The chain tells the pacer only of changes: it must begin with the estimator's own pace.
+    let pacer = PacerBuilder::new().with_target_bitrate(estimator.target_bitrate());
+    Ok(registry
+        .with(Slot::CongestionControl, CongestionControlBuilder::new(estimator).build())
+        .with(Slot::TwccSender, TwccSenderBuilder::new().build())
+        .with(Slot::Pacer, pacer.build()))
 }
 
 fn setting_engine() -> SettingEngine {

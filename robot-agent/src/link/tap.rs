@@ -24,6 +24,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// Asks the receiver for a playout delay within bounds.
 pub(super) const PLAYOUT_DELAY_URI: &str =
     "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+/// Numbers every packet of the connection, for the receiver to report on.
+pub(super) const TRANSPORT_CC_URI: &str =
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 /// Seconds from the NTP epoch (1900) to the Unix epoch.
 const NTP_OFFSET_S: u64 = 2_208_988_800;
 

@@ -51,6 +51,7 @@ pub(crate) struct Fixed {
     pub(crate) robot: protocol::ids::RobotId,
     pub(crate) policy: Policy,
     pub(crate) calibration: Document,
+    pub(crate) reach: link::Reach,
 }
 
 /// An event of the link of one opening.
@@ -175,7 +176,8 @@ impl Leases {
         let this = Arc::clone(self);
         let cameras = u8::try_from(self.cameras().len()).unwrap_or(u8::MAX);
         let events = move |event| this.link_event(generation, event);
-        link::Session::accept(&request.offer_sdp, &request.ice_servers, cameras, events).await
+        let (reach, offer) = (&self.fixed.reach, &request.offer_sdp);
+        link::Session::accept_at(reach, offer, &request.ice_servers, cameras, events).await
     }
 
     /// Called from the link's tasks: hands over and returns.

@@ -18,12 +18,15 @@ mod inbound;
 mod offer;
 mod outbound;
 mod packetise;
+mod reach;
 mod session;
 mod stats;
 mod tap;
 mod video;
 
 pub use error::{LinkError, SendError};
+pub(crate) use reach::PORTS;
+pub use reach::{Advertised, Reach};
 pub use session::Session;
 pub use stats::LinkStats;
 

@@ -5,7 +5,7 @@ use super::offer;
 use super::outbound::{Lanes, SESSION_LEN_MAX};
 use super::stats::{Counters, LinkStats, add};
 use super::video::VideoLane;
-use super::{LinkError, LinkEvent, SendError};
+use super::{LinkError, LinkEvent, Reach, SendError};
 use crate::media::EncodedFrame;
 use bytes::BytesMut;
 use protocol::signal::IceServer;
@@ -46,6 +46,17 @@ impl Session {
         cameras: u8,
         events: impl Fn(LinkEvent) + Send + Sync + 'static,
     ) -> Result<(Self, String), LinkError> {
+        Self::accept_at(&Reach::default(), offer_sdp, ice_servers, cameras, events).await
+    }
+
+    /// As [`Session::accept`], where the robot is reached as `reach` says.
+    pub async fn accept_at(
+        reach: &Reach,
+        offer_sdp: &str,
+        ice_servers: &[IceServer],
+        cameras: u8,
+        events: impl Fn(LinkEvent) + Send + Sync + 'static,
+    ) -> Result<(Self, String), LinkError> {
         let offer = offer::check(offer_sdp)?;
         let (lanes, outgoing) = Lanes::new();
         let (videos, frames) = (0..cameras.min(offer.videos)).map(VideoLane::new).unzip();
@@ -61,10 +72,10 @@ impl Session {
             runtime: tokio::runtime::Handle::current(),
         });
         let session = Self { shared: Arc::clone(&shared) };
-        let servers = ice_servers.to_vec();
+        let (reach, servers) = (reach.clone(), ice_servers.to_vec());
         let setup = {
             let shared = Arc::clone(&shared);
-            async move { connection::answer(&offer, &servers, &shared, frames, outgoing).await }
+            async move { connection::answer(&offer, &reach, &servers, &shared, frames, outgoing).await }
         };
         // In a task of its own, so that an offer on which the stack's parser trips ends as an error here.
         let answer = tokio::spawn(setup)

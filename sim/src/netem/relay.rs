@@ -183,9 +183,7 @@ impl Relay {
                     self.obey(order)?;
                     report(&json!({"event": word(order), "mono_ms": mono_ms()}));
                 }
-                Ok(Event::FromDriver { port, driver, data }) => {
-                    self.from_driver(port, driver, data)?
-                }
+                Ok(Event::FromDriver { port, driver, data }) => self.take_in(port, driver, data)?,
                 Ok(Event::FromRobot { flow, data }) => self.push(Way::ToDriver, flow, data),
                 Err(RecvTimeoutError::Timeout) => {}
                 // It holds a sender itself.
@@ -228,7 +226,7 @@ impl Relay {
         self.network.push(way, now_us, data.len(), Packet { flow, data });
     }
 
-    fn from_driver(&mut self, port: u16, driver: SocketAddr, data: Vec<u8>) -> io::Result<()> {
+    fn take_in(&mut self, port: u16, driver: SocketAddr, data: Vec<u8>) -> io::Result<()> {
         let known = self.flows.iter().find(|(_, flow)| flow.driver == driver && flow.port == port);
         let number = match known.map(|(number, _)| *number) {
             Some(number) => number,

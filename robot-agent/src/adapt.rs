@@ -32,12 +32,12 @@ fn configured(camera: &Camera) -> Configured {
 }
 
 /// Limits for a link that carries these cameras.
-pub(crate) fn sending(cameras: &[Camera]) -> Sending {
+pub(crate) fn sending(congestion: Congestion, cameras: &[Camera]) -> Sending {
     let kbps: u32 = cameras.iter().map(|camera| camera.config().bitrate_kbps).sum();
     let max_bps = (ladder::with_headers(f64::from(kbps)) * 1e3).max(MIN_BPS);
     let start_bps = START_BPS.min(max_bps);
     let bounds = Bounds { min_bps: MIN_BPS, start_bps, max_bps };
-    Sending { congestion: Congestion::default(), bounds }
+    Sending { congestion, bounds }
 }
 
 /// Which camera looks where the robot goes.
@@ -65,7 +65,7 @@ pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
         let (path, overdue) = link.path();
         let target_bps = match path.target_bps {
             Some(target) => target,
-            None if begun.elapsed() > NO_REPORTS_AFTER => f64::INFINITY,
+            None if link.is_unlimited() || begun.elapsed() > NO_REPORTS_AFTER => f64::INFINITY,
             None => START_BPS,
         };
         apply(cameras, &mut set, target_bps, leases.goes_backwards());

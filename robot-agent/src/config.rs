@@ -8,6 +8,7 @@ mod camera;
 mod docs;
 mod heading;
 mod layers;
+mod link;
 mod navigation;
 mod qos;
 mod schema;
@@ -18,6 +19,7 @@ pub use camera::{Camera, CameraRecording, Separate};
 pub use docs::docs;
 pub use heading::{Heading, HeadingSource};
 pub use layers::{ConfigError, ENVIRONMENT_PREFIX, Layers};
+pub use link::Link;
 pub use navigation::Navigation;
 pub use qos::{ReaderQos, TopicsQos, WriterQos};
 
@@ -55,6 +57,9 @@ pub struct Config {
     /// The message router, if it is no longer the one of the enrolment.
     #[serde(default)]
     pub zenoh: Zenoh,
+    /// Where drivers find this robot.
+    #[serde(default)]
+    pub link: Link,
     /// What the safety core allows. See `docs/safety.md`.
     #[serde(default)]
     pub policy: Policy,
@@ -181,6 +186,7 @@ impl Config {
         self.ros.check(self.policy.close_sensors.active)?;
         self.base.check(self.ros.commands)?;
         self.navigation.check(&self.ros.topics.cmd_vel)?;
+        self.link.check()?;
         for (n, camera) in self.cameras.iter().enumerate() {
             camera.check()?;
             let twice = self.cameras.iter().take(n).any(|other| other.name == camera.name);

@@ -52,6 +52,8 @@ pub(crate) struct Fixed {
     pub(crate) robot: protocol::ids::RobotId,
     pub(crate) policy: Policy,
     pub(crate) calibration: Document,
+    pub(crate) reach: link::Reach,
+    pub(crate) congestion: link::rate::Congestion,
 }
 
 /// An event of the link of one opening.
@@ -189,8 +191,10 @@ impl Leases {
         let this = Arc::clone(self);
         let cameras = u8::try_from(self.cameras().len()).unwrap_or(u8::MAX);
         let events = move |event| this.link_event(generation, event);
-        let (sending, offer) = (adapt::sending(self.cameras()), &request.offer_sdp);
-        link::Session::accept_with(sending, offer, &request.ice_servers, cameras, events).await
+        let (reach, sending) =
+            (&self.fixed.reach, adapt::sending(self.fixed.congestion, self.cameras()));
+        let (offer, servers) = (&request.offer_sdp, &request.ice_servers);
+        link::Session::accept_with(reach, sending, offer, servers, cameras, events).await
     }
 
     /// Called from the link's tasks: hands over and returns.

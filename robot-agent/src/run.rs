@@ -104,6 +104,8 @@ pub(crate) async fn run(mut config: Config, domain_id: u16) -> Result<()> {
         robot: robot.clone(),
         policy: config.policy.clone(),
         calibration: Document::new(&config.calibration)?,
+        reach: config.link.reach()?,
+        congestion: config.link.congestion,
     };
     let leases = Arc::new(Leases::new(
         fixed,

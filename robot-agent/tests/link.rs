@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use protocol::signal::channel;
 use protocol::units::{MonoMs, MonoNs};
 use robot_agent::clock;
-use robot_agent::link::{LinkError, LinkEvent, LinkStats, SendError, Session};
+use robot_agent::link::{LinkError, LinkEvent, LinkStats, Reach, SendError, Sending, Session};
 use robot_agent::media::EncodedFrame;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::{
@@ -14,8 +14,11 @@ use rtc::rtcp::transport_feedbacks::transport_layer_nack::{
 };
 use rtc::rtp_transceiver::rtp_sender::{RTCRtpHeaderExtensionCapability, RtpCodecKind};
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::net::UdpSocket;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
@@ -191,9 +194,14 @@ struct Robot {
 
 impl Robot {
     async fn accept(driver: &mut Driver, cameras: u8) -> Self {
+        Self::accept_at(&Reach::default(), driver, cameras).await
+    }
+
+    async fn accept_at(reach: &Reach, driver: &mut Driver, cameras: u8) -> Self {
         let (tell, events) = unbounded_channel();
+        let tell = move |event| _ = tell.send(event);
         let (session, answer) =
-            Session::accept(&driver.offer, &[], cameras, move |event| _ = tell.send(event))
+            Session::accept_with(reach, Sending::UNLIMITED, &driver.offer, &[], cameras, tell)
                 .await
                 .unwrap();
         driver.connect(answer).await;
@@ -394,4 +402,54 @@ async fn malformed_offers_are_refused_in_words_and_never_panic() {
         let half = lines[..cut].join("\r\n");
         drop(Session::accept(&half, &[], 2, |_event| {}).await);
     }
+}
+
+/// A router that forwards a port: what arrives at the first socket goes to `robot` from the second, and back.
+async fn forward(outside: UdpSocket, robot: SocketAddr, carried: Arc<[AtomicU64; 2]>) {
+    let inside = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (mut driver, mut inward, mut outward) = (None, vec![0; 2_000], vec![0; 2_000]);
+    loop {
+        tokio::select! {
+            Ok((len, from)) = outside.recv_from(&mut inward) => {
+                driver = Some(from);
+                carried[0].fetch_add(len as u64, Ordering::Relaxed);
+                inside.send_to(&inward[..len], robot).await.unwrap();
+            }
+            Ok((len, from)) = inside.recv_from(&mut outward) => {
+                assert_eq!(from, robot);
+                carried[1].fetch_add(len as u64, Ordering::Relaxed);
+                outside.send_to(&outward[..len], driver.unwrap()).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_robot_behind_a_forwarded_port_is_driven_through_it_and_no_other_way() {
+    let free = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let outside = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let reach = Reach {
+        bind: vec![free.ip()],
+        port: Some(free.port()),
+        advertise: vec![outside.local_addr().unwrap().to_string().parse().unwrap()],
+        only_advertised: true,
+    };
+    let carried = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
+    tokio::spawn(forward(outside, free, Arc::clone(&carried)));
+    let mut driver = Driver::new(1).await;
+    let mut robot = Robot::accept_at(&reach, &mut driver, 1).await;
+
+    robot.until(|event| (event == LinkEvent::KeyframeWanted { camera: 0 }).then_some(())).await;
+
+    // Far more than it takes to connect, and less than a socket holds.
+    let picture = 60_000;
+    robot.session.send_frame(&frame(0, clock::mono_ns(), true, picture));
+    let packets = driver.frame(0).await;
+    let got: usize = packets.iter().map(|packet| packet.payload.len()).sum();
+    assert!(got > picture && carried[1].load(Ordering::Relaxed) > got as u64, "{got}, {carried:?}");
+    let before = carried[0].load(Ordering::Relaxed);
+    let text = "x".repeat(50_000);
+    driver.send_text(channel::SESSION, &text).await;
+    robot.until(|event| matches!(event, LinkEvent::SessionText(_)).then_some(())).await;
+    assert!(carried[0].load(Ordering::Relaxed) > before + 50_000, "{carried:?}");
 }

@@ -10,6 +10,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
+import { LET_GO_FIRST, steer } from "./driving.mjs";
 import { launch, percentile } from "./launch.mjs";
 
 const { values: args } = parseArgs({
@@ -60,18 +61,6 @@ async function hold(keys) {
       held.add(key);
     }
   }
-}
-
-const wrap = (degrees) => ((((degrees + 180) % 360) + 360) % 360) - 180;
-
-/** Keys towards the next checkpoint: turn on the spot when it lies aside, else go and correct. */
-function steer(bearing, heading) {
-  const error = wrap(bearing - heading);
-  if (error > 30) return ["KeyD"];
-  if (error < -30) return ["KeyA"];
-  if (error > 6) return ["KeyW", "KeyD"];
-  if (error < -6) return ["KeyW", "KeyA"];
-  return ["KeyW"];
 }
 
 /** Writes down whenever the page tells its driver something new. */
@@ -131,8 +120,6 @@ async function greet() {
   await page.keyboard.press("Enter");
   await byTest("say-text").waitFor({ state: "detached", timeout: 5_000 });
 }
-
-const LET_GO_FIRST = ["rearm-needed", "video-stale", "command-stale", "command-held-up"];
 
 /** Holds A for `seconds`, pressed anew after every stop. */
 async function turn(seconds) {

@@ -8,7 +8,9 @@ export function installStamp() {
   const sync = [1, 0, 1, 0, 1, 1, 0, 0];
   globalThis.readStamp = (video) => {
     const { width, height } = canvas;
-    context.drawImage(video, 0, 0, width, height, 0, 0, width, height);
+    // The stamp is drawn for 1280 columns; a picture that was made smaller for the link has it smaller.
+    const scale = video.videoWidth / 1280;
+    context.drawImage(video, 0, 0, width * scale, height * scale, 0, 0, width, height);
     const pixels = context.getImageData(0, 0, width, height).data;
     const bit = (i) => {
       const x = (i % columns) * block + block / 2;

@@ -3,6 +3,7 @@
 //! A machine is noisy, so the bars compare with the bare limit of the same run where they can.
 
 mod agent;
+mod link;
 mod rover;
 
 use crate::fleet::text;
@@ -37,6 +38,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     Agent(agent::Args),
+    Link(link::Args),
     EarthRover(rover::Args),
 }
 
@@ -62,6 +64,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 pub fn run(args: &Args) -> Result<()> {
     match &args.what {
         Some(What::Agent(agent)) => return show(&agent::run(agent)?, args.json),
+        Some(What::Link(link)) => return show(&link::run(link)?, args.json),
         Some(What::EarthRover(rover)) => return show(&rover::run(rover)?, args.json),
         None => {}
     }

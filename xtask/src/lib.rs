@@ -11,6 +11,7 @@ pub mod faults;
 pub mod fleet;
 pub mod fuzz;
 pub mod mutants;
+pub mod netem;
 pub mod process;
 pub mod rig;
 pub mod robots;

@@ -33,6 +33,22 @@ fn an_autonomy_must_not_publish_to_the_base() {
 }
 
 #[test]
+fn an_advertised_address_needs_a_port_that_stays() {
+    let link = |more: &str| format!("{GOOD}[link]\n{more}");
+    let config = Config::parse(&link(
+        "port = 40000\nbind = [\"192.168.1.20\"]\nadvertise = [\"robot.example:41000\"]\n",
+    ));
+    let reach = config.unwrap().link.reach().unwrap();
+    assert_eq!((reach.port, reach.advertise[0].port), (Some(40_000), Some(41_000)));
+    assert!(refused(&link("advertise = [\"203.0.113.7\"]\n")).contains("needs link.port"));
+    assert!(refused(&link("port = 40000\nonly_advertised = true\n")).contains("leaves no way"));
+    assert!(refused(&link("port = 40000\nadvertise = [\"a b\"]\n")).contains("HOST:PORT"));
+    assert!(refused(&link("port = 40000\nadvertise = [\"a:65534\"]\n")).contains("65535"));
+    assert!(refused(&link("bind = [\"0.0.0.0\"]\n")).contains("no address of this robot"));
+    assert!(refused(&link("port = 65535\n")).contains("65532"));
+}
+
+#[test]
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
     assert_eq!(
         refused(&GOOD.replace("bitrate_kbps", "bitrate_kpbs")),

@@ -5,6 +5,7 @@ use super::inbound::{self, Lane};
 use super::offer::Offer;
 use super::outbound::{self, Outgoing, SEND_BUFFER_LEN};
 use super::rate::{Congestion, Paced};
+use super::reach::{Place, Reach};
 use super::session::{Sending, Shared};
 use super::tap::{PLAYOUT_DELAY_URI, TRANSPORT_CC_URI, Tap};
 use super::video::{self, VideoLane};
@@ -24,7 +25,6 @@ use rtc::rtp_transceiver::rtp_sender::{
     RTCRtpEncodingParameters, RTCRtpHeaderExtensionCapability, RTCRtpRtxParameters, RtpCodecKind,
 };
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -41,8 +41,6 @@ use webrtc::peer_connection::{
 const H264_FMTP: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
 const H264_PAYLOAD_TYPE: u8 = 102;
 const RTX_PAYLOAD_TYPE: u8 = 103;
-/// Local addresses bound at most: a machine with many container networks has dozens.
-const ADDRESSES_MAX: usize = 16;
 /// A STUN or TURN server that does not answer must not hold up a drive.
 const GATHER_WITHIN: Duration = Duration::from_secs(2);
 /// Silence until the path counts as disturbed, and from there until it has failed. The safety core stops the
@@ -56,13 +54,17 @@ const SCTP_RECEIVE_BUFFER_LEN: u32 = 256 * 1024;
 /// Answers an offer and starts the session's tasks.
 pub(super) async fn answer(
     offer: &Offer,
+    reach: &Reach,
     ice_servers: &[IceServer],
     shared: &Arc<Shared>,
     frames: Vec<mpsc::Receiver<EncodedFrame>>,
     outgoing: Outgoing,
 ) -> Result<String, LinkError> {
     let gathered = Arc::new(Notify::new());
-    let connection = build(ice_servers, shared, &gathered).await?;
+    let place = reach.place().await?;
+    // Without looking for other ways there is nothing to ask a server for.
+    let ice_servers = if reach.only_advertised { &[] } else { ice_servers };
+    let connection = build(&place, ice_servers, shared, &gathered).await?;
     shared.keep(Arc::clone(&connection));
     let mut tracks = Vec::new();
     for lane in shared.videos() {
@@ -76,7 +78,7 @@ pub(super) async fn answer(
         tracks.push(track);
     }
     let channels = channels(connection.as_ref()).await?;
-    let offered = RTCSessionDescription::offer(offer.sdp.clone()).map_err(refused)?;
+    let offered = RTCSessionDescription::offer(place.heard(&offer.sdp)).map_err(refused)?;
     connection.set_remote_description(offered).await.map_err(refused)?;
     let answer = connection.create_answer(None).await.map_err(|error| match error {
         webrtc::error::Error::ErrSenderWithNoCodecs => LinkError::NoH264,
@@ -93,7 +95,7 @@ pub(super) async fn answer(
         return Err(LinkError::NoH264);
     }
     start(shared, frames, tracks, channels, outgoing);
-    Ok(answer.sdp)
+    Ok(place.told(&answer.sdp))
 }
 
 fn start(
@@ -118,14 +120,11 @@ fn start(
 }
 
 async fn build(
+    place: &Place,
     ice_servers: &[IceServer],
     shared: &Arc<Shared>,
     gathered: &Arc<Notify>,
 ) -> Result<Arc<dyn PeerConnection>, LinkError> {
-    let addresses = local_addresses();
-    if addresses.is_empty() {
-        return Err(LinkError::NoAddress);
-    }
     let mut media = media_engine().map_err(negotiation)?;
     let extension = RTCRtpHeaderExtensionCapability { uri: PLAYOUT_DELAY_URI.to_owned() };
     media.register_header_extension(extension, RtpCodecKind::Video, None).map_err(negotiation)?;
@@ -144,7 +143,7 @@ async fn build(
         .with_media_engine(media)
         .with_interceptor_registry(registry)
         .with_handler(Arc::new(handler))
-        .with_udp_addrs(addresses)
+        .with_udp_addrs(place.bind.clone())
         .with_data_channel_send_buffer_limit(SEND_BUFFER_LEN)
         .build()
         .await
@@ -269,33 +268,6 @@ async fn channels(connection: &dyn PeerConnection) -> Result<Channels, LinkError
         session: create("session", reliable(channel::SESSION)).await?,
         estop: create("estop", reliable(channel::ESTOP)).await?,
     })
-}
-
-/// Every address of this machine but link-local ones, loopback included: a driver's end on the same machine may
-/// have no other.
-fn local_addresses() -> Vec<SocketAddr> {
-    let interfaces = rtc::shared::ifaces::ifaces().unwrap_or_else(|error| {
-        tracing::warn!(%error, "the network interfaces could not be listed");
-        Vec::new()
-    });
-    let mut addresses: Vec<SocketAddr> = interfaces
-        .into_iter()
-        .filter_map(|interface| interface.addr)
-        .map(|address| address.ip())
-        .filter(|ip| !ip.is_unspecified() && !is_link_local(ip))
-        .map(|ip| SocketAddr::new(ip, 0))
-        .collect();
-    addresses.sort_by_key(|address| (address.ip().is_loopback(), address.ip()));
-    addresses.dedup();
-    addresses.truncate(ADDRESSES_MAX);
-    addresses
-}
-
-fn is_link_local(ip: &IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    }
 }
 
 /// The servers that the stack can speak to: STUN, and TURN over UDP.

@@ -25,6 +25,22 @@ pub enum LinkError {
     /// No network.
     #[error("no local address to offer for the connection: is any network interface up?")]
     NoAddress,
+    /// All ports of the configuration serve sessions already.
+    #[error(
+        "UDP ports {first} to {last} are all in use: is another program on them? Choose others with link.port in robot.toml"
+    )]
+    NoPort {
+        /// The first of them.
+        first: u16,
+        /// The last of them.
+        last: u16,
+    },
+    /// Nothing can be told of where this robot is.
+    #[error("none of the advertised addresses is found: {hosts}; see link.advertise in robot.toml")]
+    NotAdvertised {
+        /// Their names.
+        hosts: String,
+    },
 }
 
 /// Why a message was not sent.

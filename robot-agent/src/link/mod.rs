@@ -19,12 +19,15 @@ mod offer;
 mod outbound;
 mod packetise;
 pub mod rate;
+mod reach;
 mod session;
 mod stats;
 mod tap;
 mod video;
 
 pub use error::{LinkError, SendError};
+pub(crate) use reach::PORTS;
+pub use reach::{Advertised, Reach};
 pub use session::{Sending, Session};
 pub use stats::LinkStats;
 

@@ -6,7 +6,7 @@ use super::outbound::{Lanes, SESSION_LEN_MAX};
 use super::rate::{Bounds, Congestion, Flight, PathState, Shown};
 use super::stats::{Counters, LinkStats, add};
 use super::video::VideoLane;
-use super::{LinkError, LinkEvent, SendError};
+use super::{LinkError, LinkEvent, Reach, SendError};
 use crate::media::EncodedFrame;
 use bytes::BytesMut;
 use protocol::signal::IceServer;
@@ -64,11 +64,13 @@ impl Session {
         cameras: u8,
         events: impl Fn(LinkEvent) + Send + Sync + 'static,
     ) -> Result<(Self, String), LinkError> {
-        Self::accept_with(Sending::UNLIMITED, offer_sdp, ice_servers, cameras, events).await
+        let (reach, sending) = (Reach::default(), Sending::UNLIMITED);
+        Self::accept_with(&reach, sending, offer_sdp, ice_servers, cameras, events).await
     }
 
-    /// The same with a limit to what is sent.
+    /// As [`Session::accept`], where the robot is reached as `reach` says, and with a limit to what is sent.
     pub async fn accept_with(
+        reach: &Reach,
         sending: Sending,
         offer_sdp: &str,
         ice_servers: &[IceServer],
@@ -93,10 +95,10 @@ impl Session {
             runtime: tokio::runtime::Handle::current(),
         });
         let session = Self { shared: Arc::clone(&shared) };
-        let servers = ice_servers.to_vec();
+        let (reach, servers) = (reach.clone(), ice_servers.to_vec());
         let setup = {
             let shared = Arc::clone(&shared);
-            async move { connection::answer(&offer, &servers, &shared, frames, outgoing).await }
+            async move { connection::answer(&offer, &reach, &servers, &shared, frames, outgoing).await }
         };
         // In a task of its own, so that an offer on which the stack's parser trips ends as an error here.
         let answer = tokio::spawn(setup)
@@ -130,6 +132,11 @@ impl Session {
             lock(&self.shared.flight).overdue(Instant::now(), reported)
         });
         (path, overdue)
+    }
+
+    /// Whether nothing decides how much is sent.
+    pub fn is_unlimited(&self) -> bool {
+        self.shared.sending.congestion == Congestion::Off
     }
 
     /// Whether the session is over.

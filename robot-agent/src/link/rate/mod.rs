@@ -16,12 +16,14 @@ pub use estimator::{Bounds, Estimator};
 pub(super) use flight::Flight;
 pub(super) use pacing::Paced;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 /// Which estimator a link uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Congestion {
     /// Our own, by the delay of queues: [`Estimator`].

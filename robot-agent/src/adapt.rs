@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// How often it is looked at.
 const EVERY: Duration = Duration::from_millis(50);
+/// Every so many looks the log gets it, for whoever wants to know.
+const TOLD_EVERY: u32 = 4;
 /// Less than this is no picture that anybody could drive by, bits a second.
 const MIN_BPS: f64 = 120e3;
 /// A path of which nothing is known gets this at first, and more within a second if it carries it.
@@ -53,6 +55,7 @@ fn first(cameras: &[Camera], backwards: bool) -> usize {
 pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
     let begun = Instant::now();
     let mut set: Vec<Live> = Vec::new();
+    let mut ticked = 0_u32;
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -69,6 +72,13 @@ pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
             None => START_BPS,
         };
         apply(cameras, &mut set, target_bps, leases.goes_backwards());
+        ticked += 1;
+        if ticked % TOLD_EVERY == 0 {
+            let stats = link.stats();
+            let nacked = stats.packets_nacked;
+            let (keyframes, frames) = (stats.keyframes_asked, stats.frames_sent);
+            tracing::debug!(?path, ?overdue, ?set, nacked, keyframes, frames, "path");
+        }
         if waits(&path, overdue) {
             let until = clock::mono_ns().0 + 2 * u64::try_from(EVERY.as_nanos()).unwrap_or(0);
             cameras.iter().for_each(|camera| camera.hold_live(MonoNs(until)));
@@ -94,16 +104,12 @@ fn apply(cameras: &[Camera], set: &mut [Live], target_bps: f64, backwards: bool)
         let next = ladder::live(configured, kbps, *now);
         let changed = (f64::from(next.kbps) / f64::from(now.kbps.max(1)) - 1.0).abs() > CHANGE;
         let at_top = next.kbps == configured.kbps && now.kbps != next.kbps;
-        if changed || at_top {
-            camera.set_bitrate_kbps(next.kbps);
-            now.kbps = next.kbps;
-        }
-        if (next.fps, next.scale) != (now.fps, now.scale) {
+        let otherwise = (next.fps, next.scale) != (now.fps, now.scale);
+        if changed || at_top || otherwise {
             let config = camera.config();
             let scaled = |side: u32| side * next.scale / 1_000;
-            camera.set_live(next.fps, scaled(config.width), scaled(config.height));
-            tracing::debug!(camera = config.name, ?next, "live video");
-            (now.fps, now.scale) = (next.fps, next.scale);
+            camera.set_live(next.kbps, next.fps, scaled(config.width), scaled(config.height));
+            *now = next;
         }
     }
 }

@@ -6,6 +6,7 @@ use super::offer::Offer;
 use super::outbound::{self, Outgoing, SEND_BUFFER_LEN};
 use super::rate::{Congestion, Paced};
 use super::reach::{Place, Reach};
+use super::repair::Repair;
 use super::session::{Sending, Shared};
 use super::tap::{PLAYOUT_DELAY_URI, TRANSPORT_CC_URI, Tap};
 use super::video::{self, VideoLane};
@@ -131,6 +132,7 @@ async fn build(
     // The parts of the default set that a sender of video needs, and our tap nearest to the application.
     let registry = congestion_control(Registry::new(), &mut media, shared).map_err(negotiation)?;
     let registry = registry
+        .with(Slot::from(3_500), Repair::new(shared))
         .with(Slot::NackResponder, NackResponderBuilder::new().build())
         .with(Slot::SenderReport, SenderReportBuilder::new().build())
         .with(Slot::from(14_000), Tap::new(shared));

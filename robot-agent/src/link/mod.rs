@@ -20,6 +20,7 @@ mod outbound;
 mod packetise;
 pub mod rate;
 mod reach;
+mod repair;
 mod session;
 mod stats;
 mod tap;

@@ -302,6 +302,14 @@ impl Shared {
         }
     }
 
+    /// What was lost of this source is not sent again: its next picture must need nothing of it.
+    pub(super) fn repair_given_up(&self, ssrc: u32) {
+        let lane = self.camera_of(ssrc);
+        if let Some(lane) = lane.filter(|lane| lane.may_ask_afresh(crate::clock::mono_ms())) {
+            self.tell(LinkEvent::KeyframeWanted { camera: lane.camera });
+        }
+    }
+
     /// The stack has negotiated a payload type for this source.
     pub(super) fn stream_bound(&self, ssrc: u32, payload_type: u8) {
         if let Some(lane) = self.camera_of(ssrc) {

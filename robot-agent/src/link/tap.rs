@@ -12,7 +12,6 @@ use rtc::rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtcp::receiver_report::ReceiverReport;
 use rtc::rtcp::reception_report::ReceptionReport;
-use rtc::rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 use rtc::rtp;
 use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
@@ -58,9 +57,6 @@ impl Tap {
             for entry in &fir.fir {
                 session.keyframe_asked(entry.ssrc);
             }
-        } else if let Some(nack) = any.downcast_ref::<TransportLayerNack>() {
-            let asked = nack.nacks.iter().map(|pair| pair.packet_list().len()).sum::<usize>();
-            add(&session.counters.packets_nacked, u64::try_from(asked).unwrap_or(u64::MAX));
         } else if let Some(report) = any.downcast_ref::<ReceiverReport>() {
             report.reports.iter().for_each(|report| read_report(&session, report));
         }

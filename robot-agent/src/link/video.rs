@@ -18,6 +18,8 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 const QUEUE_MAX: usize = 2;
 /// Keyframes are not asked for more often than this: each costs several ordinary frames.
 const ASK_EVERY_MS: u64 = 50;
+/// And for what was lost and is not sent again: such a path carries few of them.
+const ASK_AFRESH_EVERY_MS: u64 = 600;
 
 /// What senders and the RTP chain need to know of one camera's stream.
 #[derive(Debug)]
@@ -71,8 +73,17 @@ impl VideoLane {
 
     /// Whether a keyframe may be asked for now; if so, it counts as asked.
     pub(super) fn may_ask(&self, now: MonoMs) -> bool {
+        self.may_ask_every(ASK_EVERY_MS, now)
+    }
+
+    /// The same for one in place of repair.
+    pub(super) fn may_ask_afresh(&self, now: MonoMs) -> bool {
+        self.may_ask_every(ASK_AFRESH_EVERY_MS, now)
+    }
+
+    fn may_ask_every(&self, every_ms: u64, now: MonoMs) -> bool {
         let asked = self.asked_ms.load(Ordering::Acquire);
-        let due = asked == 0 || now.since(MonoMs(asked)) >= ASK_EVERY_MS;
+        let due = asked == 0 || now.since(MonoMs(asked)) >= every_ms;
         due && self
             .asked_ms
             .compare_exchange(asked, now.0, Ordering::AcqRel, Ordering::Acquire)

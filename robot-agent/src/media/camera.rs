@@ -203,11 +203,14 @@ impl Camera {
         }
     }
 
-    /// Changes rate and size of the live video. Each is at most as configured.
-    pub fn set_live(&self, fps: u32, width: u32, height: u32) {
+    /// Changes bitrate, rate and size of the live video. Each is at most as configured.
+    pub fn set_live(&self, kbps: u32, fps: u32, width: u32, height: u32) {
         let config = &self.state.config;
         let size = (width.min(config.width).max(16) & !1, height.min(config.height).max(16) & !1);
         let size = Some(size).filter(|size| *size != (config.width, config.height));
+        // An encoder spreads its bitrate over the frames of the configured rate: with fewer of them, each may have more.
+        let fps = fps.clamp(1, config.fps);
+        self.set_bitrate_kbps(kbps.saturating_mul(config.fps) / fps);
         let changed = {
             let mut live = lock(&self.state.live);
             live.set_fps(fps, config.fps);

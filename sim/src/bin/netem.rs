@@ -22,10 +22,10 @@ use std::process::ExitCode;
 #[command(name = "netem", version)]
 struct Args {
     /// Where drivers send.
-    #[arg(long, value_name = "ADDRESS:PORT", required_unless_present = "list")]
+    #[arg(long, value_name = "ADDRESS:PORT", required_unless_present_any = ["list", "show"])]
     listen: Option<SocketAddr>,
     /// Where the robot receives.
-    #[arg(long, value_name = "ADDRESS:PORT", required_unless_present = "list")]
+    #[arg(long, value_name = "ADDRESS:PORT", required_unless_present_any = ["list", "show"])]
     robot: Option<SocketAddr>,
     /// How many ports from these on are relayed, each to its own.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]

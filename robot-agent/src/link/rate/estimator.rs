@@ -34,6 +34,12 @@ const GROWTH_NEAR: f64 = 1.08;
 const NEAR: std::ops::RangeInclusive<f64> = 0.85..=1.15;
 /// The bitrate does not grow beyond this multiple of what really arrives: an encoder with little to show proves nothing.
 const BEYOND_ARRIVED: f64 = 2.0;
+/// Below this it grows all the same: five small pictures a second are too few packets to measure by, bits a second.
+const PROVES_ITSELF_BPS: f64 = 800e3;
+/// The first cut takes no more than this share, unless the queue is this long, ms: a machine that was busy for a moment looks
+/// much the same.
+const FIRST_CUT: f64 = 0.7;
+const FIRST_CUT_MS: f64 = 100.0;
 /// Arrivals over which the rate is measured; while a queue grows only the newest tell of the bottleneck.
 const RATE_OVER: Duration = Duration::from_millis(500);
 const RATE_OVER_BUSY: Duration = Duration::from_millis(150);
@@ -296,6 +302,7 @@ impl Estimator {
     fn step(&mut self, now: Instant) {
         let threshold_ms = self.threshold_ms();
         if self.queue_ms > threshold_ms {
+            let first = self.over.is_none();
             let (queue_ms, before_bps) = (self.queue_ms, self.target_bps);
             let watch = |before_bps| Over { watched: now, watched_ms: queue_ms, before_bps };
             let over = *self.over.get_or_insert(watch(before_bps));
@@ -309,12 +316,15 @@ impl Estimator {
                 }
                 self.over = Some(watch(over.before_bps));
             }
-            self.decrease(now, threshold_ms);
+            // One report of a short queue may be one moment's hiccup.
+            if !first || queue_ms > 1.5 * threshold_ms {
+                self.decrease(now, threshold_ms);
+            }
         } else {
             self.over = None;
             self.increase(now, threshold_ms);
+            self.by_loss(now);
         }
-        self.by_loss(now);
         self.target_bps = self.target_bps.clamp(self.bounds.min_bps, self.bounds.max_bps);
     }
 
@@ -333,8 +343,12 @@ impl Estimator {
         if !self.may_cut(now) {
             return;
         }
+        let calm =
+            self.decreased.is_none_or(|at| now.saturating_duration_since(at) > CAPACITY_GOOD);
+        let least =
+            if calm && self.queue_ms < FIRST_CUT_MS { FIRST_CUT * self.target_bps } else { 0.0 };
         let drain = ((self.queue_ms - threshold_ms / 2.0) / DRAIN_MS).clamp(0.08, 0.6);
-        self.target_bps = self.target_bps.min(capacity * (1.0 - drain));
+        self.target_bps = self.target_bps.min((capacity * (1.0 - drain)).max(least));
         self.decreased = Some(now);
     }
 
@@ -344,8 +358,8 @@ impl Estimator {
         if self.decreased.is_some_and(|at| now.saturating_duration_since(at) < held) {
             return;
         }
-        let Some(arriving) = self.arrivals.rate_bps(RATE_OVER) else { return };
-        if self.target_bps > BEYOND_ARRIVED * arriving {
+        let proven = BEYOND_ARRIVED * self.arrivals.rate_bps(RATE_OVER).unwrap_or(0.0);
+        if self.target_bps > proven.max(PROVES_ITSELF_BPS) {
             return;
         }
         // The queue is gone, and what the bottleneck carries was seen a moment ago.

@@ -11,7 +11,7 @@ const OTHER_SHARE: f64 = 0.18;
 /// Bits per pixel and frame, as a share of the configured, below which pictures become smaller.
 const SMALLER_BELOW: f64 = 0.45;
 /// And below which, at the least size or where the size must stay, there are fewer of them.
-const FEWER_BELOW: f64 = 0.45;
+const FEWER_BELOW: f64 = 0.3;
 /// A step back up needs this much more than the step down.
 const BACK_UP: f64 = 1.35;
 
@@ -129,10 +129,10 @@ mod tests {
         assert_eq!(live(&FRONT, 1_500.0, full), Live { kbps: 1_500, ..full });
         let smaller = live(&FRONT, 800.0, full);
         assert_eq!((smaller.scale, smaller.fps), (667, 30));
-        let least = live(&FRONT, 100.0, full);
+        let least = live(&FRONT, 60.0, full);
         assert!(least.scale == 334 && least.fps < 30 && least.fps >= FPS_MIN, "{least:?}");
         let fixed = Configured { scalable: false, ..FRONT };
-        let fewer = live(&fixed, 600.0, full);
+        let fewer = live(&fixed, 400.0, full);
         assert_eq!((fewer.scale, fewer.fps), (1_000, 15));
     }
 

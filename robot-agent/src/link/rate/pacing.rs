@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Packets leave this much faster than the bitrate: a frame that is larger than the average must not wait for the next.
-const PACE: f64 = 2.5;
+const PACE: f64 = 2.0;
 /// And never slower than this, bits a second.
-const PACE_MIN_BPS: f64 = 2_500_000.0;
+const PACE_MIN_BPS: f64 = 600_000.0;
 /// On a short way without a queue there is nothing to be gentle to, and each millisecond counts.
 const UNPACED_BPS: f64 = 400_000_000.0;
 const SHORT_WAY: Duration = Duration::from_millis(130);

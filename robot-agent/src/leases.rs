@@ -5,6 +5,7 @@ mod goals;
 mod intervene;
 
 use crate::adapt;
+use crate::audio::Audio;
 use crate::clock;
 use crate::drive;
 use crate::home::Home;
@@ -67,6 +68,7 @@ pub(crate) struct Leases {
     drive: SyncSender<drive::Message>,
     cameras: OnceLock<Vec<Camera>>,
     requests: OnceLock<Weak<Requests>>,
+    audio: OnceLock<Arc<Audio>>,
     book: Mutex<Book>,
     /// Held while a lease is opened or ended: one at a time.
     changing: tokio::sync::Mutex<()>,
@@ -92,6 +94,7 @@ impl Leases {
             drive,
             cameras: OnceLock::new(),
             requests: OnceLock::new(),
+            audio: OnceLock::new(),
             book: Mutex::new(book),
             changing: tokio::sync::Mutex::new(()),
             generation: AtomicU64::new(0),
@@ -191,9 +194,10 @@ impl Leases {
         let this = Arc::clone(self);
         let cameras = u8::try_from(self.cameras().len()).unwrap_or(u8::MAX);
         let events = move |event| this.link_event(generation, event);
-        let (reach, sending) =
-            (&self.fixed.reach, adapt::sending(self.fixed.congestion, self.cameras()));
-        let (offer, servers) = (&request.offer_sdp, &request.ice_servers);
+        let (reach, offer) = (&self.fixed.reach, &request.offer_sdp);
+        let mut sending = adapt::sending(self.fixed.congestion, self.cameras());
+        sending.audio = self.has_audio();
+        let servers = &request.ice_servers;
         link::Session::accept_with(reach, sending, offer, servers, cameras, events).await
     }
 
@@ -204,6 +208,11 @@ impl Leases {
             LinkEvent::KeyframeWanted { camera } => {
                 if let Some(camera) = self.cameras().get(usize::from(camera)) {
                     camera.force_keyframe();
+                }
+            }
+            LinkEvent::Audio(packet) => {
+                if let Some(audio) = self.audio() {
+                    audio.hear(generation, packet);
                 }
             }
             LinkEvent::Estop(packet) => {
@@ -524,7 +533,7 @@ impl Leases {
                 let why = link.stats().closed_why.unwrap_or_default();
                 self.tell_episode("link-closed", &why, String::new());
             }
-            LinkEvent::Drive(..) | LinkEvent::KeyframeWanted { .. } => {}
+            LinkEvent::Drive(..) | LinkEvent::Audio(_) | LinkEvent::KeyframeWanted { .. } => {}
         }
     }
 
@@ -553,6 +562,8 @@ impl Leases {
             ToRobot::Lamp { level } => return self.wish(link, Wish::Lamp(level)).await,
             ToRobot::Horn {} => return self.wish(link, Wish::Horn).await,
             ToRobot::Say { text } => return self.wish(link, Wish::Say(text)).await,
+            ToRobot::Listen { active } => return self.listen(generation, active),
+            ToRobot::Talk { active } => return self.talk(generation, active),
             ToRobot::LinkStats { .. } => {
                 self.tell_episode("driver-link", "what the driver's end sees", text.to_owned());
                 Ok(())

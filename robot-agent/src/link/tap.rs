@@ -141,8 +141,11 @@ impl Interceptor for Tap {
     fn bind_local_stream(&mut self, info: &StreamInfo) {
         let extension = info.rtp_header_extensions.iter().find(|e| e.uri == PLAYOUT_DELAY_URI);
         let playout_id = extension.and_then(|e| u8::try_from(e.id).ok());
-        self.streams.insert(info.ssrc, Packetiser::new(playout_id));
         if let Some(session) = self.session.upgrade() {
+            // Sound comes in packets already.
+            if session.camera_of(info.ssrc).is_some() {
+                self.streams.insert(info.ssrc, Packetiser::new(playout_id));
+            }
             session.stream_bound(info.ssrc, info.payload_type);
         }
     }

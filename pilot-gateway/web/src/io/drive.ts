@@ -23,6 +23,7 @@ import { linkMeter } from "./link-meter";
 import type { ShownFrame } from "./media";
 import { callRobot, type Failure, type Granted, takeLease } from "./opening";
 import { type ReceiptWriter, receiptWriter } from "./receipts";
+import { voiceLane } from "./voice-lane";
 
 const TICK_MS = 20;
 const VIEW_EVERY_MS = 50;
@@ -61,6 +62,9 @@ export interface Drive {
   readonly setLamp: (level: number) => void;
   readonly horn: () => void;
   readonly sayAloud: (text: string) => void;
+  /** Turns the robot's sound on or off; holds the button to talk, or lets it go. */
+  readonly listen: (active: boolean) => void;
+  readonly talk: (held: boolean) => void;
   /** Ends the drive: the robot stops, seals its recording and is free. */
   readonly end: () => Promise<void>;
   /** Lets go of everything at once, as when the page goes away. */
@@ -189,6 +193,20 @@ export function startDrive(options: DriveOptions): Drive {
 
   function horn(): void {
     if (view.equipment?.horn === true) ask({ type: "horn" });
+  }
+
+  // ---- sound -----------------------------------------------------------------------------------------------
+
+  const voice = voiceLane({
+    send: (track) => link?.sendVoice(track),
+    say: (active) => void (linkOpen && !ended && say({ type: "talk", active })),
+    changed: (talks) => show({ talks }),
+    failed: (notice) => show({ notice }),
+  });
+
+  function listen(active: boolean): void {
+    show({ listens: active });
+    if (linkOpen && !ended) say({ type: "listen", active });
   }
 
   // ---- the control loop ------------------------------------------------------------------------------------
@@ -347,6 +365,7 @@ export function startDrive(options: DriveOptions): Drive {
     const opened = () => {
       linkOpen = true;
       show({ connection: "open", connectionWords: "", notice: null });
+      if (view.listens) listen(true);
     };
     const lost = (words: string) => {
       lostWords = words;
@@ -357,6 +376,7 @@ export function startDrive(options: DriveOptions): Drive {
       session: onSession,
       estop: onEstop,
       video: options.onVideo,
+      sound: (sound) => show({ sound }),
       open: () => {
         openEarly = true;
         if (mine !== null && link === mine) opened();
@@ -382,8 +402,10 @@ export function startDrive(options: DriveOptions): Drive {
   /** The lease outlives its link: as long as it lives, a new link is tried. */
   async function reopen(words: string): Promise<void> {
     linkOpen = false;
+    voice.release();
     link?.close();
     link = null;
+    show({ sound: null });
     // The robot forgets a goal with its link.
     const goal = isOpen(view.goal)
       ? ({ ...view.goal, state: "cancelled", detail: "the connection was lost" } as const)
@@ -478,6 +500,7 @@ export function startDrive(options: DriveOptions): Drive {
     every(RENEW_EVERY_MS, renew),
     every(RECEIPT_EVERY_MS, () => receipts?.flush()),
     every(LINK_STATS_EVERY_MS, measureLink),
+    voice.close,
     controls.close,
   ];
   void open();
@@ -501,6 +524,8 @@ export function startDrive(options: DriveOptions): Drive {
     setLamp: (level) => ask({ type: "lamp", level }),
     horn,
     sayAloud: (text) => ask({ type: "say", text }),
+    listen,
+    talk: (held) => (held ? voice.press() : voice.release()),
     end,
     close,
   };

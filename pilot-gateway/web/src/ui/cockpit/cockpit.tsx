@@ -156,7 +156,7 @@ export function Cockpit(props: CockpitProps): JSX.Element {
           <span class="none">no picture</span>
         </Show>
       </div>
-      <Extras equipment={props.view.equipment} drive={props.drive} />
+      <Extras view={props.view} drive={props.drive} />
       <ThumbPad setPad={props.drive.setPad} />
       <button
         type="button"

@@ -1,12 +1,16 @@
 /** What the robot has beside wheels and cameras: lamp, horn, voice. Shown only as far as it has them. */
 import { createSignal, type JSX, Show } from "solid-js";
 import type { Drive } from "../../io/drive";
-import { type Equipment, LAMP_LEVEL_MAX, SAY_CHARS_MAX } from "../../protocol/session";
+import type { DriveView } from "../../io/drive-view";
+import { LAMP_LEVEL_MAX, SAY_CHARS_MAX } from "../../protocol/session";
+import { Sound } from "./sound";
 
-export function Extras(props: { equipment: Equipment | null; drive: Drive }): JSX.Element {
+export function Extras(props: { view: DriveView; drive: Drive }): JSX.Element {
   const [talking, setTalking] = createSignal(false);
-  const has = (part: "lamp" | "horn" | "voice") => props.equipment?.[part] === true;
-  const lit = () => (props.equipment?.lampLevel ?? 0) > 0;
+  const equipment = () => props.view.equipment;
+  const has = (part: "lamp" | "horn" | "voice") => equipment()?.[part] === true;
+  const sounds = () => equipment()?.microphone === true || equipment()?.loudspeaker === true;
+  const lit = () => (equipment()?.lampLevel ?? 0) > 0;
   let talk: HTMLButtonElement | undefined;
   const close = () => {
     setTalking(false);
@@ -21,8 +25,8 @@ export function Extras(props: { equipment: Equipment | null; drive: Drive }): JS
     close();
   };
   return (
-    <Show when={has("lamp") || has("horn") || has("voice")}>
-      <div class="extras" role="toolbar" aria-label="Lamp, horn and voice">
+    <Show when={has("lamp") || has("horn") || has("voice") || sounds()}>
+      <div class="extras" role="toolbar" aria-label="Lamp, horn, voice and sound">
         <Show when={has("lamp")}>
           <button
             type="button"
@@ -51,6 +55,7 @@ export function Extras(props: { equipment: Equipment | null; drive: Drive }): JS
             Say <small>aloud</small>
           </button>
         </Show>
+        <Sound view={props.view} drive={props.drive} />
         <Show when={talking()}>
           <form class="panel say" onSubmit={submit}>
             <label for="say-text">

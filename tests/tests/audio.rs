@@ -41,11 +41,8 @@ fn told(dir: &Path) -> Vec<(String, String)> {
 #[test]
 fn a_pilot_hears_the_street_and_is_heard_only_while_it_holds_its_button() {
     let mut options = fresh("audio").unwrap();
-    let wav = options.data.join("loudspeaker.wav");
-    let loudspeaker = format!("wavenc ! filesink location={}", wav.display());
-    options.robot_toml = format!(
-        "[audio]\nmicrophone = \"audiotestsrc is-live=true wave=sine freq=440 volume=0.3\"\nloudspeaker = {loudspeaker:?}\n"
-    );
+    let wav = options.loudspeaker_wav();
+    options.robot_toml = options.audio_toml();
     let rig =
         Rig::start_on(Options { sim_args: vec!["--no-people".to_owned()], ..options }).unwrap();
     let join = rig.stack.invite_pilot().unwrap();

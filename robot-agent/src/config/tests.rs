@@ -303,5 +303,5 @@ fn microphone_and_loudspeaker_are_off_until_they_are_named() {
     assert_eq!(own.audio.microphone.as_deref(), Some("pulsesrc"));
     assert!(refused(&with("microphone = \" \"")).contains("audio.microphone is empty"));
     assert!(refused(&with("record = true")).contains("unknown key `record`"));
-    assert!(refused(&with("jitter_ms = 501")).contains("at most 500"));
+    assert!(refused(&with("jitter_ms = 501")).contains("must be 0 to 500"));
 }

@@ -177,6 +177,6 @@ mod tests {
         let loud = of("audiotestsrc is-live=true volume=0.5").unwrap();
         assert!((-7.0..-5.0).contains(&loud), "{loud}");
         assert!(of("audiotestsrc is-live=true wave=silence").unwrap() < -60.0);
-        assert!(of("audiotestsrc is-live=true num-buffers=0").is_err());
+        assert!(of("audiotestsrc is-live=true ! identity drop-probability=1.0").is_err());
     }
 }

@@ -153,7 +153,9 @@ impl Audio {
 
     /// Whether somebody talks now.
     fn is_talked(&self) -> bool {
-        self.is_heard(lock(&self.talking).generation, clock::mono_ms())
+        // A statement of its own: the lock must be free again.
+        let generation = lock(&self.talking).generation;
+        self.is_heard(generation, clock::mono_ms())
     }
 
     /// Whether somebody listens now.
@@ -220,6 +222,7 @@ mod tests {
         let audio = audio();
         audio.talk(7, true, MonoMs(1_000));
         assert!(!audio.is_heard(7, MonoMs(1_001)), "there is no lease");
+        assert!(!audio.is_talked());
         assert!(audio.listen(7, true) && !audio.listen(7, true));
         assert!(!audio.is_listened());
     }

@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::leases::Leases;
 use crate::link::rate::ladder::{self, Configured, Live};
-use crate::link::rate::{Bounds, Congestion, PathState};
+use crate::link::rate::{Bounds, Congestion, PathState, protection};
 use crate::link::{Sending, Session};
 use crate::media::Camera;
 use protocol::units::MonoNs;
@@ -67,7 +67,7 @@ pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
         }
         let (path, overdue) = link.path();
         let target_bps = match path.target_bps {
-            Some(target) => target,
+            Some(target) => target / (1.0 + protection(&path)),
             None if link.is_unlimited() || begun.elapsed() > NO_REPORTS_AFTER => f64::INFINITY,
             None => START_BPS,
         };

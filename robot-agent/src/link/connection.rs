@@ -1,6 +1,7 @@
 //! Builds the peer connection and answers the offer.
 
 use super::LinkError;
+use super::fec::Fec;
 use super::inbound::{self, Lane};
 use super::offer::Offer;
 use super::outbound::{self, Outgoing, SEND_BUFFER_LEN};
@@ -18,12 +19,15 @@ use rtc::interceptor::{
     SenderReportBuilder, Slot, TwccSenderBuilder,
 };
 use rtc::media_stream::MediaStreamTrack;
-use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_RTX};
+use rtc::peer_connection::configuration::media_engine::{
+    MIME_TYPE_FLEX_FEC03, MIME_TYPE_H264, MIME_TYPE_RTX,
+};
 use rtc::peer_connection::configuration::setting_engine::SctpMaxMessageSize;
 use rtc::peer_connection::transport::RTCDtlsRole;
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters,
-    RTCRtpEncodingParameters, RTCRtpHeaderExtensionCapability, RTCRtpRtxParameters, RtpCodecKind,
+    RTCRtpEncodingParameters, RTCRtpFecParameters, RTCRtpHeaderExtensionCapability,
+    RTCRtpRtxParameters, RtpCodecKind,
 };
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use std::sync::{Arc, Weak};
@@ -42,6 +46,7 @@ use webrtc::peer_connection::{
 const H264_FMTP: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
 const H264_PAYLOAD_TYPE: u8 = 102;
 const RTX_PAYLOAD_TYPE: u8 = 103;
+const FEC_PAYLOAD_TYPE: u8 = 49;
 /// A STUN or TURN server that does not answer must not hold up a drive.
 const GATHER_WITHIN: Duration = Duration::from_secs(2);
 /// Silence until the path counts as disturbed, and from there until it has failed. The safety core stops the
@@ -133,6 +138,7 @@ async fn build(
     let registry = congestion_control(Registry::new(), &mut media, shared).map_err(negotiation)?;
     let registry = registry
         .with(Slot::from(3_500), Repair::new(shared))
+        .with(Slot::FecEncoder, Fec::new(shared))
         .with(Slot::NackResponder, NackResponderBuilder::new().build())
         .with(Slot::SenderReport, SenderReportBuilder::new().build())
         .with(Slot::from(14_000), Tap::new(shared));
@@ -213,6 +219,17 @@ fn media_engine() -> webrtc::error::Result<MediaEngine> {
         RTCRtpCodecParameters { rtp_codec: rtx, payload_type: RTX_PAYLOAD_TYPE },
         RtpCodecKind::Video,
     )?;
+    let fec = RTCRtpCodec {
+        mime_type: MIME_TYPE_FLEX_FEC03.to_owned(),
+        clock_rate: 90_000,
+        channels: 0,
+        sdp_fmtp_line: "repair-window=10000000".to_owned(),
+        rtcp_feedback: Vec::new(),
+    };
+    media.register_codec(
+        RTCRtpCodecParameters { rtp_codec: fec, payload_type: FEC_PAYLOAD_TYPE },
+        RtpCodecKind::Video,
+    )?;
     Ok(media)
 }
 
@@ -234,6 +251,7 @@ fn track(lane: &VideoLane) -> MediaStreamTrack {
     let coding = RTCRtpCodingParameters {
         ssrc: Some(lane.ssrc),
         rtx: Some(RTCRtpRtxParameters { ssrc: lane.rtx_ssrc }),
+        fec: Some(RTCRtpFecParameters { ssrc: lane.fec_ssrc }),
         ..Default::default()
     };
     let encoding = RTCRtpEncodingParameters {

@@ -14,6 +14,7 @@
 mod capture;
 mod connection;
 mod error;
+mod fec;
 mod inbound;
 mod offer;
 mod outbound;

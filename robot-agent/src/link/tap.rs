@@ -139,9 +139,12 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Tap {
 
 impl Interceptor for Tap {
     fn bind_local_stream(&mut self, info: &StreamInfo) {
-        let extension = info.rtp_header_extensions.iter().find(|e| e.uri == PLAYOUT_DELAY_URI);
-        let playout_id = extension.and_then(|e| u8::try_from(e.id).ok());
-        self.streams.insert(info.ssrc, Packetiser::new(playout_id));
+        let id = |uri| {
+            let extension = info.rtp_header_extensions.iter().find(|e| e.uri == uri);
+            extension.and_then(|e| u8::try_from(e.id).ok())
+        };
+        let packetiser = Packetiser::new(id(PLAYOUT_DELAY_URI), id(TRANSPORT_CC_URI));
+        self.streams.insert(info.ssrc, packetiser);
         if let Some(session) = self.session.upgrade() {
             session.stream_bound(info.ssrc, info.payload_type);
         }

@@ -277,3 +277,18 @@ fn documented(docs: &str, table: &toml::Table, path: &str, count: &mut usize) {
         }
     }
 }
+
+#[test]
+fn a_camera_is_recorded_as_its_owner_says() {
+    let default = &Config::parse(GOOD).unwrap().cameras[0].recording;
+    let usual = (Separate::Auto, None, 1);
+    assert_eq!((default.separate, default.bitrate_kbps, default.keyframe_every_s), usual);
+    let with = |keys: &str| format!("{GOOD}[camera.recording]\n{keys}\n");
+    let own = Config::parse(&with("separate = \"always\"\nbitrate_kbps = 4000")).unwrap();
+    let recording = &own.cameras[0].recording;
+    assert_eq!((recording.separate, recording.bitrate_kbps), (Separate::Always, Some(4_000)));
+    assert!(refused(&with("separate = \"yes\"")).contains("must be one of auto, always, never"));
+    assert!(refused(&with("keyframe_every_s = 0")).contains("must be 1 to 10"));
+    assert!(refused(&with("bitrate = 5")).contains("did you mean `bitrate_kbps`?"));
+    assert!(docs().contains("[[camera]]") && docs().contains("CAMERA__0__RECORDING__SEPARATE"));
+}

@@ -38,8 +38,9 @@ use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
-    RTCConfigurationBuilder, RTCIceGatheringState, RTCIceServer, RTCPeerConnectionState,
-    RTCSessionDescription, Registry, SettingEngine, SettingEngineBuilder,
+    RTCConfigurationBuilder, RTCIceCandidateType, RTCIceGatheringState, RTCIceServer,
+    RTCPeerConnectionIceEvent, RTCPeerConnectionState, RTCSessionDescription, Registry,
+    SettingEngine, SettingEngineBuilder,
 };
 
 /// Constrained baseline, level 3.1, as every browser has it; the true level may be higher.
@@ -49,6 +50,8 @@ const RTX_PAYLOAD_TYPE: u8 = 103;
 const FEC_PAYLOAD_TYPE: u8 = 49;
 /// A STUN or TURN server that does not answer must not hold up a drive.
 const GATHER_WITHIN: Duration = Duration::from_secs(2);
+/// With one relayed address in hand, others are hardly worth a wait: some server may not answer at all.
+const GATHER_AFTER_RELAY: Duration = Duration::from_millis(150);
 /// Silence until the path counts as disturbed, and from there until it has failed. The safety core stops the
 /// robot long before.
 const ICE_DISTURBED_AFTER: Duration = Duration::from_secs(3);
@@ -326,6 +329,16 @@ impl PeerConnectionEventHandler for Handler {
     async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
         if state == RTCIceGatheringState::Complete {
             self.gathered.notify_one();
+        }
+    }
+
+    async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
+        if event.candidate.typ == RTCIceCandidateType::Relay {
+            let gathered = Arc::clone(&self.gathered);
+            tokio::spawn(async move {
+                tokio::time::sleep(GATHER_AFTER_RELAY).await;
+                gathered.notify_one();
+            });
         }
     }
 

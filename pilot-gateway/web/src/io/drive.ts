@@ -13,12 +13,13 @@ import { encodeDrive, type Seen } from "../protocol/drive";
 import { parseFromRobot, RECEIPT_EVERY_MS, RENEW_EVERY_MS, type ToRobot } from "../protocol/session";
 import { decodeTelemetry, type Telemetry } from "../protocol/telemetry";
 import type { Api } from "./api";
-import type { Backend, Link } from "./backend";
+import type { Backend } from "./backend";
 import { clientMs, nowMs, startTicker } from "./clock";
 import { openControls } from "./controls";
 import { type DriveView, LATENCY_SAMPLES_MAX, LATENCY_SPAN_MS, NO_VIEW } from "./drive-view";
 import { estopLane } from "./estop-lane";
 import type { Identity } from "./keys";
+import { linkKeeper } from "./link-keeper";
 import { linkMeter } from "./link-meter";
 import type { ShownFrame } from "./media";
 import { callRobot, type Failure, type Granted, takeLease } from "./opening";
@@ -27,10 +28,7 @@ import { type ReceiptWriter, receiptWriter } from "./receipts";
 const TICK_MS = 20;
 const VIEW_EVERY_MS = 50;
 const LINK_STATS_EVERY_MS = 1_000;
-const OPEN_MS_MAX = 10_000;
-/** A new link can't help against these. */
-const FINAL_CODES = ["lease-ended", "forbidden", "bad-signature"];
-const REOPEN_EVERY_MS = 1_500;
+const NO_LEASE: Failure = { code: "lease-ended", title: "no lease", detail: "There is no lease." };
 /** How long the robot may take to say that the drive has ended. */
 const ENDED_MS_MAX = 2_000;
 
@@ -76,9 +74,6 @@ export function startDrive(options: DriveOptions): Drive {
   let viewAtMs = 0;
   let granted: Granted | null = null;
   let receipts: ReceiptWriter | null = null;
-  let link: Link | null = null;
-  let linkOpen = false;
-  let reopening = false;
   let ended = false;
   let closed = false;
   let seq = 0;
@@ -179,7 +174,7 @@ export function startDrive(options: DriveOptions): Drive {
   }
 
   function say(message: ToRobot): boolean {
-    return link?.sendSession(JSON.stringify(message)) ?? false;
+    return keeper.link()?.sendSession(JSON.stringify(message)) ?? false;
   }
 
   function ask(message: ToRobot): void {
@@ -202,7 +197,7 @@ export function startDrive(options: DriveOptions): Drive {
       wants: wish.wants,
       focused: reading.focused,
       visible: reading.visible,
-      connected: linkOpen,
+      connected: keeper.isOpen(),
       videoAgeMs: videoAtMs === null ? null : now - videoAtMs,
       telemetryAgeMs: telemetryAtMs === null ? null : now - telemetryAtMs,
       gamepadLost: reading.gamepadLost,
@@ -210,13 +205,16 @@ export function startDrive(options: DriveOptions): Drive {
     });
     if (!deadman.held) wish = { ...AT_REST, wants: wish.wants };
     sendDrive();
+    keeper.look(now);
     estop.tick(now);
     const { keys, slow } = reading.controls;
     show({ keys, slow, gamepadThere: reading.gamepadThere }, false);
   }
 
   function sendDrive(): void {
-    if (granted === null || link === null || !linkOpen || ended) return;
+    // A link in doubt as well: it may be deaf in one direction only, and the robot waits five seconds for its driver.
+    const link = keeper.link();
+    if (granted === null || link === null || ended) return;
     const packet = encodeDrive({
       deadman: deadman.held,
       // Only to a robot that knows what it means.
@@ -289,7 +287,7 @@ export function startDrive(options: DriveOptions): Drive {
 
   const estop = estopLane({
     epoch: () => granted?.lease.epoch ?? 0n,
-    send: (packet) => link?.sendEstop(packet) ?? false,
+    send: (packet) => keeper.link()?.sendEstop(packet) ?? false,
     byHttp: () => void estopByHttp(),
   });
 
@@ -330,8 +328,9 @@ export function startDrive(options: DriveOptions): Drive {
       say({ type: "receipt", receipt }),
     );
     show({ leaseId: lease.leaseId, connectionWords: `Calling ${lease.robot}.` });
-    const failure = await openLink(granted);
-    if (failure !== null) fail(failure);
+    const begun = await keeper.begin();
+    if ("failure" in begun) fail(begun.failure);
+    else show({ episode: begun.episode, connectionWords: "Opening the video." });
   }
 
   function fail({ title, detail }: Failure): void {
@@ -340,70 +339,42 @@ export function startDrive(options: DriveOptions): Drive {
     show({ failure: { title, detail } });
   }
 
-  async function openLink(by: Granted): Promise<Failure | null> {
-    let mine: Link | null = null;
-    let lostWords: string | null = null;
-    let openEarly = false;
-    const opened = () => {
-      linkOpen = true;
-      show({ connection: "open", connectionWords: "", notice: null });
-    };
-    const lost = (words: string) => {
-      lostWords = words;
-      if (!ended && mine !== null && link === mine) void reopen(words);
-    };
-    const called = await callRobot(options, by, {
+  function doubted(words: string): void {
+    // A closed stream leaves a black picture behind, which is shown as any other: it counts for nothing.
+    videoAtMs = null;
+    seen = { kind: "nothing" };
+    show({ aim: null, connection: "lost", connectionWords: `${words} Looking for another way.` });
+  }
+
+  const keeper = linkKeeper(
+    async (events) => {
+      if (granted === null) return { ok: false, failure: NO_LEASE };
+      const called = await callRobot(options, granted, events, view.episode === null);
+      if (called.ok) granted = { ...granted, path: called.value.path };
+      return called;
+    },
+    nowMs,
+    {
       telemetry: onTelemetry,
       session: onSession,
       estop: onEstop,
       video: options.onVideo,
-      open: () => {
-        openEarly = true;
-        if (mine !== null && link === mine) opened();
+      opened: (first) => {
+        // The robot forgets a goal with its link.
+        const goal =
+          !first && isOpen(view.goal)
+            ? ({ ...view.goal, state: "cancelled", detail: "the connection was lost" } as const)
+            : view.goal;
+        videoAtMs = null;
+        seen = { kind: "nothing" };
+        show({ goal, connection: "open", connectionWords: "", notice: null });
       },
-      lost,
-    });
-    if (!called.ok) return called.failure;
-    mine = called.value.link;
-    if (closed || ended) {
-      mine.close();
-      return null;
-    }
-    link = mine;
-    show({ episode: called.value.episode, connectionWords: "Opening the video." });
-    if (lostWords !== null) lost(lostWords);
-    else if (openEarly) opened();
-    setTimeout(() => {
-      if (!linkOpen) lost("The connection did not open.");
-    }, OPEN_MS_MAX);
-    return null;
-  }
-
-  /** The lease outlives its link: as long as it lives, a new link is tried. */
-  async function reopen(words: string): Promise<void> {
-    linkOpen = false;
-    link?.close();
-    link = null;
-    // The robot forgets a goal with its link.
-    const goal = isOpen(view.goal)
-      ? ({ ...view.goal, state: "cancelled", detail: "the connection was lost" } as const)
-      : view.goal;
-    show({ goal, aim: null });
-    // A closed stream leaves a black picture behind, which is shown as any other: it counts for nothing.
-    videoAtMs = null;
-    seen = { kind: "nothing" };
-    show({ connection: "lost", connectionWords: `${words} Trying again.` });
-    if (reopening || granted === null) return;
-    reopening = true;
-    while (!closed && !ended) {
-      const failure = await openLink(granted);
-      if (failure === null) break;
-      if (FINAL_CODES.includes(failure.code)) finish(`${words} ${failure.detail}`);
-      else show({ connectionWords: `${words} ${failure.detail}` });
-      await new Promise((resolve) => setTimeout(resolve, REOPEN_EVERY_MS));
-    }
-    reopening = false;
-  }
+      doubted,
+      back: () => show({ connection: "open", connectionWords: "" }),
+      failed: ({ detail }) => show({ connectionWords: `The robot is not heard. ${detail}` }),
+      over: finish,
+    },
+  );
 
   // ---- keeping ---------------------------------------------------------------------------------------------
 
@@ -424,7 +395,7 @@ export function startDrive(options: DriveOptions): Drive {
   }
 
   async function measureLink(): Promise<void> {
-    const measured = await meter.measure(link);
+    const measured = await meter.measure(keeper.link());
     if (measured === null) return;
     show({ link: { ...view.link, ...measured } });
     const { rttMs } = view.link;
@@ -440,9 +411,8 @@ export function startDrive(options: DriveOptions): Drive {
   function finish(words: string): void {
     if (ended) return;
     ended = true;
-    linkOpen = false;
     for (const stop of stops) stop();
-    link?.close();
+    keeper.close();
     show({ connection: "ended", connectionWords: words, deadman: RELEASED });
     if (granted !== null) void api.endLease(granted.lease.leaseId);
   }
@@ -466,7 +436,7 @@ export function startDrive(options: DriveOptions): Drive {
       say({ type: "release" });
       if (granted !== null) void api.endLease(granted.lease.leaseId);
     }
-    link?.close();
+    keeper.close();
   }
 
   const every = (periodMs: number, act: () => unknown) => {
@@ -486,7 +456,7 @@ export function startDrive(options: DriveOptions): Drive {
     latencySamplesMs,
     firstFrameMs: () => firstFrameMs,
     frameShown: (frame) => {
-      if (link === null) return;
+      if (keeper.link() === null) return;
       firstFrameMs ??= frame.shownAtMs - startedAtMs;
       videoAtMs = nowMs();
       meter.frameShown();

@@ -4,7 +4,8 @@ import { bodyUnverified, type Envelope, PAYLOAD_LEASE } from "../protocol/dsse";
 import { type Lease, leaseUnverified } from "../protocol/lease";
 import { answerBytes, openBytes } from "../protocol/signed";
 import type { Api, GatewayConfig } from "./api";
-import type { Backend, Link, LinkEvents } from "./backend";
+import type { Backend, IceServer, Link, LinkEvents } from "./backend";
+import { nowMs } from "./clock";
 import { type Identity, sha256, verify, verifyEnvelope } from "./keys";
 
 export interface Failure {
@@ -22,7 +23,20 @@ export interface Granted {
   readonly config: GatewayConfig;
   readonly envelope: Envelope;
   readonly lease: Lease;
+  readonly path: Path;
 }
+
+/** Servers with which a path is found, as long as their credentials are good. */
+export interface Path {
+  readonly iceServers: readonly IceServer[];
+  readonly untilMs: number;
+}
+
+/** What is nearly over is asked for anew. */
+const PATH_LEFT_MS_MIN = 60_000;
+/** A robot starts its encoders for the first link. A later one is wanted at once, or to be asked for again. */
+const FIRST_ANSWER_MS_MAX = 12_000;
+const ANSWER_MS_MAX = 4_000;
 
 function failed(
   code: string,
@@ -42,31 +56,51 @@ export async function takeLease(api: Api, missionId: string): Promise<Opened<Gra
     const detail = "The lease is not signed by the fleet. Reload the page; if it stays, tell the operator.";
     return failed("bad-signature", "bad lease", detail);
   }
-  return { ok: true, value: { config, envelope, lease } };
+  const path = await findPath(api, config, lease.robot, envelope);
+  return { ok: true, value: { config, envelope, lease, path } };
+}
+
+/** The gateway's servers. Without its relay there may still be a direct path. */
+async function findPath(api: Api, config: GatewayConfig, robot: string, lease: Envelope): Promise<Path> {
+  if (!config.turn) return { iceServers: config.iceServers, untilMs: Number.POSITIVE_INFINITY };
+  const asked = await api.iceServers(robot, lease);
+  if (asked.ok) {
+    return { iceServers: asked.value.iceServers, untilMs: nowMs() + asked.value.validS * 1_000 };
+  }
+  console.warn(`no relay: ${asked.problem.detail}`);
+  return { iceServers: config.iceServers, untilMs: 0 };
 }
 
 /** Calls the robot. The answer is used only if the robot signed it: both descriptions carry the fingerprints of
  * the encryption, so nobody can sit in between. */
 export async function callRobot(
   by: { readonly backend: Backend; readonly api: Api; readonly identity: Identity },
-  { config, envelope, lease }: Granted,
+  granted: Granted,
   events: LinkEvents,
-): Promise<Opened<{ readonly link: Link; readonly episode: string }>> {
-  const link = await by.backend.openLink(config.iceServers, events);
-  const called = await exchange(by, { config, envelope, lease }, link);
-  if (!called.ok) link.close();
-  return called;
+  first: boolean,
+): Promise<Opened<{ readonly link: Link; readonly episode: string; readonly path: Path }>> {
+  const { config, envelope, lease } = granted;
+  const stale = granted.path.untilMs - nowMs() < PATH_LEFT_MS_MIN;
+  const path = stale ? await findPath(by.api, config, lease.robot, envelope) : granted.path;
+  const link = await by.backend.openLink(path.iceServers, events);
+  const called = await exchange(by, granted, link, first ? FIRST_ANSWER_MS_MAX : ANSWER_MS_MAX);
+  if (!called.ok) {
+    link.close();
+    return called;
+  }
+  return { ok: true, value: { ...called.value, path } };
 }
 
 async function exchange(
   { api, identity }: { readonly api: Api; readonly identity: Identity },
   { envelope, lease }: Granted,
   link: Link,
+  patienceMs: number,
 ): Promise<Opened<{ readonly link: Link; readonly episode: string }>> {
   const body = bodyUnverified(envelope) ?? utf8("");
   const proof = openBytes(await sha256(body), await sha256(utf8(link.offerSdp)));
   const signature = toHex(await identity.sign(proof));
-  const answered = await api.openSession(lease.robot, envelope, link.offerSdp, signature);
+  const answered = await api.openSession(lease.robot, envelope, link.offerSdp, signature, patienceMs);
   if (!answered.ok) return { ok: false, failure: answered.problem };
   const { answerSdp, robotSignature, episode } = answered.value;
   const signed = answerBytes(lease.leaseId, await sha256(utf8(answerSdp)));

@@ -7,12 +7,21 @@ import type { IceServer, Link, LinkEvents, VideoCounters } from "./backend";
 
 /** Candidates of the machine itself come within milliseconds; a dead STUN server must not hold up the drive. */
 const GATHERING_MS_MAX = 1_500;
+/** With one relayed address in hand, others are hardly worth a wait: a relay that is blocked takes seconds to say so. */
+const GATHERING_AFTER_RELAY_MS = 100;
 /** A link that is only "disconnected" may come back: ICE needs a few seconds to be sure. */
 const DISCONNECTED_MS_MAX = 3_000;
 
 function gathered(pc: RTCPeerConnection): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, GATHERING_MS_MAX);
+    let timer = setTimeout(resolve, GATHERING_MS_MAX);
+    let relayed = false;
+    pc.addEventListener("icecandidate", ({ candidate }) => {
+      if (relayed || candidate?.type !== "relay") return;
+      relayed = true;
+      clearTimeout(timer);
+      timer = setTimeout(resolve, GATHERING_AFTER_RELAY_MS);
+    });
     const look = () => {
       if (pc.iceGatheringState !== "complete") return;
       clearTimeout(timer);
@@ -98,8 +107,9 @@ export async function openLink(iceServers: readonly IceServer[], events: LinkEve
     },
   });
 
+  const complete = gathered(pc);
   await pc.setLocalDescription(await pc.createOffer());
-  await gathered(pc);
+  await complete;
   const send = (to: RTCDataChannel, data: string | ArrayBuffer): boolean => {
     if (to.readyState !== "open") return false;
     if (typeof data === "string") to.send(data);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CAMERA, HORIZON_PX, project } from "./camera";
+import { CAMERA, cropOf, groundAt, HORIZON_PX, project } from "./camera";
 import { groundPath, stoppingDistanceM } from "./path";
 
 describe("camera", () => {
@@ -41,16 +41,64 @@ describe("path", () => {
     expect(groundPath(0, 0, 100)).toBeNull();
     expect(groundPath(-0.5, 0, 100)).toBeNull();
     const straight = groundPath(1, 0, 100);
-    expect(straight?.left.startsWith("M")).toBe(true);
+    expect(straight?.wheels).toHaveLength(2);
     expect(straight?.stopM).toBeCloseTo(0.2 + 1 / 6, 9);
+    expect(straight?.reactionM).toBeCloseTo(0.2, 9);
   });
+
+  /** Pixels of SVG path data. */
+  const pixels = (data: string) =>
+    [...data.matchAll(/(-?[\d.]+) (-?[\d.]+)/g)].map(([, x, y]) => ({ x: Number(x), y: Number(y) }));
+  const lowest = (data: string) => Math.max(...pixels(data).map(({ y }) => y));
+  const highest = (data: string) => Math.min(...pixels(data).map(({ y }) => y));
 
   it("bends where the robot turns", () => {
     const ends = [0.5, -0.5].map((yaw) => {
-      const last = groundPath(1, yaw, 100)?.left.split("L").at(-1) ?? "";
-      return Number(last.split(" ")[0]);
+      const points = pixels(groundPath(1, yaw, 100)?.wheels[0] ?? "");
+      return points.reduce((far, p) => (p.y < far.y ? p : far), { x: 0, y: Infinity }).x;
     });
     expect(ends[0]).toBeLessThan(640);
     expect(ends[1]).toBeGreaterThan(640);
+  });
+
+  it("puts the line where the nose comes to rest, farther away the faster and the later", () => {
+    const slow = groundPath(1.4, 0, 400);
+    const fast = groundPath(1.4, 0, 1_000);
+    expect(slow?.stopInPicture && fast?.stopInPicture).toBe(true);
+    // The nearer edge of the line is the nose: the stop and the robot's own radius before its middle.
+    const nose = project((slow?.stopM ?? 0) + 0.32, 0);
+    expect(lowest(slow?.stop ?? "")).toBeCloseTo(nose?.y ?? 0, 0);
+    expect(highest(fast?.stop ?? "")).toBeLessThan(highest(slow?.stop ?? ""));
+    // The brakes begin before it, so lower in the picture.
+    expect(lowest(fast?.brakes ?? "")).toBeGreaterThan(lowest(fast?.stop ?? ""));
+  });
+
+  it("says so when the robot would rest below the picture", () => {
+    const path = groundPath(1, 0, 60);
+    expect(path?.stopInPicture).toBe(false);
+    expect(lowest(path?.stop ?? "")).toBeLessThanOrEqual(CAMERA.heightPx);
+    // A phone held across cuts off the lower edge: the line stays in what is left.
+    const crop = cropOf(844, 390);
+    expect(lowest(groundPath(1, 0, 60, crop)?.stop ?? "")).toBeLessThanOrEqual(crop.bottomPx);
+  });
+});
+
+describe("the ground under a pixel", () => {
+  it("is where the point came from", () => {
+    for (const [forwardM, leftM] of [
+      [2, 0.5],
+      [6, -2],
+      [20, 4],
+    ] as const) {
+      const pixel = project(forwardM, leftM);
+      const back = groundAt(pixel?.x ?? 0, pixel?.y ?? 0);
+      expect(back?.forwardM).toBeCloseTo(forwardM, 6);
+      expect(back?.leftM).toBeCloseTo(leftM, 6);
+    }
+  });
+
+  it("is nothing in the sky", () => {
+    expect(groundAt(640, HORIZON_PX - 1)).toBeNull();
+    expect(groundAt(640, 0)).toBeNull();
   });
 });

@@ -38,5 +38,35 @@ export function project(forwardM: number, leftM: number, upM = 0): Pixel | null 
   };
 }
 
+/** The place on flat ground that a pixel shows; null at and above the horizon. */
+export function groundAt(x: number, y: number): { readonly forwardM: number; readonly leftM: number } | null {
+  const left = (CAMERA.widthPx / 2 - x) / FOCAL_PX;
+  const rise = (CAMERA.heightPx / 2 - y) / FOCAL_PX;
+  const up = Math.sin(PITCH_RAD) + rise * Math.cos(PITCH_RAD);
+  if (up > -1e-3) return null;
+  const depthM = -CAMERA.heightM / up;
+  const ahead = (Math.cos(PITCH_RAD) - rise * Math.sin(PITCH_RAD)) * depthM;
+  return { forwardM: ahead + CAMERA.forwardM, leftM: left * depthM };
+}
+
+/** The part of the picture that a screen shows which it fills: the rest is cut off on two sides. */
+export interface Crop {
+  /** Screen pixels for one of the picture. */
+  readonly scale: number;
+  readonly leftPx: number;
+  readonly topPx: number;
+  readonly rightPx: number;
+  readonly bottomPx: number;
+}
+
+export function cropOf(widthPx: number, heightPx: number): Crop {
+  const scale = Math.max(widthPx / CAMERA.widthPx, heightPx / CAMERA.heightPx) || 1;
+  const [half, tall] = [widthPx / scale / 2, heightPx / scale / 2];
+  const [x, y] = [CAMERA.widthPx / 2, CAMERA.heightPx / 2];
+  return { scale, leftPx: x - half, rightPx: x + half, topPx: y - tall, bottomPx: y + tall };
+}
+
+export const WHOLE: Crop = cropOf(CAMERA.widthPx, CAMERA.heightPx);
+
 /** The picture's row of the horizon. */
 export const HORIZON_PX = CAMERA.heightPx / 2 + Math.tan(PITCH_RAD) * FOCAL_PX;

@@ -6,6 +6,9 @@ import { type Deadman, nextDeadman, RELEASED } from "../core/deadman";
 import { type GeoPoint, offsetM } from "../core/geo";
 import { afterWord, firstAim, type Goal, type GoalKey, goalWords, isOpen } from "../core/goal";
 import { AT_REST, nextWish, REACH, type Reach, type Stick, type Wish } from "../core/input";
+import type { InputSettings } from "../core/preferences";
+import { problemWords } from "../core/problem";
+import type { Say } from "../core/say";
 import { roundTripMs, type Sample, withSample } from "../core/series";
 import { endedWords } from "../core/status";
 import { clamp } from "../core/units";
@@ -39,8 +42,13 @@ export interface DriveOptions {
   readonly api: Api;
   readonly identity: Identity;
   readonly missionId: string;
+  /** The pilot's language and units, and input settings, as they are now. */
+  readonly say: () => Say;
+  readonly inputs: () => InputSettings;
   readonly onView: (view: DriveView) => void;
   readonly onVideo: (camera: number, stream: MediaStream) => void;
+  /** The driver asks to see the last seconds again. */
+  readonly onReplay: () => void;
 }
 
 export interface Drive {
@@ -52,6 +60,8 @@ export interface Drive {
   readonly setPad: (stick: Stick | null) => void;
   /** Sets a goal for the robot's own autonomy. It stands until it is let drive. */
   readonly setGoal: (at: GeoPoint) => void;
+  /** Begins or leaves the placing of a goal. */
+  readonly aim: () => void;
   readonly cancelGoal: () => void;
   /** What lets the robot drive is held on the page. */
   readonly setGo: (held: boolean) => void;
@@ -70,7 +80,8 @@ export interface Drive {
 export function startDrive(options: DriveOptions): Drive {
   const { api, identity } = options;
   const latencySamplesMs: number[] = [];
-  let view: DriveView = NO_VIEW;
+  const m = () => options.say().m.drive;
+  let view: DriveView = { ...NO_VIEW, connectionWords: m().asking };
   const startedAtMs = nowMs();
   let firstFrameMs: number | null = null;
   let viewAtMs = 0;
@@ -84,6 +95,8 @@ export function startDrive(options: DriveOptions): Drive {
   let seq = 0;
   let telemetry: Telemetry | null = null;
   let telemetryAtMs: number | null = null;
+  let linkAtMs: number | null = null;
+  let goalAtMs: number | null = null;
   let videoAtMs: number | null = null;
   let seen: Seen = { kind: "nothing" };
   let deadman: Deadman = RELEASED;
@@ -96,12 +109,17 @@ export function startDrive(options: DriveOptions): Drive {
   let goals = 0;
   /** The goal that holds if the robot refuses the one that was sent after it. */
   let standing: Goal | null = null;
-  const controls = openControls({
-    estop: () => pressStop(),
-    horn: () => horn(),
-    goalKey: onGoalKey,
-    aiming: () => view.aim !== null,
-  });
+  const controls = openControls(
+    {
+      estop: () => pressStop(),
+      horn: () => horn(),
+      replay: options.onReplay,
+      goalKey: onGoalKey,
+      aiming: () => view.aim !== null,
+      goalOpen: () => isOpen(view.goal),
+    },
+    options.inputs,
+  );
 
   function show(change: Partial<DriveView>, always = true): void {
     const now = nowMs();
@@ -114,6 +132,8 @@ export function startDrive(options: DriveOptions): Drive {
       telemetry,
       telemetryAgeMs: telemetryAtMs === null ? null : now - telemetryAtMs,
       videoAgeMs: videoAtMs === null ? null : now - videoAtMs,
+      linkAgeMs: linkAtMs === null ? null : now - linkAtMs,
+      goalAgeMs: goalAtMs === null ? null : now - goalAtMs,
       latencies,
       deadman,
       wish,
@@ -162,7 +182,7 @@ export function startDrive(options: DriveOptions): Drive {
         break;
       case "ended":
         robotEnded?.();
-        finish(endedWords(message.why));
+        finish(endedWords(message.why, options.say()));
         break;
       case "goal":
         onGoal(message);
@@ -184,7 +204,7 @@ export function startDrive(options: DriveOptions): Drive {
 
   function ask(message: ToRobot): void {
     const sent = !ended && say(message);
-    show({ notice: sent ? null : "There is no connection to the robot." });
+    show({ notice: sent ? null : m().noConnection });
   }
 
   function horn(): void {
@@ -211,8 +231,7 @@ export function startDrive(options: DriveOptions): Drive {
     if (!deadman.held) wish = { ...AT_REST, wants: wish.wants };
     sendDrive();
     estop.tick(now);
-    const { keys, slow } = reading.controls;
-    show({ keys, slow, gamepadThere: reading.gamepadThere }, false);
+    show({ keys: reading.controls.keys, gamepad: reading.gamepad }, false);
   }
 
   function sendDrive(): void {
@@ -248,15 +267,16 @@ export function startDrive(options: DriveOptions): Drive {
     if (view.goal?.state !== "sent") standing = view.goal;
     const goal = { id: goals, at, state: "sent", detail: "", distanceM: null } as const;
     if (!say({ type: "goal", id: goals, position: { lat_deg: at.latDeg, lon_deg: at.lonDeg } })) {
-      show({ aim: null, goal: { ...goal, state: "refused", detail: "there is no connection to the robot" } });
+      show({ aim: null, goal: { ...goal, state: "refused", detail: options.say().m.goal.noConnection } });
     } else show({ aim: null, goal });
   }
 
   function onGoal(word: Parameters<typeof afterWord>[1]): void {
+    goalAtMs = nowMs();
     standing = afterWord(standing, word);
     const goal = afterWord(view.goal, word);
     if (goal?.state === "refused" && isOpen(standing)) {
-      const { title, detail } = goalWords(goal, "");
+      const { title, detail } = goalWords(goal, "", options.say());
       show({ goal: standing, notice: `${title} ${detail}` });
     } else show({ goal });
   }
@@ -297,7 +317,7 @@ export function startDrive(options: DriveOptions): Drive {
     if (granted === null) return;
     const asked = await api.estop(granted.lease.robot);
     if (asked.ok) show({ notice: null });
-    else show({ notice: `The stop could not be sent by the server: ${asked.problem.detail}` });
+    else show({ notice: m().stopNotSent(problemWords(asked.problem, options.say().m)) });
   }
 
   function pressStop(): void {
@@ -308,13 +328,13 @@ export function startDrive(options: DriveOptions): Drive {
 
   function clearEstop(): void {
     const sent = estop.clear();
-    show(sent ? {} : { notice: "The stop can't be cleared without a connection to the robot." });
+    show(sent ? {} : { notice: m().clearNeedsLink });
   }
 
   // ---- opening ---------------------------------------------------------------------------------------------
 
   async function open(): Promise<void> {
-    const taken = await takeLease(api, options.missionId);
+    const taken = await takeLease(api, options.missionId, options.say().m);
     if (!taken.ok) {
       fail(taken.failure);
       return;
@@ -329,7 +349,7 @@ export function startDrive(options: DriveOptions): Drive {
     receipts = receiptWriter(identity, lease.leaseId, lease.epoch, (receipt) =>
       say({ type: "receipt", receipt }),
     );
-    show({ leaseId: lease.leaseId, connectionWords: `Calling ${lease.robot}.` });
+    show({ leaseId: lease.leaseId, connectionWords: m().calling(lease.robot) });
     const failure = await openLink(granted);
     if (failure !== null) fail(failure);
   }
@@ -352,7 +372,7 @@ export function startDrive(options: DriveOptions): Drive {
       lostWords = words;
       if (!ended && mine !== null && link === mine) void reopen(words);
     };
-    const called = await callRobot(options, by, {
+    const called = await callRobot({ ...options, words: options.say().m }, by, {
       telemetry: onTelemetry,
       session: onSession,
       estop: onEstop,
@@ -370,11 +390,11 @@ export function startDrive(options: DriveOptions): Drive {
       return null;
     }
     link = mine;
-    show({ episode: called.value.episode, connectionWords: "Opening the video." });
+    show({ episode: called.value.episode, connectionWords: m().openingVideo });
     if (lostWords !== null) lost(lostWords);
     else if (openEarly) opened();
     setTimeout(() => {
-      if (!linkOpen) lost("The connection did not open.");
+      if (!linkOpen) lost(m().didNotOpen);
     }, OPEN_MS_MAX);
     return null;
   }
@@ -386,13 +406,13 @@ export function startDrive(options: DriveOptions): Drive {
     link = null;
     // The robot forgets a goal with its link.
     const goal = isOpen(view.goal)
-      ? ({ ...view.goal, state: "cancelled", detail: "the connection was lost" } as const)
+      ? ({ ...view.goal, state: "cancelled", detail: options.say().m.goal.connectionLost } as const)
       : view.goal;
     show({ goal, aim: null });
     // A closed stream leaves a black picture behind, which is shown as any other: it counts for nothing.
     videoAtMs = null;
     seen = { kind: "nothing" };
-    show({ connection: "lost", connectionWords: `${words} Trying again.` });
+    show({ connection: "lost", connectionWords: `${words} ${m().tryingAgain}` });
     if (reopening || granted === null) return;
     reopening = true;
     while (!closed && !ended) {
@@ -414,18 +434,19 @@ export function startDrive(options: DriveOptions): Drive {
     if (!renewed.ok) {
       const away = renewed.problem.status === 0 || renewed.problem.status >= 500;
       show({
-        notice: away ? "The fleet is away; the robot keeps your lease for a while." : renewed.problem.detail,
+        notice: away ? m().fleetAway : problemWords(renewed.problem, options.say().m),
       });
       return;
     }
     granted = { ...granted, envelope: renewed.value };
-    if (view.notice?.startsWith("The fleet is away")) show({ notice: null });
+    if (view.notice === m().fleetAway) show({ notice: null });
     say({ type: "renew", lease: renewed.value });
   }
 
   async function measureLink(): Promise<void> {
     const measured = await meter.measure(link);
     if (measured === null) return;
+    linkAtMs = nowMs();
     show({ link: { ...view.link, ...measured } });
     const { rttMs } = view.link;
     if (rttMs === null || telemetry === null || telemetry.loopLatencyMs === null) return;
@@ -455,7 +476,7 @@ export function startDrive(options: DriveOptions): Drive {
     });
     await receipts?.flush();
     if (say({ type: "release" })) await told;
-    finish("You ended it.");
+    finish(options.say().m.ended.released);
   }
 
   function close(): void {
@@ -495,6 +516,7 @@ export function startDrive(options: DriveOptions): Drive {
     setPad: controls.setPad,
     setGo: controls.setGo,
     setGoal,
+    aim: () => onGoalKey({ act: view.aim === null ? "aim" : "leave" }),
     cancelGoal,
     estop: pressStop,
     clearEstop,

@@ -1,14 +1,29 @@
-/** What is drawn into the picture: the way ahead, where the robot would stop, and the next checkpoint. */
+/** What is drawn into the picture: the way ahead, where the robot would stop, the next checkpoint, the goal. */
 import { createMemo, createSignal, type JSX, onCleanup, onMount, Show } from "solid-js";
-import { CAMERA, project } from "../../core/camera";
-import { distance } from "../../core/format";
-import type { GroundPath } from "../../core/path";
+import { CAMERA, type Crop, cropOf, groundAt, project, WHOLE } from "../../core/camera";
+import { groundPath } from "../../core/path";
 import type { NextCheckpoint } from "../../core/progress";
+import { m, say } from "../say";
 
 /** Turns beyond this are outside of the picture. */
 const EDGE_DEG = 42;
 const RING_POINTS = 40;
 const RING_DISTANCE_M_MAX = 30;
+/** A place in the picture farther away than this can't be pointed at: a pixel there is metres. */
+const PICK_M_MAX = 25;
+
+/** A place as the robot sees it. */
+export interface Ahead {
+  readonly forwardM: number;
+  readonly leftM: number;
+}
+
+/** How the robot moves now; null when that is not known, or it stands. */
+export interface Motion {
+  readonly speedMps: number;
+  readonly yawRadps: number;
+  readonly loopLatencyMs: number;
+}
 
 interface Marker {
   readonly x: number;
@@ -43,30 +58,132 @@ function markerOf(next: NextCheckpoint, radiusM: number): Marker | null {
   };
 }
 
+/** The place on the ground under a point of the screen; null where there is none that one could mean. */
+function pointedAt(event: MouseEvent & { currentTarget: HTMLElement }): Ahead | null {
+  // A click without a pointer, as Enter makes it on a button, is at no place.
+  if (event.detail === 0) return null;
+  const box = event.currentTarget.getBoundingClientRect();
+  const crop = cropOf(box.width, box.height);
+  const place = groundAt(
+    crop.leftPx + (event.clientX - box.left) / crop.scale,
+    crop.topPx + (event.clientY - box.top) / crop.scale,
+  );
+  return place === null || Math.hypot(place.forwardM, place.leftM) > PICK_M_MAX ? null : place;
+}
+
+function Way(props: { motion: Motion; crop: Crop }): JSX.Element {
+  const px = (size: number) => size / props.crop.scale;
+  const path = createMemo(() => {
+    const { speedMps, yawRadps, loopLatencyMs } = props.motion;
+    return groundPath(speedMps, yawRadps, loopLatencyMs, props.crop);
+  });
+  return (
+    <Show when={path()}>
+      {(way) => {
+        const words = () => {
+          const { stopInPicture, stopM } = way();
+          const length = say().distance(stopM);
+          return stopInPicture ? m().world.stopsHere(length) : m().world.offPicture(length);
+        };
+        /** Right of the line, unless the words would leave the picture. */
+        const anchor = () => {
+          const at = way().label;
+          if (at === null) return null;
+          const room = props.crop.rightPx - at.x > px(190);
+          return room
+            ? { x: at.x + px(16), y: at.y + px(4), side: "start" as const }
+            : { x: (props.crop.leftPx + props.crop.rightPx) / 2, y: at.y - px(10), side: "middle" as const };
+        };
+        return (
+          <g data-testid="path" data-stop-m={way().stopM.toFixed(2)}>
+            <path class="committed" d={way().committed} />
+            <path class="committed-lines" d={way().committed} fill="url(#committed-lines)" />
+            <path class="wheel" d={way().wheels.join("")} stroke-width={px(1.5)} />
+            <path
+              class="brakes"
+              d={way().brakes}
+              stroke-width={px(2.5)}
+              stroke-dasharray={`${px(8)} ${px(6)}`}
+            />
+            <path class="rest" d={way().stop} stroke-width={px(1.5)} />
+            <Show when={anchor()}>
+              {(at) => (
+                <text
+                  class="rest-words"
+                  x={at().x}
+                  y={at().y}
+                  font-size={`${px(14)}px`}
+                  stroke-width={px(3)}
+                  text-anchor={at().side}
+                >
+                  {words()}
+                </text>
+              )}
+            </Show>
+          </g>
+        );
+      }}
+    </Show>
+  );
+}
+
+function Flag(props: { at: Ahead; aiming: boolean; crop: Crop }): JSX.Element {
+  const px = (size: number) => size / props.crop.scale;
+  const foot = () => (props.at.forwardM < 0.6 ? null : project(props.at.forwardM, props.at.leftM));
+  return (
+    <Show when={foot()}>
+      {(at) => (
+        <g class={props.aiming ? "flag aiming" : "flag"}>
+          <path d={ringOnGround(props.at.forwardM, props.at.leftM, 0.35)} stroke-width={px(3)} />
+          <path
+            d={`M${at().x} ${at().y}v${-px(46)}l${px(20)} ${px(8)}l${-px(20)} ${px(8)}`}
+            stroke-width={px(3)}
+          />
+          <text x={at().x + px(24)} y={at().y - px(34)} font-size={`${px(14)}px`} stroke-width={px(3)}>
+            {m().goal.marker}
+          </text>
+        </g>
+      )}
+    </Show>
+  );
+}
+
 export function World(props: {
-  path: GroundPath | null;
+  motion: Motion | null;
   next: NextCheckpoint | null;
   radiusM: number;
+  /** The goal, or the cross while one is placed. */
+  goal: Ahead | null;
+  aiming: boolean;
+  /** A place in the picture was pointed at, while a goal is placed. */
+  onPick: (place: Ahead) => void;
 }): JSX.Element {
   let svg: SVGSVGElement | undefined;
-  const [scale, setScale] = createSignal(1);
+  const [crop, setCrop] = createSignal<Crop>(WHOLE);
   onMount(() => {
     const observer = new ResizeObserver(() => {
       const box = svg?.getBoundingClientRect();
-      if (box) setScale(Math.max(box.width / CAMERA.widthPx, box.height / CAMERA.heightPx) || 1);
+      if (box) setCrop(cropOf(box.width, box.height));
     });
     if (svg) observer.observe(svg);
     onCleanup(() => observer.disconnect());
   });
   // The drawing scales with the picture; words and lines keep their size on the screen.
-  const px = (size: number) => size / scale();
-  const marker = createMemo(() => (props.next === null ? null : markerOf(props.next, props.radiusM)));
+  const px = (size: number) => size / crop().scale;
+  const marker = createMemo(() => {
+    const found = props.next === null ? null : markerOf(props.next, props.radiusM);
+    return found !== null && found.x > crop().leftPx && found.x < crop().rightPx ? found : null;
+  });
   const words = () =>
-    props.next === null ? "" : `${props.next.index + 1} · ${distance(props.next.distanceM)}`;
+    props.next === null ? "" : `${props.next.index + 1} · ${say().distance(props.next.distanceM)}`;
   const edge = () => {
     const turn = props.next?.turnDeg ?? null;
     if (turn === null || marker() !== null || props.next?.inside) return null;
     return turn > 0 ? "right" : "left";
+  };
+  const pick = (event: MouseEvent & { currentTarget: HTMLElement }) => {
+    const place = pointedAt(event);
+    if (place !== null) props.onPick(place);
   };
   return (
     <>
@@ -77,28 +194,18 @@ export function World(props: {
         preserveAspectRatio="xMidYMid slice"
         aria-hidden="true"
       >
-        <Show when={props.path}>
-          {(path) => (
-            <>
-              <path class="way under" d={path().left + path().right} stroke-width={px(7)} />
-              <path class="way" d={path().left + path().right} stroke-width={px(4)} />
-              <path class="rest" d={path().stop} stroke-width={px(4)} />
-              <Show when={path().label}>
-                {(at) => (
-                  <text
-                    class="rest-words"
-                    x={at().x}
-                    y={at().y}
-                    font-size={`${px(14)}px`}
-                    stroke-width={px(3)}
-                  >
-                    stops here, {path().stopM.toFixed(1)} m
-                  </text>
-                )}
-              </Show>
-            </>
-          )}
-        </Show>
+        <defs>
+          <pattern
+            id="committed-lines"
+            width={px(12)}
+            height={px(12)}
+            patternUnits="userSpaceOnUse"
+            patternTransform="rotate(45)"
+          >
+            <rect width={px(3)} height={px(12)} class="hatch" />
+          </pattern>
+        </defs>
+        <Show when={props.motion}>{(motion) => <Way motion={motion()} crop={crop()} />}</Show>
         <Show when={marker()}>
           {(at) => (
             <g class="checkpoint">
@@ -116,7 +223,18 @@ export function World(props: {
             </g>
           )}
         </Show>
+        <Show when={props.goal}>{(goal) => <Flag at={goal()} aiming={props.aiming} crop={crop()} />}</Show>
       </svg>
+      <Show when={props.aiming}>
+        <button
+          type="button"
+          class="pick picture"
+          data-testid="picture-pick"
+          aria-label={m().goal.placeTouch}
+          tabindex={-1}
+          onClick={pick}
+        />
+      </Show>
       <Show when={edge()}>
         {(side) => (
           <div class={`edge ${side()}`}>

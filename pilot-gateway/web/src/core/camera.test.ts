@@ -65,7 +65,7 @@ describe("path", () => {
     const slow = groundPath(1.4, 0, 400);
     const fast = groundPath(1.4, 0, 1_000);
     expect(slow?.stopInPicture && fast?.stopInPicture).toBe(true);
-    // The nearer edge of the line is the nose: the stop and the robot's own radius before its middle.
+    // The nose is the robot's own radius before its middle.
     const nose = project((slow?.stopM ?? 0) + 0.32, 0);
     expect(lowest(slow?.stop ?? "")).toBeCloseTo(nose?.y ?? 0, 0);
     expect(highest(fast?.stop ?? "")).toBeLessThan(highest(slow?.stop ?? ""));

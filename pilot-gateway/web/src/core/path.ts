@@ -12,8 +12,6 @@ const MARGIN_S = 0.1;
 const RADIUS_M = 0.32;
 const WHEEL_M = 0.07;
 const STEP_M = 0.2;
-/** The line at the stopping point is this thick on the ground. */
-const LINE_M = 0.06;
 /** Words and line keep this far from the picture's lower edge. */
 const EDGE_PX = 10;
 /** The path is drawn this far even at walking pace, so that a turn can be judged before it is driven. */
@@ -47,7 +45,7 @@ export interface GroundPath {
   readonly stop: string;
   /** Where the brakes begin to act; empty below the picture. */
   readonly brakes: string;
-  /** Where the words about the stop go. */
+  /** The line's middle; the words about the stop go above it. */
   readonly label: { readonly x: number; readonly y: number } | null;
   readonly stopM: number;
   readonly reactionM: number;
@@ -92,24 +90,19 @@ export function groundPath(
   const stopInPicture = noseM >= nearestM;
   const lineM = Math.max(noseM, Math.min(nearestM, end));
   const brakesM = reactionM(speedMps, loopLatencyMs) + RADIUS_M;
-  const right = at(lineM, -RADIUS_M);
+  const middle = at(lineM, 0);
   return {
     wheels: [
       strip(beginM, end, RADIUS_M, RADIUS_M - WHEEL_M),
       strip(beginM, end, WHEEL_M - RADIUS_M, -RADIUS_M),
     ],
     committed: strip(Math.min(beginM, lineM), lineM, RADIUS_M, -RADIUS_M),
-    stop: strip(
-      lineM,
-      Math.min(lineM + LINE_M * (1 + lineM / 3), end + LINE_M),
-      RADIUS_M + 0.1,
-      -RADIUS_M - 0.1,
-    ),
+    stop: data([at(lineM, RADIUS_M + 0.1), at(lineM, -RADIUS_M - 0.1)], false),
     brakes:
-      brakesM >= nearestM && brakesM < lineM - LINE_M
+      brakesM >= nearestM && brakesM < lineM
         ? data([at(brakesM, RADIUS_M), at(brakesM, -RADIUS_M)], false)
         : "",
-    label: right === null ? null : { x: right.x, y: right.y },
+    label: middle === null ? null : { x: middle.x, y: middle.y },
     stopM,
     reactionM: brakesM - RADIUS_M,
     stopInPicture,

@@ -266,9 +266,10 @@ export function startDrive(options: DriveOptions): Drive {
     goals += 1;
     if (view.goal?.state !== "sent") standing = view.goal;
     const goal = { id: goals, at, state: "sent", detail: "", distanceM: null } as const;
-    if (!say({ type: "goal", id: goals, position: { lat_deg: at.latDeg, lon_deg: at.lonDeg } })) {
-      show({ aim: null, goal: { ...goal, state: "refused", detail: options.say().m.goal.noConnection } });
-    } else show({ aim: null, goal });
+    show({ aim: null, goal });
+    const asked = say({ type: "goal", id: goals, position: { lat_deg: at.latDeg, lon_deg: at.lonDeg } });
+    if (asked) return;
+    show({ goal: { ...goal, state: "refused", detail: options.say().m.goal.noConnection } });
   }
 
   function onGoal(word: Parameters<typeof afterWord>[1]): void {

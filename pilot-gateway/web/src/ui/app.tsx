@@ -138,7 +138,7 @@ function Pages(props: { app: AppState }): JSX.Element {
           <AccountPage app={app} />
         </Match>
         <Match when={routeAt("nowhere")}>
-          <Empty title={m().shell.noPage}>
+          <Empty title={m().shell.noPage} alone>
             <a
               href="/"
               onClick={(event) => {

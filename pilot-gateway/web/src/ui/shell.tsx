@@ -114,10 +114,13 @@ export function ProblemNote(props: { problem: Problem | null; again?: () => void
   );
 }
 
-export function Empty(props: { title: string; children: JSX.Element }): JSX.Element {
+/** `alone`: the page has nothing else, so that this is its heading. */
+export function Empty(props: { title: string; alone?: boolean; children: JSX.Element }): JSX.Element {
   return (
     <div class="empty">
-      <h2>{props.title}</h2>
+      <Show when={props.alone} fallback={<h2>{props.title}</h2>}>
+        <h1>{props.title}</h1>
+      </Show>
       <p>{props.children}</p>
     </div>
   );

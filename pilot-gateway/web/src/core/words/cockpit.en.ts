@@ -163,7 +163,7 @@ export const cockpitEn = {
     noneDetail: "Click on the map, or press M.",
     place: "Place the goal.",
     placeKeys: "Arrows move it, Enter sets it, Escape leaves. A click into the picture sets it there.",
-    placeGamepad: "The stick moves it, A sets it, your deadman leaves.",
+    placeGamepad: (button: string) => `The stick moves it, ${button} sets it; your deadman leaves.`,
     placeTouch: "Tap the picture or the map.",
     asking: "Asking the robot.",
     set: "Goal set.",

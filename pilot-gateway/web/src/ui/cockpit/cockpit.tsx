@@ -217,11 +217,12 @@ export function Cockpit(props: CockpitProps): JSX.Element {
           type="button"
           class="replay-button"
           data-testid="replay-open"
+          aria-label={m().replay.open}
           aria-keyshortcuts="R"
           aria-pressed={props.replaying}
           onClick={() => props.onReplay()}
         >
-          ↺ {m().replay.open}
+          ↺ <span>{m().replay.open}</span>
         </button>
       </div>
       <Show when={props.replaying}>

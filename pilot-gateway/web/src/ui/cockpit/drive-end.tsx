@@ -87,7 +87,7 @@ export function DriveEnd(props: {
             <Mark />
             {mission()?.name ?? m().end.yourDrive}
           </span>
-          <span class="dim">{props.why}</span>
+          <h1 class="dim end-why">{props.why}</h1>
         </div>
         <div class="end-columns">
           <div>

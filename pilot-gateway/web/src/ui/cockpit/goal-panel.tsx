@@ -48,7 +48,7 @@ export function GoalPanel(props: { view: DriveView; drive: Drive }): JSX.Element
     if (!aiming()) return goalWords(goal(), hold(), say());
     const words = m().goal;
     const gamepad = props.view.gamepad === "standard" || props.view.gamepad === "taught";
-    const detail = gamepad ? words.placeGamepad : coarse() ? words.placeTouch : words.placeKeys;
+    const detail = gamepad ? words.placeGamepad(hold()) : coarse() ? words.placeTouch : words.placeKeys;
     return { title: words.place, detail };
   };
   const age = () => (goal()?.state === "going" ? say().roughAge(props.view.goalAgeMs ?? 0) : "");

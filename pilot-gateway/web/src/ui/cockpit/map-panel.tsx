@@ -112,7 +112,7 @@ export function MapPanel(props: {
     return line([...start, ...props.checkpoints.slice(props.reached).map((c) => c.position)]);
   };
   return (
-    <div class="panel map" classList={{ big: big(), stale: aged().freshness === "stale" }}>
+    <div class="panel map" classList={{ enlarged: big(), stale: aged().freshness === "stale" }}>
       <Show when={frame()} fallback={<p class="label">{m().map.waiting}</p>}>
         {(f) => {
           const grid = () => stepM() * f().pxPerM;

@@ -35,9 +35,9 @@ export function MissionPanel(props: {
         <b class="mission-name">{props.mission?.name ?? m().mission.fallback}</b>
         <Show when={props.mission}>
           {(mission) => (
-            <span class="chip">
+            <span class="chip" title={m().age.title(fleet().age)}>
               {chip(mission())}
-              <Show when={fleet().freshness === "stale"} fallback={<AgeOf age={fleet().age} />}>
+              <Show when={fleet().freshness === "stale"}>
                 {" "}
                 <span class="aged stale">{fleet().text}</span>
               </Show>

@@ -13,6 +13,8 @@ const STEP_DEG = 15;
 const NAMED_DEG = 45;
 const TICKS = Array.from({ length: 360 / STEP_DEG }, (_, i) => i * STEP_DEG);
 const EDGE_PX = 12;
+/** The right end belongs to the age. */
+const AGE_PX = 46;
 
 const xOf = (turn: number) => WIDTH / 2 + (turn / SPAN_DEG) * WIDTH;
 
@@ -54,7 +56,7 @@ export function Tape(props: {
           {(tick) => (
             <>
               <path class="tick" d={`M${tick.x} ${tick.name ? 29 : 33}V38`} />
-              <Show when={tick.name && Math.abs(tick.x - WIDTH / 2) > 34}>
+              <Show when={tick.name && Math.abs(tick.x - WIDTH / 2) > 34 && tick.x < WIDTH - AGE_PX}>
                 <text x={tick.x} y="20" class="name">
                   {tick.name}
                 </text>

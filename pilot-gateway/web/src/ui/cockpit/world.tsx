@@ -12,6 +12,9 @@ const RING_DISTANCE_M_MAX = 30;
 /** A place in the picture farther away than this can't be pointed at: a pixel there is metres. */
 const PICK_M_MAX = 25;
 
+/** How high the panels along the lower edge of a small screen are. */
+const PANELS_PX = 150;
+
 /** A place as the robot sees it. */
 export interface Ahead {
   readonly forwardM: number;
@@ -85,14 +88,13 @@ function Way(props: { motion: Motion; crop: Crop }): JSX.Element {
           const length = say().distance(stopM);
           return stopInPicture ? m().world.stopsHere(length) : m().world.offPicture(length);
         };
-        /** Right of the line, unless the words would leave the picture. */
-        const anchor = () => {
+        /** Above the line, and above the panels that lie along the lower edge of a small screen. */
+        const above = () => {
+          const { scale, bottomPx, topPx, leftPx, rightPx } = props.crop;
+          const small = (rightPx - leftPx) * scale < 1180 || (bottomPx - topPx) * scale < 420;
+          const lowest = bottomPx - px(small ? PANELS_PX : 0);
           const at = way().label;
-          if (at === null) return null;
-          const room = props.crop.rightPx - at.x > px(190);
-          return room
-            ? { x: at.x + px(16), y: at.y + px(4), side: "start" as const }
-            : { x: (props.crop.leftPx + props.crop.rightPx) / 2, y: at.y - px(10), side: "middle" as const };
+          return at === null ? null : { x: at.x, y: Math.min(at.y - px(12), lowest) };
         };
         return (
           <g data-testid="path" data-stop-m={way().stopM.toFixed(2)}>
@@ -105,8 +107,9 @@ function Way(props: { motion: Motion; crop: Crop }): JSX.Element {
               stroke-width={px(2.5)}
               stroke-dasharray={`${px(8)} ${px(6)}`}
             />
-            <path class="rest" d={way().stop} stroke-width={px(1.5)} />
-            <Show when={anchor()}>
+            <path class="rest under" d={way().stop} stroke-width={px(9)} />
+            <path class="rest" d={way().stop} stroke-width={px(5)} />
+            <Show when={above()}>
               {(at) => (
                 <text
                   class="rest-words"
@@ -114,7 +117,7 @@ function Way(props: { motion: Motion; crop: Crop }): JSX.Element {
                   y={at().y}
                   font-size={`${px(14)}px`}
                   stroke-width={px(3)}
-                  text-anchor={at().side}
+                  text-anchor="middle"
                 >
                   {words()}
                 </text>

@@ -73,7 +73,7 @@ function Wizard(props: {
   const mapping = createMemo(() => mappingOf(teaching(), STANDARD.shape));
   const words = () => {
     if (props.pad === undefined) return m().teach.lost;
-    return teaching().settling ? m().teach.settle : m().teach[step()];
+    return teaching().settling && step() !== "done" ? m().teach.settle : m().teach[step()];
   };
   const begin = () => {
     const pad = props.pad;
@@ -147,8 +147,8 @@ export function GamepadCard(): JSX.Element {
   };
   const end = (made: GamepadMapping | null) => {
     const of = teachingId();
-    if (made !== null && of !== null) keep(of, made);
     setTeachingId(null);
+    if (made !== null && of !== null) keep(of, made);
   };
   return (
     <section class="card panel-card" aria-labelledby="gamepad-title" data-testid="gamepad-card">

@@ -18,6 +18,8 @@ export interface BrowserFacts {
   /** Names of the video codecs that can be received, such as `H264`; null when the browser does not say. */
   readonly codecs: readonly string[] | null;
   readonly frameCallback: boolean;
+  /** Whether a picture that came over WebRTC told its stamp; null when that could not be tried. */
+  readonly stamps: boolean | null;
   readonly moduleWorker: boolean;
   readonly touch: boolean;
   readonly widthPx: number;
@@ -79,7 +81,7 @@ export function browserLines(facts: BrowserFacts, say: Say): readonly CheckLine[
     need("keys", m.keys, facts.ed25519, m.keysOk, m.keysFail),
     need("webrtc", m.webrtc, facts.webrtc, m.webrtcOk, m.webrtcFail),
     codecLine(facts, say),
-    need("frames", m.frames, facts.frameCallback, m.framesOk, m.framesFail),
+    need("frames", m.frames, facts.frameCallback && facts.stamps !== false, m.framesOk, m.framesFail),
     need("worker", m.worker, facts.moduleWorker, m.workerOk, m.workerFail),
     line("screen", m.screen, roomy ? "ok" : "warn", roomy ? m.screenOk(size) : m.screenWarn(size)),
   ];

@@ -3,6 +3,7 @@ import type { BrowserFacts } from "../core/check";
 import { didOf } from "../protocol/did";
 import type { Api } from "./api";
 import { nowMs } from "./clock";
+import { watchFrames } from "./media";
 
 const ROUND_TRIPS = 9;
 /** The first request pays for the connection. */
@@ -10,6 +11,7 @@ const WARM_UP = 2;
 /** Long enough that a slow start of the connection does not count for much, short enough to wait for. */
 const DOWNLOAD_MS_MAX = 4_000;
 const DOWNLOAD_BYTES_MAX = 4_000_000;
+const LOOP_MS_MAX = 4_000;
 
 async function hasEd25519(): Promise<boolean> {
   try {
@@ -48,13 +50,72 @@ function codecs(): readonly string[] | null {
   return [...new Set(names.filter((name) => !repair.test(name)))];
 }
 
+/** Sends itself a few pictures and looks whether each tells its stamp, as the robot's must. */
+async function seesStamps(): Promise<boolean | null> {
+  if (typeof RTCPeerConnection !== "function") return null;
+  const canvas = Object.assign(document.createElement("canvas"), { width: 160, height: 90 });
+  if (typeof canvas.captureStream !== "function") return null;
+  const context = canvas.getContext("2d");
+  let n = 0;
+  const draw = setInterval(() => {
+    n += 1;
+    if (context === null) return;
+    context.fillStyle = `rgb(${n % 255} 90 90)`;
+    context.fillRect(0, 0, canvas.width, canvas.height);
+  }, 40);
+  const [from, to] = [new RTCPeerConnection(), new RTCPeerConnection()];
+  try {
+    return await Promise.race([
+      stampOf(from, to, canvas.captureStream(25)),
+      new Promise<null>((resolve) => setTimeout(resolve, LOOP_MS_MAX, null)),
+    ]);
+  } catch (error) {
+    console.warn("this browser can't send itself pictures", error);
+    return null;
+  } finally {
+    clearInterval(draw);
+    from.close();
+    to.close();
+  }
+}
+
+async function stampOf(
+  from: RTCPeerConnection,
+  to: RTCPeerConnection,
+  stream: MediaStream,
+): Promise<boolean> {
+  const video = Object.assign(document.createElement("video"), { muted: true, playsInline: true });
+  const seen = new Promise<boolean>((resolve) => {
+    to.ontrack = ({ track }) => {
+      video.srcObject = new MediaStream([track]);
+      video.play().catch(() => undefined);
+      const stop = watchFrames(video, ({ rtp }) => {
+        resolve(rtp !== null);
+        stop();
+      });
+    };
+  });
+  from.onicecandidate = ({ candidate }) => candidate && to.addIceCandidate(candidate);
+  to.onicecandidate = ({ candidate }) => candidate && from.addIceCandidate(candidate);
+  for (const track of stream.getTracks()) from.addTrack(track, stream);
+  const offer = await from.createOffer();
+  await from.setLocalDescription(offer);
+  await to.setRemoteDescription(offer);
+  const answer = await to.createAnswer();
+  await to.setLocalDescription(answer);
+  await from.setRemoteDescription(answer);
+  return seen;
+}
+
 export async function browserFacts(): Promise<BrowserFacts> {
+  const frameCallback = "requestVideoFrameCallback" in HTMLVideoElement.prototype;
   return {
     secure: window.isSecureContext,
     ed25519: await hasEd25519(),
     webrtc: typeof RTCPeerConnection === "function",
     codecs: codecs(),
-    frameCallback: "requestVideoFrameCallback" in HTMLVideoElement.prototype,
+    frameCallback,
+    stamps: frameCallback ? await seesStamps() : null,
     moduleWorker: hasModuleWorker(),
     touch: matchMedia("(pointer: coarse)").matches,
     widthPx: window.innerWidth,

@@ -159,6 +159,7 @@ export function GamepadCard(): JSX.Element {
       </p>
       <Show
         when={teachingId()}
+        keyed
         fallback={
           <>
             <Show when={mapping()}>
@@ -193,7 +194,7 @@ export function GamepadCard(): JSX.Element {
           </>
         }
       >
-        {(of) => <Wizard pad={pad()?.id === of() ? pad() : undefined} onEnd={end} />}
+        {(of) => <Wizard pad={pad()?.id === of ? pad() : undefined} onEnd={end} />}
       </Show>
     </section>
   );

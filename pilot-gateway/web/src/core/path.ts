@@ -45,6 +45,8 @@ export interface GroundPath {
   readonly stop: string;
   /** Where the brakes begin to act; empty below the picture. */
   readonly brakes: string;
+  /** Where the words about the brakes go. */
+  readonly brakesLabel: { readonly x: number; readonly y: number } | null;
   /** The line's middle; the words about the stop go above it. */
   readonly label: { readonly x: number; readonly y: number } | null;
   readonly stopM: number;
@@ -91,6 +93,8 @@ export function groundPath(
   const lineM = Math.max(noseM, Math.min(nearestM, end));
   const brakesM = reactionM(speedMps, loopLatencyMs) + RADIUS_M;
   const middle = at(lineM, 0);
+  const brakesSeen = brakesM >= nearestM && brakesM < lineM;
+  const brakesEnd = brakesSeen ? at(brakesM, -RADIUS_M) : null;
   return {
     wheels: [
       strip(beginM, end, RADIUS_M, RADIUS_M - WHEEL_M),
@@ -98,10 +102,8 @@ export function groundPath(
     ],
     committed: strip(Math.min(beginM, lineM), lineM, RADIUS_M, -RADIUS_M),
     stop: data([at(lineM, RADIUS_M + 0.1), at(lineM, -RADIUS_M - 0.1)], false),
-    brakes:
-      brakesM >= nearestM && brakesM < lineM
-        ? data([at(brakesM, RADIUS_M), at(brakesM, -RADIUS_M)], false)
-        : "",
+    brakes: brakesSeen ? data([at(brakesM, RADIUS_M), brakesEnd], false) : "",
+    brakesLabel: brakesEnd === null ? null : { x: brakesEnd.x, y: brakesEnd.y },
     label: middle === null ? null : { x: middle.x, y: middle.y },
     stopM,
     reactionM: brakesM - RADIUS_M,

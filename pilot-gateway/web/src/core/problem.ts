@@ -32,6 +32,14 @@ export function problemWords(problem: Problem, m: Messages): string {
   return ownWords(problem.code, m) ?? m.problems[problem.code] ?? problem.detail;
 }
 
+/** What the robot refused: translated by its code, in its own words where there are none. */
+export function refusalWords(
+  refused: { readonly code: string; readonly detail: string },
+  m: Messages,
+): string {
+  return m.problems[refused.code] ?? refused.detail;
+}
+
 /** What the server said beyond the translated words, in English; empty when that is shown already. */
 export function serverWords(problem: Problem, m: Messages): string {
   return m.problems[problem.code] === undefined ? "" : problem.detail;

@@ -7,7 +7,7 @@ import { type GeoPoint, offsetM } from "../core/geo";
 import { afterWord, firstAim, type Goal, type GoalKey, goalWords, isOpen } from "../core/goal";
 import { AT_REST, nextWish, REACH, type Reach, type Stick, type Wish } from "../core/input";
 import type { InputSettings } from "../core/preferences";
-import { problemWords } from "../core/problem";
+import { problemWords, refusalWords } from "../core/problem";
 import type { Say } from "../core/say";
 import { roundTripMs, type Sample, withSample } from "../core/series";
 import { endedWords } from "../core/status";
@@ -188,7 +188,7 @@ export function startDrive(options: DriveOptions): Drive {
         onGoal(message);
         break;
       case "refused":
-        show({ notice: message.detail });
+        show({ notice: refusalWords(message, options.say().m) });
         break;
     }
   }

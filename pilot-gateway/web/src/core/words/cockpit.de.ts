@@ -314,7 +314,7 @@ export const cockpitDe: typeof cockpitEn = {
   },
   world: {
     stopsHere: (distance) => `hält hier, ${distance}`,
-    reaction: (distance) => `${distance} bis zum Bremsen`,
+    brakes: "bremst hier",
     offPicture: (distance) => `hält innerhalb von ${distance}`,
   },
   replay: {

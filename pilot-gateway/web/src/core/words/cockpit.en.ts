@@ -220,7 +220,7 @@ export const cockpitEn = {
   },
   world: {
     stopsHere: (distance: string) => `stops here, ${distance}`,
-    reaction: (distance: string) => `${distance} before it brakes`,
+    brakes: "brakes here",
     offPicture: (distance: string) => `stops within ${distance}`,
   },
   replay: {

@@ -62,6 +62,15 @@ export function MissionPanel(props: {
           )}
         </For>
       </div>
+      <a
+        class="settings-link"
+        href="/settings"
+        target="_blank"
+        rel="noopener"
+        title={m().cockpit.settingsHint}
+      >
+        {m().cockpit.settings}
+      </a>
       <button
         type="button"
         class={done() ? "button end" : "button quiet end"}

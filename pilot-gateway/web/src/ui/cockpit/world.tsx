@@ -109,6 +109,13 @@ function Way(props: { motion: Motion; crop: Crop }): JSX.Element {
             />
             <path class="rest under" d={way().stop} stroke-width={px(9)} />
             <path class="rest" d={way().stop} stroke-width={px(5)} />
+            <Show when={way().brakesLabel}>
+              {(at) => (
+                <text x={at().x + px(10)} y={at().y + px(4)} font-size={`${px(12)}px`} stroke-width={px(3)}>
+                  {m().world.brakes}
+                </text>
+              )}
+            </Show>
             <Show when={above()}>
               {(at) => (
                 <text

@@ -6,10 +6,10 @@ import { HORIZON_PX } from "../src/core/camera";
 import { type GeoPoint, offsetM } from "../src/core/geo";
 import { approach } from "../src/core/units";
 import type { LinkEvents } from "../src/io/backend";
+import { drawStreet, type Pose } from "../src/practice/street";
 import { type DriveCommand, decodeDrive } from "../src/protocol/drive";
 import { decodeEstop, encodeEstop } from "../src/protocol/estop";
 import { createMockAutonomy } from "./autonomy";
-import { drawStreet, type Pose } from "./street";
 
 const TICK_MS = 25;
 const STATES = { idle: 0, ready: 1, driving: 2, stopped: 3, emergency: 4 } as const;

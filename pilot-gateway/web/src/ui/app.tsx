@@ -1,5 +1,5 @@
 /** Which page is shown. */
-import { createEffect, type JSX, Match, on, Show, Switch } from "solid-js";
+import { createEffect, type JSX, lazy, Match, on, Show, Suspense, Switch } from "solid-js";
 import { AccountPage } from "./account-page";
 import { CheckPage } from "./check-page";
 import { DrivePage } from "./cockpit/drive-page";
@@ -47,6 +47,8 @@ function titleOf(at: Route["at"]): string {
       return words.settings.title;
     case "check":
       return words.check.title;
+    case "practice":
+      return words.practice.title;
     case "join":
     case "nowhere":
       return "";
@@ -72,6 +74,9 @@ function describeDocument(): void {
 
 const BRAND = "Longrein";
 
+/** Loaded when somebody practises: the street and its robot are of no use before. */
+const PracticePage = lazy(async () => ({ default: (await import("./practice-page")).PracticePage }));
+
 export function App(props: { app: AppState }): JSX.Element {
   const { app } = props;
   describeDocument();
@@ -79,19 +84,15 @@ export function App(props: { app: AppState }): JSX.Element {
     <Show
       when={app.session() && routeAt("drive")}
       fallback={
-        <Shell app={app}>
-          <Switch fallback={<Pages app={app} />}>
-            <Match when={routeAt("safety")}>
-              <SafetyPage app={app} />
-            </Match>
-            <Match when={routeAt("settings")}>
-              <SettingsPage />
-            </Match>
-            <Match when={routeAt("check")}>
-              <CheckPage app={app} />
-            </Match>
-          </Switch>
-        </Shell>
+        <Show when={app.session() && routeAt("practice")} fallback={<InShell app={app} />}>
+          <Show when={app.identity()} keyed>
+            {(identity) => (
+              <Suspense>
+                <PracticePage app={app} identity={identity} />
+              </Suspense>
+            )}
+          </Show>
+        </Show>
       }
     >
       <Show when={routeAt("drive")?.mission} keyed>
@@ -102,6 +103,25 @@ export function App(props: { app: AppState }): JSX.Element {
         )}
       </Show>
     </Show>
+  );
+}
+
+function InShell(props: { app: AppState }): JSX.Element {
+  const { app } = props;
+  return (
+    <Shell app={app}>
+      <Switch fallback={<Pages app={app} />}>
+        <Match when={routeAt("safety")}>
+          <SafetyPage app={app} />
+        </Match>
+        <Match when={routeAt("settings")}>
+          <SettingsPage />
+        </Match>
+        <Match when={routeAt("check")}>
+          <CheckPage app={app} />
+        </Match>
+      </Switch>
+    </Shell>
   );
 }
 

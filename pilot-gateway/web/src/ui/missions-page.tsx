@@ -107,9 +107,14 @@ export function MissionsPage(props: { app: AppState }): JSX.Element {
         <Show when={missions.value()}>
           <p class="dim">{m().missions.waiting(ready())}</p>
         </Show>
-        <a class="end" href="/check" onClick={follow}>
-          {m().missions.check}
-        </a>
+        <span class="end row wrap">
+          <a href="/practice" onClick={follow}>
+            {m().practice.link}
+          </a>
+          <a href="/check" onClick={follow}>
+            {m().missions.check}
+          </a>
+        </span>
       </div>
       <ProblemNote problem={missions.problem() ?? robots.problem()} again={missions.again} />
       <Show when={missions.value() !== undefined && sorted().length === 0}>

@@ -1,4 +1,4 @@
-/** The page's address as a signal: thirteen routes need no more. */
+/** The page's address as a signal: fourteen routes need no more. */
 import { createSignal } from "solid-js";
 
 export type Route =
@@ -14,6 +14,7 @@ export type Route =
   | { readonly at: "safety" }
   | { readonly at: "settings" }
   | { readonly at: "check" }
+  | { readonly at: "practice" }
   | { readonly at: "nowhere" };
 
 export function routeOf(pathname: string, hash: string): Route {
@@ -41,6 +42,8 @@ export function routeOf(pathname: string, hash: string): Route {
       return { at: "settings" };
     case "check":
       return { at: "check" };
+    case "practice":
+      return { at: "practice" };
     default:
       return { at: "nowhere" };
   }

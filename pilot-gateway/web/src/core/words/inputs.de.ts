@@ -1,5 +1,8 @@
 /** Deutsch: Einstellungen, Anlernen des Gamepads, Prüfung vor der Fahrt. */
 import type { inputsEn } from "./inputs.en";
+import { plurals } from "./plural";
+
+const plural = plurals("de");
 
 export const inputsDe: typeof inputsEn = {
   settings: {
@@ -72,6 +75,38 @@ export const inputsDe: typeof inputsEn = {
     keep: "Behalten",
     cancel: "Abbrechen",
     lost: "Das Gamepad ist weg. Schließen Sie es wieder an.",
+  },
+  practice: {
+    title: "Üben",
+    intro:
+      "Ein Parcours in dieser Seite. Kein Roboter bewegt sich, niemand nimmt Schaden, nichts wird aufgezeichnet.",
+    rules:
+      "Fahren Sie der Reihe nach durch die Tore zwischen den Kegeln, achten Sie auf jemanden, der quert, und halten Sie im letzten Ring. Punkte kosten: mehr als 45 Sekunden, berührte Kegel, jedes Mal, wenn der Roboter selbst anhalten musste, und ein Halt neben der Mitte.",
+    choose: "Wie weit weg soll der Roboter sein?",
+    delays: { 60: "Nah: 60 ms", 200: "Über LTE: 200 ms", 400: "Weit weg: 400 ms" },
+    note: "Die Regeln des Übungsroboters sind einfacher als die eines echten; Bedienung und Verzögerung sind gleich.",
+    finished: "Sie haben den Parcours geschafft.",
+    unfinished: "Sie haben vor dem Ring aufgehört.",
+    points: "Punkte",
+    delayOf: (age) => `Mit ${age} Verzögerung.`,
+    best: (points) => `Bestwert: ${points}`,
+    time: (time) => `Zeit: ${time}`,
+    cones: (count) =>
+      count === 0
+        ? "Kein Kegel berührt"
+        : plural(count, { one: "1 Kegel berührt", other: `${count} Kegel berührt` }),
+    saves: (count) =>
+      count === 0
+        ? "Der Roboter musste nie selbst anhalten"
+        : plural(count, {
+            one: "Der Roboter hielt einmal selbst an",
+            other: `Der Roboter hielt ${count}-mal selbst an`,
+          }),
+    stop: (distance) => `${distance} neben der Mitte gehalten`,
+    noStop: "Nicht im Ring gehalten",
+    gates: (passed, all) => `${passed} von ${all} Toren`,
+    again: "Noch einmal",
+    link: "Erst üben",
   },
   check: {
     title: "Vor der Fahrt",

@@ -1,4 +1,8 @@
 /** English, the source: settings, the gamepad wizard, and the check before a drive. */
+import { plurals } from "./plural";
+
+const plural = plurals("en");
+
 export const inputsEn = {
   settings: {
     title: "Settings",
@@ -69,6 +73,37 @@ export const inputsEn = {
     keep: "Keep it",
     cancel: "Cancel",
     lost: "The gamepad has gone. Connect it again.",
+  },
+  practice: {
+    title: "Practice",
+    intro: "A course inside this page. No robot moves, nobody is harmed, nothing is recorded.",
+    rules:
+      "Drive through the gates between the cones, one after the other, mind whoever crosses, and stop in the last ring. Points go for time over 45 seconds, for cones that you touch, for every time the robot had to stop itself, and for stopping beside the middle.",
+    choose: "How far away shall the robot be?",
+    delays: { 60: "Near: 60 ms", 200: "Over LTE: 200 ms", 400: "Far away: 400 ms" },
+    note: "The practice robot's rules are simpler than a real robot's; its controls and its delay are the same.",
+    finished: "You drove the course.",
+    unfinished: "You ended before the box.",
+    points: "points",
+    delayOf: (age: string) => `With a delay of ${age}.`,
+    best: (points: string) => `Best: ${points}`,
+    time: (time: string) => `Time: ${time}`,
+    cones: (count: number) =>
+      count === 0
+        ? "No cone touched"
+        : plural(count, { one: "1 cone touched", other: `${count} cones touched` }),
+    saves: (count: number) =>
+      count === 0
+        ? "The robot never had to stop itself"
+        : plural(count, {
+            one: "The robot stopped itself once",
+            other: `The robot stopped itself ${count} times`,
+          }),
+    stop: (distance: string) => `Stopped ${distance} from the middle`,
+    noStop: "Not stopped in the box",
+    gates: (passed: number, all: number) => `${passed} of ${all} gates`,
+    again: "Once more",
+    link: "Practise first",
   },
   check: {
     title: "Before you drive",

@@ -33,7 +33,9 @@ export function MissionPanel(props: {
     <section class="panel mission" aria-label={m().mission.fallback}>
       <div class="row spread">
         <b class="mission-name">{props.mission?.name ?? m().mission.fallback}</b>
-        <Show when={props.mission}>
+        <Show
+          when={props.mission?.reward === 0 && props.mission.deadlineAtMs === null ? null : props.mission}
+        >
           {(mission) => (
             <span class="chip" title={m().age.title(fleet().age)}>
               {chip(mission())}

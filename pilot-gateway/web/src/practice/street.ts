@@ -66,7 +66,7 @@ const STRIPS: readonly Strip[] = [
 ];
 
 /** `things`: what stands between the houses. */
-export function drawStreet(canvas: CanvasRenderingContext2D, pose: Pose, more: readonly Box[] = []): void {
+export function drawStreet(canvas: CanvasRenderingContext2D, pose: Pose, things = FURNITURE): void {
   const sin = Math.sin(pose.headingRad);
   const cos = Math.cos(pose.headingRad);
   const local = (east: number, north: number, up: number): Point => {

@@ -20,7 +20,7 @@ test("the ring is bounded in time, number and bytes, and keeps the newest", () =
   );
 });
 
-test("ten seconds at ten pictures a second are all there", () => {
+test("ten seconds are all there, also at ten pictures a second", () => {
   let frames: readonly Kept<number>[] = [];
   for (let i = 0; i < 200; i++) frames = keep(frames, { atMs: i * 100, bytes: 20_000, item: i });
   expect(frames).toHaveLength(101);

@@ -10,7 +10,7 @@ export const REPLAY_SPAN_MS = 10_000;
 export const REPLAY_BYTES_MAX = 8_000_000;
 export const REPLAY_FRAMES_MAX = 150;
 /** Between two pictures that are kept. */
-export const REPLAY_EVERY_MS = 100;
+export const REPLAY_EVERY_MS = 200;
 
 /** `frames`, oldest first, with a new one; without what is too old or too much. */
 export function keep<T>(frames: readonly Kept<T>[], frame: Kept<T>): readonly Kept<T>[] {

@@ -3,6 +3,7 @@ import { createMemo, createSignal, type JSX, onCleanup, onMount, Show } from "so
 import { CAMERA, type Crop, cropOf, groundAt, project, WHOLE } from "../../core/camera";
 import { groundPath } from "../../core/path";
 import type { NextCheckpoint } from "../../core/progress";
+import { clamp } from "../../core/units";
 import { m, say } from "../say";
 
 /** Turns beyond this are outside of the picture. */
@@ -94,7 +95,9 @@ function Way(props: { motion: Motion; crop: Crop }): JSX.Element {
           const small = (rightPx - leftPx) * scale < 1180 || (bottomPx - topPx) * scale < 420;
           const lowest = bottomPx - px(small ? PANELS_PX : 0);
           const at = way().label;
-          return at === null ? null : { x: at.x, y: Math.min(at.y - px(12), lowest) };
+          const side = px(110);
+          const x = at === null ? 0 : clamp(at.x, leftPx + side, Math.max(leftPx + side, rightPx - side));
+          return at === null ? null : { x, y: Math.min(at.y - px(12), lowest) };
         };
         return (
           <g data-testid="path" data-stop-m={way().stopM.toFixed(2)}>

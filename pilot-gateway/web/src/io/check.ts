@@ -2,7 +2,7 @@
 import type { BrowserFacts } from "../core/check";
 import { didOf } from "../protocol/did";
 import type { Api } from "./api";
-import { nowMs } from "./clock";
+import { nowMs, startTicker } from "./clock";
 import { watchFrames } from "./media";
 
 const ROUND_TRIPS = 9;
@@ -12,6 +12,8 @@ const WARM_UP = 2;
 const DOWNLOAD_MS_MAX = 4_000;
 const DOWNLOAD_BYTES_MAX = 4_000_000;
 const LOOP_MS_MAX = 4_000;
+const WORKER_MS_MAX = 2_000;
+const TICK_MS = 20;
 
 async function hasEd25519(): Promise<boolean> {
   try {
@@ -23,21 +25,22 @@ async function hasEd25519(): Promise<boolean> {
   }
 }
 
-function hasModuleWorker(): boolean {
-  let asked = false;
-  try {
-    // A browser that knows module workers reads the option.
-    const options = {
-      get type(): WorkerType {
-        asked = true;
-        return "module";
-      },
+/** Whether the worker that keeps the commands' pace runs. */
+function hasModuleWorker(): Promise<boolean> {
+  return new Promise((resolve) => {
+    let stop: (() => void) | null = null;
+    const end = (runs: boolean) => {
+      clearTimeout(timer);
+      stop?.();
+      resolve(runs);
     };
-    new Worker("data:text/javascript,", options).terminate();
-  } catch {
-    // Refused for its address; whether the option was read says what is asked.
-  }
-  return asked;
+    const timer = setTimeout(end, WORKER_MS_MAX, false);
+    try {
+      stop = startTicker(TICK_MS, () => end(true));
+    } catch {
+      end(false);
+    }
+  });
 }
 
 function codecs(): readonly string[] | null {
@@ -116,7 +119,7 @@ export async function browserFacts(): Promise<BrowserFacts> {
     codecs: codecs(),
     frameCallback,
     stamps: frameCallback ? await seesStamps() : null,
-    moduleWorker: hasModuleWorker(),
+    moduleWorker: await hasModuleWorker(),
     touch: matchMedia("(pointer: coarse)").matches,
     widthPx: window.innerWidth,
     heightPx: window.innerHeight,

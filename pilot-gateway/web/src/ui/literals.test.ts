@@ -11,7 +11,7 @@ const FOLDER = join(import.meta.dirname, ".");
 
 /** Attributes that no reader sees or hears. */
 const UNSEEN =
-  /^(class|classList|style|type|role|id|name|for|href|target|rel|d|points|viewBox|transform|patternTransform|fill|patternUnits|preserveAspectRatio|shape-rendering|data-.*|autocomplete|accept|scope|lang|translate|step|value|font-size|stroke-.*|aria-(hidden|live|labelledby|describedby|keyshortcuts|pressed|expanded|current)|text-anchor|testid|key|ref|at|on[A-Z].*)$/;
+  /^(class|classList|style|type|role|id|name|for|href|target|rel|d|points|viewBox|transform|patternTransform|fill|patternUnits|preserveAspectRatio|shape-rendering|data-.*|autocomplete|accept|scope|lang|translate|step|value|font-size|stroke-.*|aria-(hidden|live|labelledby|describedby|keyshortcuts|pressed|expanded|current)|text-anchor|testid|gravity|key|ref|at|on[A-Z].*)$/;
 
 /** Names and signs that are the same in every language. */
 const SAME = new Set([

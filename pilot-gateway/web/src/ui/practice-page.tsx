@@ -1,6 +1,7 @@
 /** The practice course: how far away the robot shall be, the drive in the real cockpit, and the score. */
 import { createEffect, createSignal, For, type JSX, onCleanup, Show } from "solid-js";
 import { GATES, type Practice, type Score, START, scoreOf } from "../core/practice";
+import { UNKNOWN } from "../core/say";
 import { createApi } from "../io/api";
 import { type Drive, startDrive } from "../io/drive";
 import { type DriveView, NO_VIEW } from "../io/drive-view";
@@ -87,7 +88,7 @@ function ScoreCard(props: {
       {
         name:
           props.state.stopErrorM === null ? words.noStop : words.stop(say().distance(props.state.stopErrorM)),
-        minus: of.stop,
+        minus: props.state.stopErrorM === null ? null : of.stop,
       },
       { name: words.gates(props.state.gate, GATES.length), minus: of.missed },
     ];
@@ -108,7 +109,7 @@ function ScoreCard(props: {
           {(line) => (
             <li>
               <span>{line.name}</span>
-              <b>{line.minus === 0 ? "✓" : `−${line.minus}`}</b>
+              <b>{line.minus === null ? UNKNOWN : line.minus === 0 ? "✓" : `−${line.minus}`}</b>
             </li>
           )}
         </For>

@@ -6,8 +6,7 @@ import { m } from "../say";
 export function Aged(props: { shown: Shown; warn?: boolean; testid?: string }): JSX.Element {
   return (
     <span
-      class={`aged ${props.shown.freshness}`}
-      classList={{ warn: props.warn === true }}
+      class={`aged ${props.shown.freshness}${props.warn === true ? " warn" : ""}`}
       data-testid={props.testid}
     >
       {props.shown.text}

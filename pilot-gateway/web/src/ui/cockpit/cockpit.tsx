@@ -159,8 +159,7 @@ export function Cockpit(props: CockpitProps): JSX.Element {
 
   return (
     <main
-      class={`cockpit ${status().gravity} hand-${preferences().inputs.hand}`}
-      classList={{ pads: preferences().inputs.thumbPad === "always" }}
+      class={`cockpit ${status().gravity} hand-${preferences().inputs.hand} pad-${preferences().inputs.thumbPad}`}
     >
       <h1 class="visually-hidden">{m().cockpit.title}</h1>
       <div class="stage">

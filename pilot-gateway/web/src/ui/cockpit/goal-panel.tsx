@@ -6,6 +6,7 @@ import type { Drive } from "../../io/drive";
 import type { DriveView } from "../../io/drive-view";
 import { m, say } from "../say";
 import { AgeOf } from "./aged";
+import { Announcer } from "./announcer";
 
 const coarse = () => matchMedia("(pointer: coarse)").matches;
 
@@ -59,6 +60,7 @@ export function GoalPanel(props: { view: DriveView; drive: Drive }): JSX.Element
       data-testid="goal"
       data-state={aiming() ? "aiming" : (props.view.goal?.state ?? "none")}
     >
+      <Announcer gravity="calm" words={words().title} nowMs={props.view.nowMs} />
       <p>
         <b>{words().title}</b> <span>{words().detail}</span>
         <AgeOf age={age()} />

@@ -1,32 +1,13 @@
 /** The safety state in one sentence, always there; in the middle of the picture when the robot stopped itself. */
-import { createEffect, createSignal, type JSX, Show } from "solid-js";
-import { announce, SILENCE } from "../../core/announce";
+import { type JSX, Show } from "solid-js";
 import { canClearEstop } from "../../core/can";
 import type { Status } from "../../core/status";
 import type { DriveView } from "../../io/drive-view";
 import { m } from "../say";
-
-/** The sentence for ears: said once, without the numbers that count up. */
-function Announcer(props: { status: Status; nowMs: number }): JSX.Element {
-  const [said, setSaid] = createSignal(SILENCE);
-  createEffect(() => {
-    const { gravity, title, detail } = props.status;
-    const now = props.nowMs;
-    setSaid((before) => announce(before, { gravity, words: `${title} ${detail}` }, now));
-  });
-  return (
-    <>
-      <p class="visually-hidden" role="status">
-        {said().urgent ? "" : said().words}
-      </p>
-      <p class="visually-hidden" role="alert">
-        {said().urgent ? said().words : ""}
-      </p>
-    </>
-  );
-}
+import { Announcer } from "./announcer";
 
 export function StateNote(props: { status: Status; view: DriveView; onClear: () => void }): JSX.Element {
+  const halted = () => props.status.gravity === "hold" && props.view.telemetry?.state === "stopped";
   const latched = () =>
     props.view.telemetry?.state === "emergency_stopped" && props.view.connection === "open";
   const can = () =>
@@ -38,10 +19,13 @@ export function StateNote(props: { status: Status; view: DriveView; onClear: () 
   };
   return (
     <>
-      <Announcer status={props.status} nowMs={props.view.nowMs} />
+      <Announcer
+        gravity={props.status.gravity}
+        words={`${props.status.title} ${props.status.detail}`}
+        nowMs={props.view.nowMs}
+      />
       <div
-        class={`state ${props.status.gravity}`}
-        classList={{ halted: props.status.gravity === "hold" && props.view.telemetry?.state === "stopped" }}
+        class={`state ${props.status.gravity}${halted() ? " halted" : ""}`}
         data-testid="hud-state"
         data-state={props.view.telemetry?.state ?? "unknown"}
       >

@@ -1,6 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { CAMERA, cropOf, groundAt, HORIZON_PX, project } from "./camera";
+import { cameraOf, cropOf, parseCalibration, SIMULATED, STANDARD_CAMERA } from "./camera";
 import { groundPath, stoppingDistanceM } from "./path";
+
+const CAMERA = STANDARD_CAMERA;
+const { groundAt, project } = CAMERA;
+const HORIZON_PX = CAMERA.horizonPx;
 
 describe("camera", () => {
   it("sees far points at the horizon, in the middle", () => {
@@ -24,7 +28,7 @@ describe("camera", () => {
 
   it("looks along its axis: a point on it is in the middle", () => {
     const pitch = (5 * Math.PI) / 180;
-    const hit = project(CAMERA.forwardM + CAMERA.heightM / Math.tan(pitch), 0);
+    const hit = project(SIMULATED.forwardM + SIMULATED.heightM / Math.tan(pitch), 0);
     expect(hit?.x).toBeCloseTo(640, 6);
     expect(hit?.y).toBeCloseTo(360, 6);
   });
@@ -79,7 +83,9 @@ describe("path", () => {
     expect(lowest(path?.stop ?? "")).toBeLessThanOrEqual(CAMERA.heightPx);
     // A phone held across cuts off the lower edge: the line stays in what is left.
     const crop = cropOf(844, 390);
-    expect(lowest(groundPath(1, 0, 60, crop)?.stop ?? "")).toBeLessThanOrEqual(crop.bottomPx);
+    expect(lowest(groundPath(1, 0, 60, STANDARD_CAMERA, crop)?.stop ?? "")).toBeLessThanOrEqual(
+      crop.bottomPx,
+    );
   });
 });
 
@@ -100,5 +106,33 @@ describe("the ground under a pixel", () => {
   it("is nothing in the sky", () => {
     expect(groundAt(640, HORIZON_PX - 1)).toBeNull();
     expect(groundAt(640, 0)).toBeNull();
+  });
+});
+
+describe("a calibration", () => {
+  const high = cameraOf({ ...SIMULATED, heightM: 1, pitchDeg: -20, hfovDeg: 70 }, 4 / 3);
+
+  it("moves the horizon and the ground", () => {
+    expect(high.heightPx).toBe(960);
+    expect(high.horizonPx).toBeLessThan(high.heightPx / 2);
+    const far = high.project(1e6, 0);
+    expect(far?.y).toBeCloseTo(high.horizonPx, 1);
+    const pixel = high.project(3, 0.7);
+    expect(high.groundAt(pixel?.x ?? 0, pixel?.y ?? 0)?.leftM).toBeCloseTo(0.7, 6);
+  });
+
+  it("draws a wider robot's wheels farther apart, and its stop farther out", () => {
+    const wide = groundPath(1.4, 0, 400, cameraOf({ ...SIMULATED, halfWidthM: 0.6 }));
+    const narrow = groundPath(1.4, 0, 400);
+    expect(wide?.label?.y).toBeLessThan(narrow?.label?.y ?? 0);
+  });
+
+  it("is read whatever it is, within what a camera can be", () => {
+    expect(parseCalibration(null)).toEqual(SIMULATED);
+    expect(parseCalibration({ heightM: 1e9, pitchDeg: "x", hfovDeg: 0 })).toMatchObject({
+      heightM: 2,
+      pitchDeg: -5,
+      hfovDeg: 40,
+    });
   });
 });

@@ -4,12 +4,10 @@
  * arrives later still. Both together are the loop's latency; after it comes the watchdog's margin, then the brakes. All
  * of it is measured from where the picture was taken, and drawn into that picture.
  */
-import { type Crop, groundAt, type Pixel, project, WHOLE } from "./camera";
+import { type Camera, type Crop, cropOf, type Pixel, STANDARD_CAMERA } from "./camera";
 
 const BRAKE_MPS2 = 3;
 const MARGIN_S = 0.1;
-/** The robot is a disc of this radius: its wheels run along its sides, its nose comes to rest at the line. */
-const RADIUS_M = 0.32;
 const WHEEL_M = 0.07;
 const STEP_M = 0.2;
 /** Words and line keep this far from the picture's lower edge. */
@@ -66,13 +64,17 @@ export function groundPath(
   speedMps: number,
   yawRadps: number,
   loopLatencyMs: number,
-  crop: Crop = WHOLE,
+  camera: Camera = STANDARD_CAMERA,
+  crop: Crop = cropOf(camera.widthPx, camera.heightPx, camera),
 ): GroundPath | null {
   if (speedMps < 0.05) return null;
+  const { groundAt, project } = camera;
+  // The robot is a disc: its wheels run along its sides, its nose comes to rest at the line.
+  const radiusM = camera.calibration.halfWidthM;
   const curvature = yawRadps / Math.max(speedMps, 0.2);
   const nearestM = groundAt((crop.leftPx + crop.rightPx) / 2, crop.bottomPx - EDGE_PX)?.forwardM ?? 1;
   const stopM = stoppingDistanceM(speedMps, loopLatencyMs);
-  const lengthM = Math.max(LENGTH_MIN_M, Math.min(LENGTH_MAX_M, speedMps * 4), stopM + RADIUS_M + 1);
+  const lengthM = Math.max(LENGTH_MIN_M, Math.min(LENGTH_MAX_M, speedMps * 4), stopM + radiusM + 1);
   // A quarter of a circle is enough: beyond it the path would come back towards the camera.
   const end = Math.min(lengthM, Math.abs(curvature) < 1e-4 ? lengthM : Math.PI / 2 / Math.abs(curvature));
   const at = (distanceM: number, asideM: number): Pixel | null => {
@@ -88,25 +90,22 @@ export function groundPath(
   const strip = (fromM: number, toM: number, leftM: number, rightM: number): string =>
     data([...along(fromM, toM, leftM), ...along(fromM, toM, rightM).reverse()], true);
   const beginM = Math.min(0.8, end / 2);
-  const noseM = Math.min(stopM + RADIUS_M, end);
+  const noseM = Math.min(stopM + radiusM, end);
   const stopInPicture = noseM >= nearestM;
   const lineM = Math.max(noseM, Math.min(nearestM, end));
-  const brakesM = reactionM(speedMps, loopLatencyMs) + RADIUS_M;
+  const brakesM = reactionM(speedMps, loopLatencyMs) + radiusM;
   const middle = at(lineM, 0);
   const brakesSeen = brakesM >= nearestM && brakesM < lineM;
-  const brakesEnd = brakesSeen ? at(brakesM, -RADIUS_M) : null;
+  const brakesEnd = brakesSeen ? at(brakesM, -radiusM) : null;
   return {
-    wheels: [
-      strip(beginM, end, RADIUS_M, RADIUS_M - WHEEL_M),
-      strip(beginM, end, WHEEL_M - RADIUS_M, -RADIUS_M),
-    ],
-    committed: strip(Math.min(beginM, lineM), lineM, RADIUS_M, -RADIUS_M),
-    stop: data([at(lineM, RADIUS_M + 0.1), at(lineM, -RADIUS_M - 0.1)], false),
-    brakes: brakesSeen ? data([at(brakesM, RADIUS_M), brakesEnd], false) : "",
+    wheels: [strip(beginM, end, radiusM, radiusM - WHEEL_M), strip(beginM, end, WHEEL_M - radiusM, -radiusM)],
+    committed: strip(Math.min(beginM, lineM), lineM, radiusM, -radiusM),
+    stop: data([at(lineM, radiusM + 0.1), at(lineM, -radiusM - 0.1)], false),
+    brakes: brakesSeen ? data([at(brakesM, radiusM), brakesEnd], false) : "",
     brakesLabel: brakesEnd === null ? null : { x: brakesEnd.x, y: brakesEnd.y },
     label: middle === null ? null : { x: middle.x, y: middle.y },
     stopM,
-    reactionM: brakesM - RADIUS_M,
+    reactionM: brakesM - radiusM,
     stopInPicture,
   };
 }

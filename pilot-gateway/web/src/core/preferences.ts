@@ -1,4 +1,5 @@
 /** What a pilot chose on this browser. Read from whatever was kept: what is odd becomes the default. */
+import { type Calibration, parseCalibration } from "./camera";
 import { type GamepadMapping, parseMapping, parseShape, type StickShape } from "./gamepad";
 import { object } from "./json";
 import { LANGUAGES, type Language } from "./language";
@@ -24,7 +25,12 @@ export interface Preferences {
   readonly speed: SpeedUnit;
   readonly length: LengthUnit;
   readonly inputs: InputSettings;
+  /** How each robot's front camera is mounted, by the robot's id. */
+  readonly cameras: Readonly<Record<string, Calibration>>;
 }
+
+/** More robots than this are not remembered. */
+export const CAMERAS_MAX = 50;
 
 /** More gamepads than this are not remembered: the oldest goes. */
 export const GAMEPADS_MAX = 8;
@@ -40,6 +46,7 @@ export const PREFERENCES: Preferences = {
     slowShare: 0.4,
     gamepads: {},
   },
+  cameras: {},
 };
 
 function one<T extends string>(value: unknown, of: readonly T[], otherwise: T): T {
@@ -66,7 +73,23 @@ export function parsePreferences(value: unknown): Preferences {
       slowShare: typeof share === "number" && share >= 0 ? clamp(share, 0.1, 1) : was.slowShare,
       gamepads: Object.fromEntries(gamepads.slice(-GAMEPADS_MAX)),
     },
+    cameras: Object.fromEntries(
+      Object.entries(object(p["cameras"]))
+        .slice(-CAMERAS_MAX)
+        .map(([robot, kept]) => [robot, parseCalibration(kept)] as const),
+    ),
   };
+}
+
+/** The preferences with a robot's camera calibrated, or as it was at first with null. */
+export function withCamera(
+  preferences: Preferences,
+  robot: string,
+  calibration: Calibration | null,
+): Preferences {
+  const others = Object.entries(preferences.cameras).filter(([each]) => each !== robot);
+  const all = calibration === null ? others : [...others, [robot, calibration] as const];
+  return { ...preferences, cameras: Object.fromEntries(all.slice(-CAMERAS_MAX)) };
 }
 
 /** The preferences with a gamepad taught, or forgotten with null. */

@@ -2,7 +2,7 @@
  * The practice robot: drives the course of core/practice.ts inside this page, with the delay of a real link put in between.
  * Its rules are simpler than a real robot's safety core; its packets are the same.
  */
-import { HORIZON_PX } from "../core/camera";
+import { STANDARD_CAMERA } from "../core/camera";
 import { type GeoPoint, offsetM } from "../core/geo";
 import { CONES, type Practice, START, stepPractice, walkerAt } from "../core/practice";
 import type { LinkEvents } from "../io/backend";
@@ -135,7 +135,7 @@ export function createPracticeRobot(
       drawStreet(context, { eastM: seen.eastM, northM: seen.northM, headingRad }, things(seen));
       // A still scene would not be sent again: a pixel at the horizon changes with every frame.
       context.fillStyle = `rgb(${seq % 255} 150 150)`;
-      context.fillRect(0, HORIZON_PX, 1, 1);
+      context.fillRect(0, STANDARD_CAMERA.horizonPx, 1, 1);
     });
   };
 

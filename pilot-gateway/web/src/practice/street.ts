@@ -1,5 +1,5 @@
 /** A street to drive in while there is no robot: flat shading, painter's algorithm, the cockpit's own camera. */
-import { CAMERA, HORIZON_PX, project } from "../core/camera";
+import { STANDARD_CAMERA as CAMERA } from "../core/camera";
 
 export interface Pose {
   readonly eastM: number;
@@ -79,19 +79,19 @@ export function drawStreet(canvas: CanvasRenderingContext2D, pose: Pose, things 
     canvas.fillStyle = colour;
     canvas.beginPath();
     for (const [forward, left, up] of clipped) {
-      const pixel = project(forward, left, up);
+      const pixel = CAMERA.project(forward, left, up);
       if (pixel !== null) canvas.lineTo(pixel.x, pixel.y);
     }
     canvas.fill();
   };
 
-  const sky = canvas.createLinearGradient(0, 0, 0, HORIZON_PX);
+  const sky = canvas.createLinearGradient(0, 0, 0, CAMERA.horizonPx);
   sky.addColorStop(0, "#8fb0c6");
   sky.addColorStop(1, "#dfe3df");
   canvas.fillStyle = sky;
-  canvas.fillRect(0, 0, CAMERA.widthPx, HORIZON_PX + 1);
+  canvas.fillRect(0, 0, CAMERA.widthPx, CAMERA.horizonPx + 1);
   canvas.fillStyle = "#7f7c74";
-  canvas.fillRect(0, HORIZON_PX, CAMERA.widthPx, CAMERA.heightPx);
+  canvas.fillRect(0, CAMERA.horizonPx, CAMERA.widthPx, CAMERA.heightPx);
   for (const { east, colour } of STRIPS) {
     for (let n = Math.floor(pose.northM) - 12; n < pose.northM + 90; n += 6) {
       fill(

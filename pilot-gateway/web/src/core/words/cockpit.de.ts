@@ -317,6 +317,20 @@ export const cockpitDe: typeof cockpitEn = {
     brakes: "bremst hier",
     offPicture: (distance) => `hält innerhalb von ${distance}`,
   },
+  calibrate: {
+    open: "Kamera",
+    title: "Zeichnung an die Kamera dieses Roboters anpassen",
+    help: "Verschieben Sie die Regler, bis die Querlinie auf dem Horizont liegt, die Seiten auf den Spuren der Räder und die Entfernungen dort, wo sie sind. In diesem Browser für diesen Roboter aufgehoben. Solange ein Regler aktiv ist, fahren die Tasten nicht.",
+    parts: {
+      pitchDeg: "Neigung",
+      hfovDeg: "Bildwinkel",
+      heightM: "Höhe",
+      forwardM: "Vor der Mitte",
+      halfWidthM: "Halbe Breite des Roboters",
+    },
+    reset: "Wie am Anfang",
+    done: "Fertig",
+  },
   replay: {
     open: "Letzte 10 s",
     close: "Schließen",

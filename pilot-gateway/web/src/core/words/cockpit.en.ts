@@ -223,6 +223,20 @@ export const cockpitEn = {
     brakes: "brakes here",
     offPicture: (distance: string) => `stops within ${distance}`,
   },
+  calibrate: {
+    open: "Camera",
+    title: "Fit the drawing to this robot's camera",
+    help: "Move the sliders until the line across lies on the horizon, the sides on the wheels' tracks, and the distances where they are. Kept in this browser for this robot. While a slider has the focus, the keys do not drive.",
+    parts: {
+      pitchDeg: "Tilt",
+      hfovDeg: "Angle of view",
+      heightM: "Height",
+      forwardM: "Ahead of the middle",
+      halfWidthM: "Half the robot's width",
+    },
+    reset: "As at first",
+    done: "Done",
+  },
   replay: {
     open: "Last 10 s",
     close: "Close",

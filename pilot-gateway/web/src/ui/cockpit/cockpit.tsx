@@ -1,6 +1,7 @@
 /** The page on which one drives: the picture, and over it what must be known at a glance. */
 import { createEffect, createMemo, createSignal, type JSX, on, onCleanup, Show } from "solid-js";
 import { freshness, STALE_MS } from "../../core/age";
+import { type Ahead, cameraOf, SIMULATED } from "../../core/camera";
 import { aheadOf, enuM, type GeoPoint, placeAhead } from "../../core/geo";
 import { isOpen } from "../../core/goal";
 import type { Mission } from "../../core/model";
@@ -11,6 +12,7 @@ import type { DriveView } from "../../io/drive-view";
 import { watchFrames } from "../../io/media";
 import { replayRecorder } from "../../io/replay";
 import { m, preferences, say } from "../say";
+import { CalibratePanel } from "./calibrate";
 import { publishDebugView } from "./debug";
 import { Extras } from "./extras";
 import { GoalPanel } from "./goal-panel";
@@ -22,7 +24,7 @@ import { SpeedPanel } from "./speed-panel";
 import { StateNote } from "./state-note";
 import { Tape } from "./tape";
 import { ThumbPad } from "./thumb-pad";
-import { type Ahead, type Motion, World } from "./world";
+import { type Motion, World } from "./world";
 
 const TRAIL_STEP_M = 0.4;
 const TRAIL_POINTS_MAX = 3_000;
@@ -133,6 +135,11 @@ export function Cockpit(props: CockpitProps): JSX.Element {
     const loopLatencyMs = t.loopLatencyMs ?? LATENCY_MS_UNKNOWN;
     return { speedMps: t.speedMmps / 1000, yawRadps: t.yawMradps / 1000, loopLatencyMs };
   });
+  const [aspect, setAspect] = createSignal(16 / 9);
+  const robot = () => props.mission?.robot ?? "";
+  const calibration = () => preferences().cameras[robot()] ?? SIMULATED;
+  const camera = createMemo(() => cameraOf(calibration(), aspect()));
+  const [calibrating, setCalibrating] = createSignal(false);
   const goal = createMemo<Ahead | null>(() => {
     const [here, heading] = [at(), headingDeg()];
     const point = props.view.aim ?? (isOpen(props.view.goal) ? props.view.goal.at : null);
@@ -145,13 +152,17 @@ export function Cockpit(props: CockpitProps): JSX.Element {
   };
   const recorder = replayRecorder();
   onCleanup(recorder.close);
-  const watch = (video: HTMLVideoElement) =>
+  const watch = (video: HTMLVideoElement) => {
+    video.addEventListener("resize", () => {
+      if (video.videoWidth > 0 && video.videoHeight > 0) setAspect(video.videoWidth / video.videoHeight);
+    });
     onCleanup(
       watchFrames(video, (frame) => {
         props.drive.frameShown(frame);
         recorder.frameShown(video);
       }),
     );
+  };
   onCleanup(
     publishDebugView({ view: () => props.view, drive: props.drive, next, mission: () => props.mission }),
   );
@@ -165,6 +176,8 @@ export function Cockpit(props: CockpitProps): JSX.Element {
       <div class="stage">
         <Camera stream={props.front} ref={watch} testid="video-front" label={m().cockpit.front} />
         <World
+          camera={camera()}
+          calibrating={calibrating()}
           motion={motion()}
           next={placed() ? next() : null}
           radiusM={radiusM()}
@@ -181,7 +194,12 @@ export function Cockpit(props: CockpitProps): JSX.Element {
         positionAgeMs={props.view.telemetryAgeMs}
         onEnd={props.onEnd}
         ending={props.ending}
+        calibrating={calibrating()}
+        onCalibrate={() => setCalibrating((now) => !now)}
       />
+      <Show when={calibrating()}>
+        <CalibratePanel robot={robot()} calibration={calibration()} onClose={() => setCalibrating(false)} />
+      </Show>
       <Tape
         headingDeg={headingDeg()}
         bearingDeg={next()?.bearingDeg ?? null}

@@ -16,6 +16,8 @@ export function MissionPanel(props: {
   positionAgeMs: number | null;
   onEnd: () => void;
   ending: boolean;
+  calibrating: boolean;
+  onCalibrate: () => void;
 }): JSX.Element {
   const count = () => props.mission?.checkpoints.length ?? 0;
   const done = () => count() > 0 && (props.mission?.reached ?? 0) >= count();
@@ -64,6 +66,15 @@ export function MissionPanel(props: {
           )}
         </For>
       </div>
+      <button
+        type="button"
+        class="link settings-link"
+        data-testid="calibrate"
+        aria-pressed={props.calibrating}
+        onClick={() => props.onCalibrate()}
+      >
+        {m().calibrate.open}
+      </button>
       <a
         class="settings-link"
         href="/settings"

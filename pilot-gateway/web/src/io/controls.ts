@@ -50,6 +50,11 @@ function isTyping(target: EventTarget | null): boolean {
   return target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement;
 }
 
+/** A slider takes the arrows, but no text: Space stops the robot there too. */
+function isSlider(target: EventTarget | null): boolean {
+  return target instanceof HTMLInputElement && target.type === "range";
+}
+
 interface Held {
   readonly keys: Set<DriveKey>;
   slow: boolean;
@@ -68,7 +73,7 @@ function releaseAll(held: Held): void {
 
 /** A key down or up. */
 function onKey(event: KeyboardEvent, held: Held, presses: Presses): void {
-  if (isTyping(event.target)) return;
+  if (isTyping(event.target) && !(event.code === "Space" && isSlider(event.target))) return;
   const down = event.type === "keydown";
   const first = down && !event.repeat;
   if (event.code === "Space") {

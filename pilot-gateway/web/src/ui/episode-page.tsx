@@ -44,7 +44,7 @@ export function EpisodePage(props: { app: AppState; id: string }): JSX.Element {
                       <li class={check.outcome}>
                         <span aria-hidden="true">{MARKS[check.outcome]}</span>
                         <span class="visually-hidden">{m().episodes.outcomes[check.outcome]}</span>
-                        <b>{check.name}</b>
+                        <b>{m().episodes.checks[check.name] ?? check.name}</b>
                         <span class="dim">{check.detail}</span>
                       </li>
                     )}

@@ -144,6 +144,17 @@ export const pagesDe: typeof pagesEn = {
     operator: "Betreiber",
     fetching: "wird geholt",
     offline: "Legen Sie die Dateien in einen Ordner; jeder kann sie ohne Netz prüfen:",
+    checks: {
+      "robot signature": "Unterschrift des Roboters",
+      "driver signature": "Unterschrift des Fahrers",
+      lease: "Fahrrecht",
+      folder: "Ordner",
+      files: "Dateien",
+      contents: "Inhalt",
+      receipts: "Quittungen",
+      statement: "Erklärung",
+      "ingest receipt": "Quittung der Flotte",
+    },
     outcomes: { passed: "bestanden", failed: "nicht bestanden", not_checked: "nicht geprüft" },
   },
   account: {

@@ -125,6 +125,17 @@ export const pagesEn = {
     operator: "operator",
     fetching: "fetching",
     offline: "Put the files into one folder; anyone can check them offline:",
+    checks: {
+      "robot signature": "robot signature",
+      "driver signature": "driver signature",
+      lease: "lease",
+      folder: "folder",
+      files: "files",
+      contents: "contents",
+      receipts: "receipts",
+      statement: "statement",
+      "ingest receipt": "ingest receipt",
+    } as Readonly<Record<string, string>>,
     outcomes: { passed: "passed", failed: "failed", not_checked: "not checked" },
   },
   account: {

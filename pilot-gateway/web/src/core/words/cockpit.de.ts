@@ -255,6 +255,8 @@ export const cockpitDe: typeof cockpitEn = {
   goal: {
     none: "Kein Ziel.",
     noneDetail: "Klicken Sie auf die Karte oder drücken Sie M.",
+    noneGamepad: (button) => `Drücken Sie ${button} oder klicken Sie auf die Karte.`,
+    noneTouch: "Tippen Sie auf die Karte.",
     place: "Setzen Sie das Ziel.",
     placeKeys: "Pfeile bewegen es, Enter setzt es, Escape verlässt. Ein Klick ins Bild setzt es dort.",
     placeGamepad: (button) => `Der Stick bewegt es, ${button} setzt es; die Totmanntaste verlässt.`,

@@ -161,6 +161,8 @@ export const cockpitEn = {
   goal: {
     none: "No goal.",
     noneDetail: "Click on the map, or press M.",
+    noneGamepad: (button: string) => `Press ${button}, or click on the map.`,
+    noneTouch: "Tap the map.",
     place: "Place the goal.",
     placeKeys: "Arrows move it, Enter sets it, Escape leaves. A click into the picture sets it there.",
     placeGamepad: (button: string) => `The stick moves it, ${button} sets it; your deadman leaves.`,

@@ -45,12 +45,19 @@ export function GoalPanel(props: { view: DriveView; drive: Drive }): JSX.Element
     const old = now?.state === "going" && (goalAgeMs ?? 0) > STALE_MS.goal;
     return now !== null && old ? { ...now, distanceM: null } : now;
   };
+  const padded = () => props.view.gamepad === "standard" || props.view.gamepad === "taught";
   const words = () => {
-    if (!aiming()) return goalWords(goal(), hold(), say());
     const words = m().goal;
-    const gamepad = props.view.gamepad === "standard" || props.view.gamepad === "taught";
-    const detail = gamepad ? words.placeGamepad(hold()) : coarse() ? words.placeTouch : words.placeKeys;
-    return { title: words.place, detail };
+    if (aiming()) {
+      const detail = padded() ? words.placeGamepad(hold()) : coarse() ? words.placeTouch : words.placeKeys;
+      return { title: words.place, detail };
+    }
+    const said = goalWords(goal(), hold(), say());
+    if (goal() !== null) return said;
+    return {
+      ...said,
+      detail: padded() ? words.noneGamepad(hold()) : coarse() ? words.noneTouch : said.detail,
+    };
   };
   const age = () => (goal()?.state === "going" ? say().roughAge(props.view.goalAgeMs ?? 0) : "");
   const open = () => isOpen(props.view.goal);

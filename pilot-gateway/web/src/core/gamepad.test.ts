@@ -129,6 +129,35 @@ describe("the wizard", () => {
     expect(readPad(mapping, at({ 2: 0.4 }, {})).deadman).toBe(true);
   });
 
+  it("learns a trigger that says 0 until it is touched and rests at −1 then", () => {
+    const untouched = REST;
+    const rests: PadState = { ...pad({ 2: -1 }) };
+    let now = 0;
+    let wizard = atRest(TEACH, untouched);
+    const show = (state: PadState, ms: number) => {
+      for (const end = now + ms; now < end; now += 16) wizard = teach(wizard, state, now);
+    };
+    for (const move of [pad({ 1: -1 }), pad({ 0: -1 })]) {
+      show(move, 400);
+      show(untouched, 100);
+    }
+    show(pad({ 2: 1 }), 400);
+    expect(wizard).toMatchObject({ step: "estop", settling: true });
+    // Held on, it is not taken for rest.
+    show(pad({ 2: 1 }), 3_000);
+    expect(wizard.settling).toBe(true);
+    show(rests, 1_000);
+    expect(wizard.settling).toBe(false);
+    show(pad({ 2: -1 }, { 1: 1 }), 400);
+    show(rests, 100);
+    wizard = skipStep(wizard);
+    const mapping = mappingOf(wizard, { deadZone: 0, expo: 0 });
+    if (mapping === null) throw new Error("nothing was learnt");
+    expect(readPad(mapping, rests).deadman).toBe(false);
+    expect(readPad(mapping, pad({ 2: 0.5 })).deadman).toBe(true);
+    expect(mapping.deadman).toEqual([{ kind: "axis", index: 2, rest: -1, full: 1 }]);
+  });
+
   it("takes no control twice, nor either way of a stick that drives", () => {
     const forward = taught([pad({ 1: -1 })]);
     const again = taught([pad({ 1: -1 }), pad({ 1: 1 })]);

@@ -122,6 +122,8 @@ export interface Teaching {
   readonly moving: { readonly source: Source; readonly sinceMs: number } | null;
   /** A control was taken: it must come to rest before the next one counts. */
   readonly settling: boolean;
+  /** That control. */
+  readonly learnt: Source | null;
   /** The control that moves already means something else. */
   readonly taken: boolean;
 }
@@ -132,6 +134,7 @@ export const TEACH: Teaching = {
   taught: {},
   moving: null,
   settling: false,
+  learnt: null,
   taken: false,
 };
 
@@ -139,6 +142,8 @@ const MOVED = 0.6;
 const QUIET = 0.3;
 /** Moved this long, it was meant. */
 const MEANT_MS = 200;
+/** A control that stays this long where it was not at first, and that nobody was asked to move, rests there. */
+const RESTS_MS = 600;
 
 function furthest(rest: PadState, now: PadState): { source: Source; way: number } | null {
   let best: { source: Source; way: number } | null = null;
@@ -211,7 +216,7 @@ export function teach(before: Teaching, now: PadState, nowMs: number): Teaching 
   if (before.step === "done") return before;
   if (before.rest === null) return before;
   const far = furthest(before.rest, now);
-  if (before.settling) return (far?.way ?? 0) < QUIET ? { ...before, settling: false } : before;
+  if (before.settling) return settle(before, far, now, nowMs);
   if (far === null || far.way < MOVED) return { ...before, moving: null, taken: false };
   if (before.moving === null || !sameControl(before.moving.source, far.source)) {
     return { ...before, moving: { source: far.source, sinceMs: nowMs }, taken: false };
@@ -220,7 +225,31 @@ export function teach(before: Teaching, now: PadState, nowMs: number): Teaching 
   if (nowMs - before.moving.sinceMs < MEANT_MS) return before;
   const taught = { ...before.taught, [before.step]: far.source };
   const step = after(before.step, far.source);
-  return { ...before, taught, step, moving: null, settling: true, taken: false };
+  return { ...before, taught, step, moving: null, settling: true, learnt: far.source, taken: false };
+}
+
+/**
+ * Waits until what was learnt is let go. Triggers that are axes are at 0 until they are touched first and rest at −1 from then
+ * on: where such an axis stays is its rest.
+ */
+function settle(before: Teaching, far: ReturnType<typeof furthest>, now: PadState, nowMs: number): Teaching {
+  if (far === null || far.way < QUIET) return { ...before, settling: false, moving: null };
+  const { source } = far;
+  if (before.learnt !== null && sameControl(before.learnt, source)) return { ...before, moving: null };
+  if (before.moving === null || !sameControl(before.moving.source, source)) {
+    return { ...before, moving: { source, sinceMs: nowMs } };
+  }
+  if (source.kind !== "axis" || nowMs - before.moving.sinceMs < RESTS_MS) return before;
+  const rests = now.axes[source.index] ?? 0;
+  const axes = before.rest?.axes.map((value, i) => (i === source.index ? rests : value)) ?? [];
+  const moved = (taught: Source | null): Source | null =>
+    taught?.kind === "axis" && taught.index === source.index && Math.abs(taught.full - rests) >= QUIET
+      ? { ...taught, rest: rests }
+      : taught;
+  const taught = Object.fromEntries(
+    Object.entries(before.taught).map(([step, each]) => [step, moved(each)] as const),
+  );
+  return { ...before, rest: { axes, buttons: before.rest?.buttons ?? [] }, taught, moving: null };
 }
 
 /** The pilot says that nothing is touched: the wizard begins. */

@@ -137,7 +137,10 @@ export function Cockpit(props: CockpitProps): JSX.Element {
   });
   const [aspect, setAspect] = createSignal(16 / 9);
   const robot = () => props.mission?.robot ?? "";
-  const calibration = () => preferences().cameras[robot()] ?? SIMULATED;
+  const calibration = () => {
+    const { cameras } = preferences();
+    return (Object.hasOwn(cameras, robot()) ? cameras[robot()] : undefined) ?? SIMULATED;
+  };
   const camera = createMemo(() => cameraOf(calibration(), aspect()));
   const [calibrating, setCalibrating] = createSignal(false);
   const goal = createMemo<Ahead | null>(() => {

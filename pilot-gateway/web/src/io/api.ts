@@ -21,6 +21,7 @@ import {
   type Robot,
   type Session,
 } from "../core/model";
+import { ownProblem } from "../core/problem";
 import { type Played, parsePlayed, type Scene, scenarioOf } from "../core/safety-try";
 import { toHex } from "../protocol/bytes";
 import { type Envelope, parseEnvelope } from "../protocol/dsse";
@@ -102,17 +103,6 @@ export interface Credentials {
   readonly refresh: () => Promise<boolean>;
 }
 
-const NO_ANSWER = {
-  code: "unavailable",
-  title: "no answer",
-  detail: "The server does not answer. Check your connection; this page tries again.",
-};
-const ODD_ANSWER = {
-  code: "internal",
-  title: "odd answer",
-  detail: "The server's answer can't be read. Reload the page; if it stays, tell the operator.",
-};
-
 const TIMEOUT_MS = 15_000;
 const DOWNLOAD_MS = 30 * 60_000;
 
@@ -139,7 +129,7 @@ export function createApi(backend: Backend, credentials: Credentials): Api {
         signal: AbortSignal.timeout(timeoutMs),
       });
     } catch {
-      return { ok: false, problem: parseProblem(0, NO_ANSWER) };
+      return { ok: false, problem: ownProblem("no-answer") };
     }
     if (response.ok) return { ok: true, value: response };
     if (response.status === 401 && token !== null && !retried && (await credentials.refresh())) {
@@ -159,7 +149,7 @@ export function createApi(backend: Backend, credentials: Credentials): Api {
     const sent = await send(method, path, body, timeoutMs);
     if (!sent.ok) return sent;
     const parsed = parse(await sent.value.json().catch(() => null));
-    if (parsed === null) return { ok: false, problem: parseProblem(sent.value.status, ODD_ANSWER) };
+    if (parsed === null) return { ok: false, problem: ownProblem("odd-answer", sent.value.status) };
     return { ok: true, value: parsed };
   }
 

@@ -6,6 +6,9 @@ import { type Deadman, nextDeadman, RELEASED } from "../core/deadman";
 import { type GeoPoint, offsetM } from "../core/geo";
 import { afterWord, firstAim, type Goal, type GoalKey, goalWords, isOpen } from "../core/goal";
 import { AT_REST, nextWish, REACH, type Reach, type Stick, type Wish } from "../core/input";
+import type { InputSettings } from "../core/preferences";
+import { problemWords, refusalWords } from "../core/problem";
+import type { Say } from "../core/say";
 import { roundTripMs, type Sample, withSample } from "../core/series";
 import { endedWords } from "../core/status";
 import { clamp } from "../core/units";
@@ -28,7 +31,6 @@ import { type ReceiptWriter, receiptWriter } from "./receipts";
 const TICK_MS = 20;
 const VIEW_EVERY_MS = 50;
 const LINK_STATS_EVERY_MS = 1_000;
-const NO_LEASE: Failure = { code: "lease-ended", title: "no lease", detail: "There is no lease." };
 /** How long the robot may take to say that the drive has ended. */
 const ENDED_MS_MAX = 2_000;
 
@@ -37,8 +39,13 @@ export interface DriveOptions {
   readonly api: Api;
   readonly identity: Identity;
   readonly missionId: string;
+  /** The pilot's language and units, and input settings, as they are now. */
+  readonly say: () => Say;
+  readonly inputs: () => InputSettings;
   readonly onView: (view: DriveView) => void;
   readonly onVideo: (camera: number, stream: MediaStream) => void;
+  /** The driver asks to see the last seconds again. */
+  readonly onReplay: () => void;
 }
 
 export interface Drive {
@@ -50,6 +57,8 @@ export interface Drive {
   readonly setPad: (stick: Stick | null) => void;
   /** Sets a goal for the robot's own autonomy. It stands until it is let drive. */
   readonly setGoal: (at: GeoPoint) => void;
+  /** Begins or leaves the placing of a goal. */
+  readonly aim: () => void;
   readonly cancelGoal: () => void;
   /** What lets the robot drive is held on the page. */
   readonly setGo: (held: boolean) => void;
@@ -68,7 +77,8 @@ export interface Drive {
 export function startDrive(options: DriveOptions): Drive {
   const { api, identity } = options;
   const latencySamplesMs: number[] = [];
-  let view: DriveView = NO_VIEW;
+  const m = () => options.say().m.drive;
+  let view: DriveView = { ...NO_VIEW, connectionWords: m().asking };
   const startedAtMs = nowMs();
   let firstFrameMs: number | null = null;
   let viewAtMs = 0;
@@ -79,6 +89,8 @@ export function startDrive(options: DriveOptions): Drive {
   let seq = 0;
   let telemetry: Telemetry | null = null;
   let telemetryAtMs: number | null = null;
+  let linkAtMs: number | null = null;
+  let goalAtMs: number | null = null;
   let videoAtMs: number | null = null;
   let seen: Seen = { kind: "nothing" };
   let deadman: Deadman = RELEASED;
@@ -91,12 +103,17 @@ export function startDrive(options: DriveOptions): Drive {
   let goals = 0;
   /** The goal that holds if the robot refuses the one that was sent after it. */
   let standing: Goal | null = null;
-  const controls = openControls({
-    estop: () => pressStop(),
-    horn: () => horn(),
-    goalKey: onGoalKey,
-    aiming: () => view.aim !== null,
-  });
+  const controls = openControls(
+    {
+      estop: () => pressStop(),
+      horn: () => horn(),
+      replay: options.onReplay,
+      goalKey: onGoalKey,
+      aiming: () => view.aim !== null,
+      goalOpen: () => isOpen(view.goal),
+    },
+    options.inputs,
+  );
 
   function show(change: Partial<DriveView>, always = true): void {
     const now = nowMs();
@@ -109,6 +126,8 @@ export function startDrive(options: DriveOptions): Drive {
       telemetry,
       telemetryAgeMs: telemetryAtMs === null ? null : now - telemetryAtMs,
       videoAgeMs: videoAtMs === null ? null : now - videoAtMs,
+      linkAgeMs: linkAtMs === null ? null : now - linkAtMs,
+      goalAgeMs: goalAtMs === null ? null : now - goalAtMs,
       latencies,
       deadman,
       wish,
@@ -157,13 +176,13 @@ export function startDrive(options: DriveOptions): Drive {
         break;
       case "ended":
         robotEnded?.();
-        finish(endedWords(message.why));
+        finish(endedWords(message.why, options.say()));
         break;
       case "goal":
         onGoal(message);
         break;
       case "refused":
-        show({ notice: message.detail });
+        show({ notice: refusalWords(message, options.say().m) });
         break;
     }
   }
@@ -179,7 +198,7 @@ export function startDrive(options: DriveOptions): Drive {
 
   function ask(message: ToRobot): void {
     const sent = !ended && say(message);
-    show({ notice: sent ? null : "There is no connection to the robot." });
+    show({ notice: sent ? null : m().noConnection });
   }
 
   function horn(): void {
@@ -207,8 +226,7 @@ export function startDrive(options: DriveOptions): Drive {
     sendDrive();
     keeper.look(now);
     estop.tick(now);
-    const { keys, slow } = reading.controls;
-    show({ keys, slow, gamepadThere: reading.gamepadThere }, false);
+    show({ keys: reading.controls.keys, gamepad: reading.gamepad }, false);
   }
 
   function sendDrive(): void {
@@ -245,16 +263,18 @@ export function startDrive(options: DriveOptions): Drive {
     goals += 1;
     if (view.goal?.state !== "sent") standing = view.goal;
     const goal = { id: goals, at, state: "sent", detail: "", distanceM: null } as const;
-    if (!say({ type: "goal", id: goals, position: { lat_deg: at.latDeg, lon_deg: at.lonDeg } })) {
-      show({ aim: null, goal: { ...goal, state: "refused", detail: "there is no connection to the robot" } });
-    } else show({ aim: null, goal });
+    show({ aim: null, goal });
+    const asked = say({ type: "goal", id: goals, position: { lat_deg: at.latDeg, lon_deg: at.lonDeg } });
+    if (asked) return;
+    show({ goal: { ...goal, state: "refused", detail: options.say().m.goal.noConnection } });
   }
 
   function onGoal(word: Parameters<typeof afterWord>[1]): void {
+    goalAtMs = nowMs();
     standing = afterWord(standing, word);
     const goal = afterWord(view.goal, word);
     if (goal?.state === "refused" && isOpen(standing)) {
-      const { title, detail } = goalWords(goal, "");
+      const { title, detail } = goalWords(goal, "", options.say());
       show({ goal: standing, notice: `${title} ${detail}` });
     } else show({ goal });
   }
@@ -295,7 +315,7 @@ export function startDrive(options: DriveOptions): Drive {
     if (granted === null) return;
     const asked = await api.estop(granted.lease.robot);
     if (asked.ok) show({ notice: null });
-    else show({ notice: `The stop could not be sent by the server: ${asked.problem.detail}` });
+    else show({ notice: m().stopNotSent(problemWords(asked.problem, options.say().m)) });
   }
 
   function pressStop(): void {
@@ -306,13 +326,13 @@ export function startDrive(options: DriveOptions): Drive {
 
   function clearEstop(): void {
     const sent = estop.clear();
-    show(sent ? {} : { notice: "The stop can't be cleared without a connection to the robot." });
+    show(sent ? {} : { notice: m().clearNeedsLink });
   }
 
   // ---- opening ---------------------------------------------------------------------------------------------
 
   async function open(): Promise<void> {
-    const taken = await takeLease(api, options.missionId);
+    const taken = await takeLease(api, options.missionId, options.say().m);
     if (!taken.ok) {
       fail(taken.failure);
       return;
@@ -327,10 +347,10 @@ export function startDrive(options: DriveOptions): Drive {
     receipts = receiptWriter(identity, lease.leaseId, lease.epoch, (receipt) =>
       say({ type: "receipt", receipt }),
     );
-    show({ leaseId: lease.leaseId, connectionWords: `Calling ${lease.robot}.` });
+    show({ leaseId: lease.leaseId, connectionWords: m().calling(lease.robot) });
     const begun = await keeper.begin();
     if ("failure" in begun) fail(begun.failure);
-    else show({ episode: begun.episode, connectionWords: "Opening the video." });
+    else show({ episode: begun.episode, connectionWords: m().openingVideo });
   }
 
   function fail({ title, detail }: Failure): void {
@@ -343,13 +363,19 @@ export function startDrive(options: DriveOptions): Drive {
     // A closed stream leaves a black picture behind, which is shown as any other: it counts for nothing.
     videoAtMs = null;
     seen = { kind: "nothing" };
-    show({ aim: null, connection: "lost", connectionWords: `${words} Looking for another way.` });
+    show({ aim: null, connection: "lost", connectionWords: `${words} ${m().anotherWay}` });
   }
 
   const keeper = linkKeeper(
     async (events) => {
-      if (granted === null) return { ok: false, failure: NO_LEASE };
-      const called = await callRobot(options, granted, events, view.episode === null);
+      if (granted === null)
+        return { ok: false, failure: { code: "lease-ended", title: "no lease", detail: m().noLease } };
+      const called = await callRobot(
+        { ...options, words: options.say().m },
+        granted,
+        events,
+        view.episode === null,
+      );
       if (called.ok) granted = { ...granted, path: called.value.path };
       return called;
     },
@@ -363,7 +389,7 @@ export function startDrive(options: DriveOptions): Drive {
         // The robot forgets a goal with its link.
         const goal =
           !first && isOpen(view.goal)
-            ? ({ ...view.goal, state: "cancelled", detail: "the connection was lost" } as const)
+            ? ({ ...view.goal, state: "cancelled", detail: options.say().m.goal.connectionLost } as const)
             : view.goal;
         videoAtMs = null;
         seen = { kind: "nothing" };
@@ -371,9 +397,10 @@ export function startDrive(options: DriveOptions): Drive {
       },
       doubted,
       back: () => show({ connection: "open", connectionWords: "" }),
-      failed: ({ detail }) => show({ connectionWords: `The robot is not heard. ${detail}` }),
+      failed: ({ detail }) => show({ connectionWords: `${m().notHeard} ${detail}` }),
       over: finish,
     },
+    m,
   );
 
   // ---- keeping ---------------------------------------------------------------------------------------------
@@ -385,18 +412,19 @@ export function startDrive(options: DriveOptions): Drive {
     if (!renewed.ok) {
       const away = renewed.problem.status === 0 || renewed.problem.status >= 500;
       show({
-        notice: away ? "The fleet is away; the robot keeps your lease for a while." : renewed.problem.detail,
+        notice: away ? m().fleetAway : problemWords(renewed.problem, options.say().m),
       });
       return;
     }
     granted = { ...granted, envelope: renewed.value };
-    if (view.notice?.startsWith("The fleet is away")) show({ notice: null });
+    if (view.notice === m().fleetAway) show({ notice: null });
     say({ type: "renew", lease: renewed.value });
   }
 
   async function measureLink(): Promise<void> {
     const measured = await meter.measure(keeper.link());
     if (measured === null) return;
+    linkAtMs = nowMs();
     show({ link: { ...view.link, ...measured } });
     const { rttMs } = view.link;
     if (rttMs === null || telemetry === null || telemetry.loopLatencyMs === null) return;
@@ -425,7 +453,7 @@ export function startDrive(options: DriveOptions): Drive {
     });
     await receipts?.flush();
     if (say({ type: "release" })) await told;
-    finish("You ended it.");
+    finish(options.say().m.ended.released);
   }
 
   function close(): void {
@@ -465,6 +493,7 @@ export function startDrive(options: DriveOptions): Drive {
     setPad: controls.setPad,
     setGo: controls.setGo,
     setGoal,
+    aim: () => onGoalKey({ act: view.aim === null ? "aim" : "leave" }),
     cancelGoal,
     estop: pressStop,
     clearEstop,

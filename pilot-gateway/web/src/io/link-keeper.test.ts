@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { MESSAGES } from "../core/words/words";
 import type { Link, LinkEvents } from "./backend";
 import { type Call, linkKeeper, SILENT_MS_MAX } from "./link-keeper";
 
@@ -21,17 +22,22 @@ function world() {
     const link = { close: () => Object.assign(played, { closed: true }) } as unknown as Link;
     return { ok: true, value: { link, episode: "eps_1" } };
   };
-  const keeper = linkKeeper(call, () => Date.now(), {
-    telemetry: () => {},
-    session: (text) => said.push(text),
-    estop: () => {},
-    video: (camera) => said.push(`video ${camera}`),
-    opened: (first) => said.push(first ? "opened" : "opened again"),
-    doubted: () => said.push("doubted"),
-    back: () => said.push("back"),
-    failed: ({ code }) => said.push(`failed ${code}`),
-    over: (words) => said.push(`over ${words}`),
-  });
+  const keeper = linkKeeper(
+    call,
+    () => Date.now(),
+    {
+      telemetry: () => {},
+      session: (text) => said.push(text),
+      estop: () => {},
+      video: (camera) => said.push(`video ${camera}`),
+      opened: (first) => said.push(first ? "opened" : "opened again"),
+      doubted: () => said.push("doubted"),
+      back: () => said.push("back"),
+      failed: ({ code }) => said.push(`failed ${code}`),
+      over: (words) => said.push(`over ${words}`),
+    },
+    () => MESSAGES.en.drive,
+  );
   const at = (n: number): Played => {
     const played = links[n];
     if (played === undefined) throw new Error(`there is no link ${n}`);

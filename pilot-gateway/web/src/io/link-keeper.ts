@@ -4,6 +4,7 @@
  * whatever path there is by then, and the one that is heard first carries on. The robot does the same at its end: it
  * goes over to the new link when that is connected, and not before.
  */
+import type { Messages } from "../core/words/words";
 import type { Link, LinkEvents } from "./backend";
 import type { Failure, Opened } from "./opening";
 
@@ -49,7 +50,12 @@ type Early = () => void;
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-export function linkKeeper(call: Call, nowMs: () => number, events: KeeperEvents): LinkKeeper {
+export function linkKeeper(
+  call: Call,
+  nowMs: () => number,
+  events: KeeperEvents,
+  words: () => Messages["drive"],
+): LinkKeeper {
   let current: Link | null = null;
   /** The link that is being opened, and how to give it up. */
   let giveUp: (() => void) | null = null;
@@ -73,7 +79,7 @@ export function linkKeeper(call: Call, nowMs: () => number, events: KeeperEvents
   async function attempt(answered: (episode: string) => void): Promise<Failure | null> {
     let mine: Link | null = null;
     let open = false;
-    let words: string | null = null;
+    let lostWhy: string | null = null;
     const early: Early[] = [];
     let settle: (failure: Failure | null) => void = () => {};
     const settled = new Promise<Failure | null>((resolve) => {
@@ -97,7 +103,7 @@ export function linkKeeper(call: Call, nowMs: () => number, events: KeeperEvents
       settle(null);
     };
     const lost = (why: string) => {
-      words = why;
+      lostWhy = why;
       if (isCurrent()) {
         current = null;
         mine?.close();
@@ -123,8 +129,8 @@ export function linkKeeper(call: Call, nowMs: () => number, events: KeeperEvents
     if (!called.ok) return called.failure;
     mine = called.value.link;
     answered(called.value.episode);
-    const timer = setTimeout(() => lost("The connection did not open."), OPEN_MS_MAX);
-    if (words !== null) lost(words);
+    const timer = setTimeout(() => lost(words().didNotOpen), OPEN_MS_MAX);
+    if (lostWhy !== null) lost(lostWhy);
     else take();
     const failure = needed() || isCurrent() ? await settled : null;
     clearTimeout(timer);
@@ -167,7 +173,7 @@ export function linkKeeper(call: Call, nowMs: () => number, events: KeeperEvents
       }),
     look: (now) => {
       if (current !== null && doubt === null && now - heardMs > SILENT_MS_MAX) {
-        void retry("The robot is not heard.");
+        void retry(words().notHeard);
       }
     },
     close: () => {

@@ -2,6 +2,7 @@
 import { createSignal, type JSX, Show } from "solid-js";
 import type { Drive } from "../../io/drive";
 import { type Equipment, LAMP_LEVEL_MAX, SAY_CHARS_MAX } from "../../protocol/session";
+import { m } from "../say";
 
 export function Extras(props: { equipment: Equipment | null; drive: Drive }): JSX.Element {
   const [talking, setTalking] = createSignal(false);
@@ -22,7 +23,7 @@ export function Extras(props: { equipment: Equipment | null; drive: Drive }): JS
   };
   return (
     <Show when={has("lamp") || has("horn") || has("voice")}>
-      <div class="extras" role="toolbar" aria-label="Lamp, horn and voice">
+      <div class="extras" role="toolbar" aria-label={m().extras.title}>
         <Show when={has("lamp")}>
           <button
             type="button"
@@ -31,12 +32,12 @@ export function Extras(props: { equipment: Equipment | null; drive: Drive }): JS
             aria-pressed={lit()}
             onClick={() => props.drive.setLamp(lit() ? 0 : LAMP_LEVEL_MAX)}
           >
-            Lamp <small>{lit() ? "on" : "off"}</small>
+            {m().extras.lamp} <small>{lit() ? m().extras.on : m().extras.off}</small>
           </button>
         </Show>
         <Show when={has("horn")}>
           <button type="button" class="extra" data-testid="horn" onClick={() => props.drive.horn()}>
-            Horn <small>H</small>
+            {m().extras.horn} <small>H</small>
           </button>
         </Show>
         <Show when={has("voice")}>
@@ -48,14 +49,12 @@ export function Extras(props: { equipment: Equipment | null; drive: Drive }): JS
             aria-expanded={talking()}
             onClick={() => (talking() ? close() : setTalking(true))}
           >
-            Say <small>aloud</small>
+            {m().extras.say} <small>{m().extras.aloud}</small>
           </button>
         </Show>
         <Show when={talking()}>
           <form class="panel say" onSubmit={submit}>
-            <label for="say-text">
-              The robot says it to the people around it. While you type, the keys do not drive.
-            </label>
+            <label for="say-text">{m().extras.help}</label>
             <div class="row">
               <input
                 id="say-text"
@@ -63,12 +62,12 @@ export function Extras(props: { equipment: Equipment | null; drive: Drive }): JS
                 data-testid="say-text"
                 maxlength={SAY_CHARS_MAX}
                 autocomplete="off"
-                placeholder="Excuse me, may I pass?"
+                placeholder={m().extras.example}
                 ref={(input) => queueMicrotask(() => input.focus())}
                 onKeyDown={(event) => event.key === "Escape" && close()}
               />
               <button type="submit" class="extra" data-testid="say">
-                Say it
+                {m().extras.sayIt}
               </button>
             </div>
           </form>

@@ -53,7 +53,7 @@ fn first(cameras: &[Camera], backwards: bool) -> usize {
 
 /// Follows the path of `link` until it is over, and then leaves the cameras as they are configured.
 pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
-    let begun = Instant::now();
+    let mut begun = Instant::now();
     let mut set: Vec<Live> = Vec::new();
     let mut ticked = 0_u32;
     let mut ticks = tokio::time::interval(EVERY);
@@ -61,6 +61,11 @@ pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
     loop {
         ticks.tick().await;
         let Some(link) = link.upgrade().filter(|link| !link.is_over()) else { break };
+        if !leases.is_driven_over(&link) {
+            // A spare link beside the one that carries the drive: the cameras are that one's.
+            begun = Instant::now();
+            continue;
+        }
         let cameras = leases.cameras();
         if set.len() != cameras.len() {
             set = cameras.iter().map(|camera| Live::full(&configured(camera))).collect();
@@ -73,7 +78,7 @@ pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
         };
         apply(cameras, &mut set, target_bps, leases.goes_backwards());
         ticked += 1;
-        if ticked % TOLD_EVERY == 0 {
+        if ticked.is_multiple_of(TOLD_EVERY) {
             let stats = link.stats();
             let nacked = stats.packets_nacked;
             let (keyframes, frames) = (stats.keyframes_asked, stats.frames_sent);

@@ -121,6 +121,12 @@ impl Leases {
         self.shared.lease().is_some_and(|lease| lease.link.is_some_and(|link| !link.is_over()))
     }
 
+    /// Whether this is the link that carries the drive.
+    pub(crate) fn is_driven_over(&self, link: &Arc<link::Session>) -> bool {
+        let carries = lock(&self.shared.lease).as_ref().and_then(|lease| lease.link.clone());
+        carries.is_some_and(|carries| Arc::ptr_eq(&carries, link))
+    }
+
     /// Whether the wheels go, or are told to go, backwards.
     pub(crate) fn goes_backwards(&self) -> bool {
         self.shared.status().outputs.executed.linear_mmps < 0

@@ -2,7 +2,7 @@
 //!
 //! Three pure parts, and a handle between the threads that run them. The [`Estimator`] turns the driver's end's reports
 //! on packets into a bitrate; [`ladder`] turns a bitrate into a bitrate, size and rate of frames for each camera;
-//! [`Flight`] knows for how long nothing was heard of what was sent, so that frames are left out before they are
+//! `Flight` knows for how long nothing was heard of what was sent, so that frames are left out before they are
 //! encoded, not queued where they grow old.
 
 mod estimator;

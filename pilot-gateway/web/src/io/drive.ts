@@ -386,6 +386,7 @@ export function startDrive(options: DriveOptions): Drive {
       estop: onEstop,
       video: options.onVideo,
       opened: (first) => {
+        if (!first) receipts?.again();
         // The robot forgets a goal with its link.
         const goal =
           !first && isOpen(view.goal)

@@ -27,7 +27,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -52,32 +52,66 @@ const SERVER_RENEW_MS: u64 = 86_400_000;
 const ROBOT_BYTES_PER_S: usize = 16 * 1024 * 1024;
 const GATEWAY_BYTES_PER_S: usize = 256 * 1024 * 1024;
 
+/// A robot speaks five times a second. A link on which it has said nothing for so long is dead when the robot comes in
+/// anew: its address has changed. Until the router knows, it takes no other link of that robot.
+const SILENT_MAX: Duration = Duration::from_secs(1);
+/// How long the router may take to notice that a link was closed in front of it.
+const CLOSING: Duration = Duration::from_millis(100);
+
 /// The links that are open.
 #[derive(Default)]
 pub(crate) struct Links {
     next: AtomicU64,
-    open: Mutex<BTreeMap<u64, (Did, Arc<Notify>)>>,
+    open: Mutex<BTreeMap<u64, Arc<Link>>>,
+}
+
+/// A link that is open.
+struct Link {
+    holder: Did,
+    end: Notify,
+    /// When the holder said something last.
+    heard: Mutex<Instant>,
+}
+
+impl Link {
+    fn hear(&self, now: Instant) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+
+    fn silent(&self, now: Instant) -> Duration {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        now.saturating_duration_since(heard)
+    }
 }
 
 impl Links {
-    fn open(&self) -> MutexGuard<'_, BTreeMap<u64, (Did, Arc<Notify>)>> {
+    fn open(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Link>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Closes what `did` has open.
     pub(crate) fn close(&self, did: &Did) {
-        for (_, end) in self.open().values().filter(|(holder, _)| holder == did) {
-            end.notify_one();
+        for link in self.open().values().filter(|link| link.holder == *did) {
+            link.end.notify_one();
         }
     }
 
-    fn enter(&self, did: Did) -> Result<(u64, Arc<Notify>)> {
+    fn enter(&self, did: Did, now: Instant) -> Result<(u64, Arc<Link>)> {
         let mut open = self.open();
-        let has = open.values().filter(|(holder, _)| *holder == did).count();
+        let has = open.values().filter(|link| link.holder == did).count();
         ensure!(has < LINKS_PER_HOLDER, "{did} has {has} links open already");
-        let (id, end) = (self.next.fetch_add(1, Ordering::Relaxed), Arc::new(Notify::new()));
-        open.insert(id, (did, Arc::clone(&end)));
-        Ok((id, end))
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let link = Arc::new(Link { holder: did, end: Notify::new(), heard: Mutex::new(now) });
+        open.insert(id, Arc::clone(&link));
+        Ok((id, link))
+    }
+
+    /// Closes the links of `did` on which nothing was heard for long. Whether there were any.
+    fn close_silent(&self, did: &Did, now: Instant) -> bool {
+        let open = self.open();
+        let of_holder = open.values().filter(|link| link.holder == *did);
+        let silent = of_holder.filter(|link| link.silent(now) > SILENT_MAX);
+        silent.inspect(|link| link.end.notify_one()).count() > 0
     }
 
     fn leave(&self, id: u64) {
@@ -247,10 +281,14 @@ impl Door {
         let (outer, did, guest, first) = tokio::time::timeout(HANDSHAKE_WITHIN, handshake)
             .await
             .context("the handshake took too long")??;
-        let (id, end) = self.fleet.links.enter(did)?;
+        if guest == Guest::Robot && self.fleet.links.close_silent(&did, Instant::now()) {
+            tracing::debug!(%did, "a robot comes in anew; its silent link is closed");
+            tokio::time::sleep(CLOSING).await;
+        }
+        let (id, link) = self.fleet.links.enter(did, Instant::now())?;
         let through = tokio::select! {
-            done = self.carry(outer, guest, &first) => done,
-            () = end.notified() => Err(anyhow!("{did} was revoked")),
+            done = self.carry(outer, guest, &first, &link) => done,
+            () = link.end.notified() => Err(anyhow!("{did} was revoked, or came in anew")),
             why = self.until_unwelcome(did) => Err(why),
         };
         self.fleet.links.leave(id);
@@ -302,7 +340,7 @@ impl Door {
         }
     }
 
-    async fn carry<S>(&self, outer: S, guest: Guest, first: &[u8]) -> Result<()>
+    async fn carry<S>(&self, outer: S, guest: Guest, first: &[u8], link: &Link) -> Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -310,11 +348,11 @@ impl Door {
             Guest::Robot => {
                 let inner = TcpStream::connect(self.inside.robots).await.context("the router")?;
                 inner.set_nodelay(true)?;
-                between(outer, inner, guest, first).await
+                between(outer, inner, guest, first, link).await
             }
             Guest::Gateway => {
                 let inner = UnixStream::connect(&self.inside.gateways).await;
-                between(outer, inner.context("the router")?, guest, first).await
+                between(outer, inner.context("the router")?, guest, first, link).await
             }
         }
     }
@@ -326,12 +364,13 @@ async fn between(
     inner: impl AsyncRead + AsyncWrite,
     guest: Guest,
     first: &[u8],
+    link: &Link,
 ) -> Result<()> {
     let (mut from_outer, mut to_outer) = tokio::io::split(outer);
     let (mut from_inner, mut to_inner) = tokio::io::split(inner);
     to_inner.write_all(first).await?;
     tokio::select! {
-        done = paced(&mut from_outer, &mut to_inner, guest.bytes_per_s()) => done,
+        done = paced(&mut from_outer, &mut to_inner, guest.bytes_per_s(), |at| link.hear(at)) => done,
         done = tokio::io::copy(&mut from_inner, &mut to_outer) => done.map(drop).map_err(anyhow::Error::from),
     }
 }
@@ -350,6 +389,7 @@ async fn paced(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
     bytes_per_s: usize,
+    heard: impl Fn(Instant),
 ) -> Result<()> {
     let mut buffer = vec![0; 32 * 1024];
     let (mut left, mut since) = (bytes_per_s, tokio::time::Instant::now());
@@ -358,6 +398,7 @@ async fn paced(
         if read == 0 {
             return Ok(());
         }
+        heard(Instant::now());
         to.write_all(&buffer[..read]).await?;
         to.flush().await?;
         if since.elapsed() >= Duration::from_secs(1) {
@@ -389,23 +430,43 @@ mod tests {
         let links = Links::default();
         let (one, two) =
             (PrivateKey::from_seed(&[1; 32]).did(), PrivateKey::from_seed(&[2; 32]).did());
-        let first = links.enter(one).unwrap();
+        let now = Instant::now();
+        let first = links.enter(one, now).unwrap();
         for _ in 1..LINKS_PER_HOLDER {
-            links.enter(one).unwrap();
+            links.enter(one, now).unwrap();
         }
-        assert!(links.enter(one).is_err());
-        assert!(links.enter(two).is_ok());
+        assert!(links.enter(one, now).is_err());
+        assert!(links.enter(two, now).is_ok());
         links.leave(first.0);
-        assert!(links.enter(one).is_ok());
+        assert!(links.enter(one, now).is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_comes_in_anew_loses_the_link_that_is_silent_and_no_other() {
+        let links = Links::default();
+        let (one, two) =
+            (PrivateKey::from_seed(&[1; 32]).did(), PrivateKey::from_seed(&[2; 32]).did());
+        let now = Instant::now();
+        let (_, silent) = links.enter(one, now).unwrap();
+        let (_, heard) = links.enter(one, now).unwrap();
+        let (_, other) = links.enter(two, now).unwrap();
+        assert!(!links.close_silent(&one, now + SILENT_MAX), "it may still speak");
+        let later = now + SILENT_MAX + Duration::from_millis(1);
+        heard.hear(later);
+        assert!(links.close_silent(&one, later));
+        let ended = async |link: &Link| {
+            tokio::time::timeout(Duration::from_millis(10), link.end.notified()).await.is_ok()
+        };
+        assert!(ended(&silent).await && !ended(&heard).await && !ended(&other).await);
     }
 
     #[tokio::test]
     async fn a_flood_is_slowed_down() {
         let flood = vec![0; 100_000];
         let begun = std::time::Instant::now();
-        paced(&mut &flood[..], &mut tokio::io::sink(), 1_000_000).await.unwrap();
+        paced(&mut &flood[..], &mut tokio::io::sink(), 1_000_000, |_at| {}).await.unwrap();
         assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
-        paced(&mut &flood[..], &mut tokio::io::sink(), 90_000).await.unwrap();
+        paced(&mut &flood[..], &mut tokio::io::sink(), 90_000, |_at| {}).await.unwrap();
         assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
     }
 }

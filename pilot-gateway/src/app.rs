@@ -13,6 +13,7 @@ use crate::problem::ApiError;
 use crate::rates::{Rate, Rates};
 use crate::rover::Rovers;
 use crate::states::{Heard, STATE_LEN_MAX, States};
+use crate::turn::Turn;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, header};
 use protocol::api::{Role, SessionClaims};
@@ -20,6 +21,7 @@ use protocol::ids::RobotId;
 use protocol::keys::{Did, PrivateKey};
 use protocol::problem::code;
 use protocol::sealed::Opened;
+use protocol::signal::IceServer;
 use protocol::state::RobotState;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -64,6 +66,8 @@ pub struct App {
     pub frames: Frames,
     /// Clients of the Earth Rovers API.
     pub rovers: Rovers,
+    /// Relays, if there are any.
+    pub turn: Option<Turn>,
     info: watch::Sender<Option<FleetInfo>>,
     states: Mutex<States>,
     drivers: Mutex<Drivers>,
@@ -106,6 +110,7 @@ impl App {
         config: Config,
         key: PrivateKey,
         fabric: watch::Receiver<Option<Session>>,
+        turn: Option<Turn>,
     ) -> anyhow::Result<Self> {
         let (key, fleet) = (Arc::new(key), Fleet::new(&config.fleet)?);
         let keys = Keys::new(config.is_sealed(), fleet.clone(), Arc::clone(&key));
@@ -123,6 +128,7 @@ impl App {
             states_heard: watch::Sender::new(0),
             frames: Frames::default(),
             rovers: Rovers::default(),
+            turn,
             info: watch::Sender::new(None),
             states: Mutex::new(States::default()),
             tokens: Mutex::new(BTreeMap::new()),
@@ -132,6 +138,12 @@ impl App {
             opens: Mutex::new(Rates::new(OPENS)),
             tries: Mutex::new(Rates::new(TRIES)),
         })
+    }
+
+    /// The servers with which `subject` finds a path.
+    pub fn ice_servers(&self, subject: &str) -> Vec<IceServer> {
+        let own = self.turn.as_ref().map(|turn| turn.ice_server(subject, clock::wall()));
+        self.config.ice_servers.iter().cloned().chain(own).collect()
     }
 
     /// The table of drivers.

@@ -1,5 +1,6 @@
 //! Configuration: a TOML file, then the environment, then flags; the later wins.
 
+use crate::turn;
 use anyhow::{Context, bail};
 use clap::Parser;
 use protocol::ids::RobotId;
@@ -39,6 +40,9 @@ pub struct Args {
     /// Code of an invitation for a gateway, needed once: with it the fleet learns this gateway's key
     #[arg(long, env = "LONGREIN_GATEWAY_CODE")]
     pub code: Option<String>,
+    /// TURN: a path for pilots whose network lets nothing else through
+    #[command(flatten)]
+    pub turn: turn::Args,
 }
 
 /// The configuration file. Unknown keys are refused, so that a typing error does not go unseen.
@@ -53,6 +57,7 @@ pub struct File {
     drivers_max: Option<usize>,
     proxy_body_bytes_max: Option<usize>,
     ice_servers: Vec<IceServer>,
+    turn: turn::File,
     earth_rover: Vec<EarthRover>,
 }
 
@@ -101,6 +106,8 @@ pub struct Config {
     pub proxy_body_bytes_max: usize,
     /// STUN and TURN servers for browsers and robots.
     pub ice_servers: Vec<IceServer>,
+    /// Relays with credentials that end.
+    pub turn: Option<turn::Settings>,
     /// Robots with a port of their own for the Earth Rovers API.
     pub earth_rover: Vec<EarthRover>,
 }
@@ -143,6 +150,7 @@ impl Config {
             // The fleet's largest upload chunk is half of this.
             proxy_body_bytes_max: file.proxy_body_bytes_max.unwrap_or(8 * 1024 * 1024),
             ice_servers: file.ice_servers,
+            turn: turn::Settings::merge(args.turn, file.turn)?,
             earth_rover: file.earth_rover,
         })
     }
@@ -191,6 +199,15 @@ pub fn load_or_make_key(path: &Path) -> anyhow::Result<PrivateKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_flags_do_not_contradict_each_other() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+        let args =
+            ["pilot-gateway", "--turn", "127.0.0.1:1", "--turn-allow", "10.0.0.0/8,fd00::/8"];
+        assert_eq!(Args::try_parse_from(args).unwrap().turn.allow.len(), 2);
+    }
 
     #[test]
     fn a_flag_wins_over_the_file_and_an_unknown_key_is_refused() {

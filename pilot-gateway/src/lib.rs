@@ -29,6 +29,7 @@ pub mod rover;
 pub mod safety;
 pub mod session;
 pub mod states;
+pub mod turn;
 pub mod verdict;
 pub mod views;
 pub mod web;
@@ -80,7 +81,11 @@ impl Gateway {
         let address = listener.local_addr()?;
         let (fabric_ready, fabric) = watch::channel(None);
         let endpoint = config.zenoh.clone();
-        let app = Arc::new(App::new(config, key, fabric)?);
+        let turn = match &config.turn {
+            Some(settings) => Some(turn::Turn::start(settings).await?),
+            None => None,
+        };
+        let app = Arc::new(App::new(config, key, fabric, turn)?);
         let on_state = {
             let app = Arc::downgrade(&app);
             move |sample: &zenoh::sample::Sample| {
@@ -208,6 +213,7 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/config", get(config_page))
         .route("/v1/safety/try", post(safety::try_core))
         .route("/v1/robots/{id}/session", post(session::open_session))
+        .route("/v1/robots/{id}/ice-servers", post(turn::ice_servers))
         .route("/v1/robots/{id}/look", get(look::look))
         .route("/v1/robots/{id}/state", get(programs::state))
         .route(
@@ -267,7 +273,10 @@ async fn readyz(State(app): State<Shared>) -> Response {
     responses((status = 200, description = "Counters", content_type = "text/plain", body = String))
 )]
 async fn metrics(State(app): State<Shared>) -> Response {
-    let text = app.metrics.render(app.drivers().active());
+    let mut text = app.metrics.render(app.drivers().active());
+    if let Some(stats) = app.turn.as_ref().and_then(turn::Turn::stats) {
+        metrics::render_turn(&mut text, stats);
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 
@@ -275,7 +284,7 @@ async fn metrics(State(app): State<Shared>) -> Response {
 #[utoipa::path(
     get, path = "/v1/config", tag = "service", operation_id = "config",
     responses(
-        (status = 200, description = "`{name, fleet_did, relay_did, ice_servers}`", body = Object),
+        (status = 200, description = "`{name, fleet_did, relay_did, ice_servers, turn}`", body = Object),
         (status = 503, description = "unavailable: the fleet server has not answered yet"),
     )
 )]
@@ -286,6 +295,7 @@ async fn config_page(State(app): State<Shared>) -> Result<(StatusCode, Json<Valu
         "fleet_did": info.fleet_did,
         "relay_did": app.did,
         "ice_servers": app.config.ice_servers,
+        "turn": app.turn.is_some(),
     });
     Ok((StatusCode::OK, Json(page)))
 }

@@ -12,8 +12,9 @@ use tracing_subscriber::EnvFilter;
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_unset| EnvFilter::new("info,zenoh=error"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| {
+        EnvFilter::new(format!("info,zenoh=error,{}", turn_relay::LOG_FILTER))
+    });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -71,6 +71,28 @@ counters! {
     states_refused = "longrein_gateway_states_refused_total", "", "States of robots that did not verify.";
 }
 
+/// What the TURN server inside the gateway counted.
+pub fn render_turn(text: &mut String, stats: &turn_relay::Stats) {
+    let counters = [
+        ("allocations", &stats.allocations, "Paths that were opened through the relay."),
+        ("bytes", &stats.bytes, "Bytes that were relayed, both ways."),
+        (
+            "refused_credentials",
+            &stats.refused_credentials,
+            "Requests with bad or old credentials.",
+        ),
+        ("refused_peers", &stats.refused_peers, "Peers that may not be reached."),
+        ("refused_full", &stats.refused_full, "Paths for which there was no room."),
+        ("dropped", &stats.dropped, "Packets that were malformed, or too many."),
+    ];
+    for (name, count, help) in counters {
+        let metric = format!("longrein_gateway_turn_{name}_total");
+        let count = count.get();
+        // Writing to a String can't fail.
+        writeln!(text, "# HELP {metric} {help}\n# TYPE {metric} counter\n{metric} {count}").ok();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,7 +23,7 @@ use utoipa::{Modify, OpenApi};
     ),
     paths(
         crate::config_page, crate::healthz, crate::readyz, crate::metrics, crate::safety::try_core,
-        crate::session::open_session,
+        crate::session::open_session, crate::turn::ice_servers,
         crate::look::look, crate::programs::state, crate::programs::take_lease, crate::programs::drive,
         crate::programs::stop, crate::programs::clear_stop, crate::programs::release_lease, crate::programs::receipt,
     ),

@@ -221,12 +221,11 @@ pub async fn open(
 ) -> Result<Answer, ApiError> {
     let (robot, robot_did) = (&lease.lease().robot, lease.lease().robot_did);
     let lease_id = lease.lease().lease_id;
-    let request = SignalRequest {
-        lease: lease.envelope().clone(),
-        offer_sdp,
-        driver_signature,
-        ice_servers: app.config.ice_servers.clone(),
-    };
+    // Who drives behind a relay has no link of its own to the robot.
+    let ice_servers =
+        if offer_sdp.is_empty() { Vec::new() } else { app.ice_servers(robot.as_str()) };
+    let request =
+        SignalRequest { lease: lease.envelope().clone(), offer_sdp, driver_signature, ice_servers };
     let payload =
         serde_json::to_vec(&request).map_err(|_never| AskError::Invalid.into_problem(robot))?;
     let session = app.session().map_err(|error| error.into_problem(robot))?;

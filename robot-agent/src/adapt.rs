@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::leases::Leases;
 use crate::link::rate::ladder::{self, Configured, Live};
-use crate::link::rate::{Bounds, Congestion, PathState};
+use crate::link::rate::{Bounds, Congestion, PathState, protection};
 use crate::link::{Sending, Session};
 use crate::media::Camera;
 use protocol::units::MonoNs;
@@ -53,7 +53,7 @@ fn first(cameras: &[Camera], backwards: bool) -> usize {
 
 /// Follows the path of `link` until it is over, and then leaves the cameras as they are configured.
 pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
-    let begun = Instant::now();
+    let mut begun = Instant::now();
     let mut set: Vec<Live> = Vec::new();
     let mut ticked = 0_u32;
     let mut ticks = tokio::time::interval(EVERY);
@@ -61,19 +61,24 @@ pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
     loop {
         ticks.tick().await;
         let Some(link) = link.upgrade().filter(|link| !link.is_over()) else { break };
+        if !leases.is_driven_over(&link) {
+            // A spare link beside the one that carries the drive: the cameras are that one's.
+            begun = Instant::now();
+            continue;
+        }
         let cameras = leases.cameras();
         if set.len() != cameras.len() {
             set = cameras.iter().map(|camera| Live::full(&configured(camera))).collect();
         }
         let (path, overdue) = link.path();
         let target_bps = match path.target_bps {
-            Some(target) => target,
+            Some(target) => target / (1.0 + protection(&path)),
             None if link.is_unlimited() || begun.elapsed() > NO_REPORTS_AFTER => f64::INFINITY,
             None => START_BPS,
         };
         apply(cameras, &mut set, target_bps, leases.goes_backwards());
         ticked += 1;
-        if ticked % TOLD_EVERY == 0 {
+        if ticked.is_multiple_of(TOLD_EVERY) {
             let stats = link.stats();
             let nacked = stats.packets_nacked;
             let (keyframes, frames) = (stats.keyframes_asked, stats.frames_sent);

@@ -86,6 +86,10 @@ pub(crate) async fn connect(endpoint: &str, access: Option<&Files>) -> Linked {
     }
 }
 
+/// How a session that was connected finds back.
+const RETRY: &str =
+    r#"{"period_init_ms": 200, "period_max_ms": 2000, "period_increase_factor": 1.5}"#;
+
 /// One attempt to connect.
 pub(crate) async fn open(endpoint: &str, access: Option<&Files>) -> Result<Linked> {
     let tunnel = access.map(|files| Tunnel::open(endpoint, files.clone())).transpose()?;
@@ -95,6 +99,8 @@ pub(crate) async fn open(endpoint: &str, access: Option<&Files>) -> Result<Linke
         config.insert_json5("mode", "\"client\"")?;
         config.insert_json5("connect/endpoints", &serde_json::to_string(&[connect])?)?;
         config.insert_json5("scouting/multicast/enabled", "false")?;
+        // A link that was lost is wanted at once: a driver waits five seconds for its robot.
+        config.insert_json5("connect/retry", RETRY)?;
         zenoh::open(config).await
     };
     match (session.await, tunnel) {

@@ -16,14 +16,14 @@ use crate::record::{self, Begin, Record, event};
 use crate::requests::{Requests, Wish};
 use crate::session::{self, Book, Checked, Refusal};
 use crate::shared::{DriveLease, Shared, lock};
-use agent_core::{EstopAnswer, Policy};
+use agent_core::Policy;
 use episode::{Document, EpisodeMeta, Opening};
 use protocol::drive::DriveCommand;
 use protocol::dsse::Envelope;
 use protocol::estop::{EstopAction, EstopPacket};
 use protocol::ids::EpisodeId;
 use protocol::keys::PrivateKey;
-use protocol::message::{LeaseRequest, Reply};
+use protocol::message::Reply;
 use protocol::problem::code;
 use protocol::session::{FromRobot, ToRobot};
 use protocol::settings::NotAllowed;
@@ -39,6 +39,8 @@ use tokio::sync::mpsc;
 mod estop;
 mod owner;
 mod receipts;
+mod relay;
+mod spare;
 mod wishes;
 
 /// How often leases are looked after.
@@ -73,6 +75,8 @@ pub(crate) struct Leases {
     book: Mutex<Book>,
     /// Held while a lease is opened or ended: one at a time.
     changing: tokio::sync::Mutex<()>,
+    /// The link that is opened beside that of the lease.
+    spare: Mutex<Option<spare::Spare>>,
     /// Counts openings.
     generation: AtomicU64,
     link_events: mpsc::Sender<LinkMessage>,
@@ -98,6 +102,7 @@ impl Leases {
             audio: OnceLock::new(),
             book: Mutex::new(book),
             changing: tokio::sync::Mutex::new(()),
+            spare: Mutex::new(None),
             generation: AtomicU64::new(0),
             link_events,
             malformed: AtomicU64::new(0),
@@ -118,6 +123,12 @@ impl Leases {
     /// Whether a driver's link is open.
     pub(crate) fn has_link(&self) -> bool {
         self.shared.lease().is_some_and(|lease| lease.link.is_some_and(|link| !link.is_over()))
+    }
+
+    /// Whether this is the link that carries the drive.
+    pub(crate) fn is_driven_over(&self, link: &Arc<link::Session>) -> bool {
+        let carries = lock(&self.shared.lease).as_ref().and_then(|lease| lease.link.clone());
+        carries.is_some_and(|carries| Arc::ptr_eq(&carries, link))
     }
 
     /// Whether the wheels go, or are told to go, backwards.
@@ -252,23 +263,6 @@ impl Leases {
         }
     }
 
-    /// A drive packet over Zenoh, which only the relay of the open lease may send.
-    pub(crate) fn relayed_packet(&self, key: &str, packet: &[u8], signature: &[u8]) {
-        let arrived = clock::mono_ms();
-        if packet.len() != protocol::drive::LEN {
-            return;
-        }
-        let verified = lock(&self.book).verify_relay(key, packet, signature);
-        if let Err(refusal) = verified {
-            tracing::debug!(%refusal, "a relayed packet is refused");
-            return;
-        }
-        let relayed = self.shared.lease().filter(|lease| lease.link.is_none());
-        if let Some(lease) = relayed {
-            self.packet(packet, arrived, lease.generation);
-        }
-    }
-
     fn stop_now(&self, who: &str) {
         self.shared.estop_stop.store(true, Ordering::Release);
         // A full queue wakes the loop as well.
@@ -306,6 +300,13 @@ impl Leases {
             blocking(move || recorder.begin(begin)).await?;
         }
         let now = clock::mono_ms();
+        if checked.again
+            && let Some(link) = &link
+            && self.keep_spare(generation, link)
+        {
+            self.open_again(checked, now);
+            return Ok(());
+        }
         let drive_lease = {
             let mut book = lock(&self.book);
             book.open(checked, now);
@@ -360,6 +361,7 @@ impl Leases {
             (book.cut_short(why), book.end(why)?)
         };
         let before = lock(&self.shared.lease).take();
+        self.drop_spare();
         self.drive.try_send(drive::Message::Wake).unwrap_or_default();
         tracing::info!(lease = %ended.lease, why, "the lease has ended");
         cut_short.iter().for_each(|note| self.tell_intervention(note));
@@ -382,31 +384,6 @@ impl Leases {
         if self.end("stopping").is_some() {
             tokio::time::sleep(LAST_WORD).await;
         }
-    }
-
-    /// A request of the relay about its lease.
-    pub(crate) async fn ask(
-        self: &Arc<Self>,
-        key: &str,
-        payload: &[u8],
-        signature: &[u8],
-    ) -> Reply {
-        let _changing = self.changing.lock().await;
-        let outcome = (|| {
-            lock(&self.book).verify_relay(key, payload, signature)?;
-            let request: LeaseRequest = serde_json::from_slice(payload)
-                .map_err(|error| Refusal::Receipt(format!("it cannot be read: {error}")))?;
-            match request {
-                LeaseRequest::Renew { lease } => self.renew(lease).map(|_renewal| ()),
-                LeaseRequest::Release { lease_id } => {
-                    lock(&self.book).check_release(lease_id)?;
-                    self.end("released");
-                    Ok(())
-                }
-                LeaseRequest::Receipt { receipt } => self.program_receipt(&receipt),
-            }
-        })();
-        reply(outcome)
     }
 
     fn renew(&self, envelope: Envelope) -> Result<u32, Refusal> {
@@ -493,6 +470,11 @@ impl Leases {
     }
 
     async fn handle(self: &Arc<Self>, generation: u64, event: LinkEvent) {
+        match event {
+            LinkEvent::Connected => self.spare_connected(generation),
+            LinkEvent::Closed => self.spare_closed(generation),
+            _ => {}
+        }
         let lease = self.shared.lease().filter(|lease| lease.generation == generation);
         let Some(link) = lease.as_ref().and_then(|lease| lease.link.clone()) else { return };
         match event {
@@ -552,21 +534,6 @@ impl Leases {
             tracing::warn!(%refusal, "a driver's message is refused");
             let (code, detail) = (refusal.code().to_owned(), refusal.to_string());
             send(link, &FromRobot::Refused { code, detail });
-        }
-    }
-
-    async fn estop_packet(&self, link: &link::Session, packet: &[u8]) {
-        let Ok(request) = EstopPacket::decode(packet) else { return };
-        let action = match request.action {
-            EstopAction::Stop => EstopAction::Stopped,
-            EstopAction::Clear => match self.clear(request.epoch).await {
-                EstopAnswer::Cleared => EstopAction::Cleared,
-                EstopAnswer::Refused | EstopAnswer::Nothing => EstopAction::ClearRefused,
-            },
-            EstopAction::Stopped | EstopAction::Cleared | EstopAction::ClearRefused => return,
-        };
-        if let Err(error) = link.send_estop(&EstopPacket { action, ..request }.encode()) {
-            tracing::debug!(%error, "an answer on the e-stop lane was not sent");
         }
     }
 }

@@ -409,8 +409,9 @@ impl Book {
     }
 
     /// Takes the driver's receipt of packets: it must be signed by the holder and continue the chain. What it covers
-    /// is checked when the episode is verified.
-    pub fn receipt(&mut self, envelope: &Envelope) -> Result<(), Refusal> {
+    /// is checked when the episode is verified. True when it is new; false for one that was taken before: after a change
+    /// of link the driver can't know which arrived, and sends the last ones again.
+    pub fn receipt(&mut self, envelope: &Envelope) -> Result<bool, Refusal> {
         let current = self.current.as_mut().ok_or(Refusal::NotCurrent)?;
         let lease = current.lease();
         let refuse = |what: &str| Err(Refusal::Receipt(what.to_owned()));
@@ -421,6 +422,9 @@ impl Book {
             .map_err(|error| Refusal::Receipt(format!("it cannot be read: {error}")))?;
         if receipt.lease_id != lease.lease_id || receipt.epoch != lease.epoch {
             return refuse("it is about another lease");
+        }
+        if receipt.index < current.receipts {
+            return Ok(false);
         }
         if receipt.index != current.receipts || receipt.previous != current.receipt_head {
             return refuse("it does not follow the receipt before");
@@ -439,7 +443,7 @@ impl Book {
         }
         current.receipts = current.receipts.saturating_add(1);
         current.receipt_head = hex::encode(Sha256::digest(&body));
-        Ok(())
+        Ok(true)
     }
 
     /// Takes a program's receipt of commands, with its relay's account of the packets. True when it is new; false when

@@ -3,6 +3,7 @@
 // next checkpoint, heading, safety state), never at the simulator.
 //
 // node headless-pilot.mjs --chromium PATH --join URL --mission ID [--screenshots DIR] [--hold] [--turn SECONDS] [--goal] [--talk]
+//     [--relay udp|tcp]
 //
 // The last line on standard output is one JSON object. With --hold, each change of what the page tells its driver is a
 // line {"told": {at_ms, state, reason, gravity, title, detail}} before it.
@@ -27,6 +28,8 @@ const { values: args } = parseArgs({
     goal: { type: "boolean", default: false },
     // Listen to the robot, then talk through it while turning, then end the drive.
     talk: { type: "boolean", default: false },
+    // Only over a TURN server, reached this way: what a network that lets nothing else through leaves of WebRTC.
+    relay: { type: "string" },
     "max-seconds": { type: "string", default: "300" },
   },
 });
@@ -39,6 +42,20 @@ page.on("console", (message) => {
   if (message.type() === "error") consoleErrors.push(`${message.text()} (${message.location().url})`);
 });
 page.on("pageerror", (error) => consoleErrors.push(String(error)));
+
+/** Leaves the page no path but relays over `way`. */
+async function onlyRelays(way) {
+  await page.addInitScript((way) => {
+    const of = (server) => [server.urls].flat().filter((url) => url.startsWith("turn") && url.includes(`=${way}`));
+    globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+      constructor(configuration) {
+        const iceServers = configuration.iceServers.map((server) => ({ ...server, urls: of(server) }));
+        const some = iceServers.filter((server) => server.urls.length > 0);
+        super({ ...configuration, iceServers: some, iceTransportPolicy: "relay" });
+      }
+    };
+  }, way);
+}
 
 async function shot(name) {
   if (!args.screenshots) return;
@@ -293,6 +310,7 @@ let failed = false;
 try {
   progress("joins by invitation");
   if (args.hold) await listen();
+  if (args.relay) await onlyRelays(args.relay);
   await page.goto(args.join);
   await byTest("join-name").fill("Headless Pilot");
   await shot("join");

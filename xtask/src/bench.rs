@@ -352,8 +352,8 @@ fn table(rows: &[Value]) {
         None => "-".to_owned(),
     };
     result(&format!(
-        "{:<34}{:>9}{:>9}{:>9}  {:<12}{:<24}{}",
-        "figure", "p50", "p99", "p99.9", "unit", "bar", "holds"
+        "{:<36}{:>9}{:>9}{:>9}{:>9}  {:<12}{:<24}{}",
+        "figure", "p50", "p95", "p99", "p99.9", "unit", "bar", "holds"
     ));
     for row in rows {
         let p50 = if row["value"].is_null() { &row["p50"] } else { &row["value"] };
@@ -365,9 +365,10 @@ fn table(rows: &[Value]) {
             "NO"
         };
         result(&format!(
-            "{:<34}{:>9}{:>9}{:>9}  {:<12}{:<24}{holds}",
+            "{:<36}{:>9}{:>9}{:>9}{:>9}  {:<12}{:<24}{holds}",
             row["id"].as_str().unwrap_or_default(),
             number(p50),
+            number(&row["p95"]),
             number(&row["p99"]),
             number(&row["p999"]),
             row["unit"].as_str().unwrap_or_default(),
@@ -380,9 +381,10 @@ fn table(rows: &[Value]) {
             };
             let p50 = if peer["value"].is_null() { &peer["p50"] } else { &peer["value"] };
             result(&format!(
-                "  {:<32}{:>9}{:>9}",
+                "  {:<34}{:>9}{:>9}{:>9}",
                 format!("{name}{what}"),
                 number(p50),
+                number(&peer["p95"]),
                 number(&peer["p99"])
             ));
         }

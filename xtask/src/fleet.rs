@@ -56,6 +56,12 @@ impl Client {
         self.get(path).is_ok()
     }
 
+    /// What a GET of `path` brings, as it stands.
+    pub fn read(&self, path: &str) -> Result<String> {
+        let mut answer = self.agent.get(format!("{}{path}", self.base)).call()?;
+        Ok(answer.body_mut().read_to_string()?)
+    }
+
     /// Whether a GET of `path` succeeds, whatever it brings.
     pub fn succeeds(&self, path: &str) -> bool {
         let mut request = self.agent.get(format!("{}{path}", self.base));

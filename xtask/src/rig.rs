@@ -224,9 +224,15 @@ impl Rig {
 
     /// A headless Chromium that takes the mission and holds W until it is told otherwise.
     pub fn holding_pilot(&self) -> Result<Pilot> {
+        self.holding_pilot_with(&[])
+    }
+
+    /// As [`Rig::holding_pilot`], with further arguments for the script.
+    pub fn holding_pilot_with(&self, more: &[&str]) -> Result<Pilot> {
         let join = self.stack.invite_pilot()?;
+        let more = [&["--hold"], more].concat();
         let drive =
-            Drive { join_url: &join, mission: &self.mission, screenshots: None, more: &["--hold"] };
+            Drive { join_url: &join, mission: &self.mission, screenshots: None, more: &more };
         Pilot::new(browser::start(&drive)?)
     }
 

@@ -30,6 +30,7 @@ const TEST_PACKAGES: &[&str] = &[
     "nftables",
     "gstreamer1.0-nice",
     "faketime",
+    "coturn",
 ];
 
 /// What the peers of the benchmark need on top.

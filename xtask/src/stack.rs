@@ -80,6 +80,8 @@ pub struct Options {
     pub agent_env: Vec<(&'static str, String)>,
     /// Program with arguments that starts the agent, such as `prlimit`; the agent itself without.
     pub agent_under: Vec<String>,
+    /// Further arguments for the gateway.
+    pub gateway_args: Vec<String>,
 }
 
 /// The running processes. Dropping it stops them in order.
@@ -141,6 +143,7 @@ impl Options {
             robot_toml: String::new(),
             agent_env: Vec::new(),
             agent_under: Vec::new(),
+            gateway_args: Vec::new(),
         })
     }
 
@@ -219,6 +222,7 @@ impl Options {
             &shown(&self.data.join("gateway.key")),
         ]);
         args.extend(code.into_iter().flat_map(|code| ["--code".to_owned(), code.to_owned()]));
+        args.extend(self.gateway_args.iter().cloned());
         let program = self.program("pilot-gateway");
         Process::start("pilot-gateway", &program, &args, self.log("pilot-gateway"))
     }

@@ -19,7 +19,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("sim", &["protocol", "ros-msgs", "ros-bridge"]),
     ("fleet-core", &["protocol"]),
     ("fleet-server", &["protocol", "fabric-tunnel", "episode", "fleet-core"]),
-    ("pilot-gateway", &["protocol", "fabric-tunnel", "agent-core"]),
+    ("turn-relay", &[]),
+    ("pilot-gateway", &["protocol", "fabric-tunnel", "agent-core", "turn-relay"]),
     (
         "robot-agent",
         &["protocol", "fabric-tunnel", "ros-msgs", "episode", "agent-core", "ros-bridge"],
@@ -37,6 +38,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "ros-bridge",
             "sim",
             "fleet-core",
+            "turn-relay",
             "xtask",
         ],
     ),
@@ -47,6 +49,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("ros2-client", &["ros-bridge"], "talk to ROS through ros-bridge"),
     ("rustdds", &["ros-bridge"], "talk to ROS through ros-bridge"),
     ("sled", &["fleet-server"], "store through fleet-server's Store trait"),
+    ("turn-server-proto", &["turn-relay"], "turn-relay bounds it and gives it sockets"),
     ("webrtc", &["robot-agent"], "one module of robot-agent wraps it"),
     ("parquet", &["episode-export"], "keep heavy export crates out of the rest"),
     (
@@ -55,6 +58,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
             "fabric-tunnel",
             "fleet-server",
             "pilot-gateway",
+            "turn-relay",
             "robot-agent",
             "ros-bridge",
             "longrein-cli",

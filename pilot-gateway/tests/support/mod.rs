@@ -183,6 +183,7 @@ impl World {
             drivers_max: 4,
             proxy_body_bytes_max: 100_000,
             ice_servers: Vec::new(),
+            turn: None,
         };
         change(&mut config);
         let gateway = Gateway::start(config, gateway_key()).await.unwrap();

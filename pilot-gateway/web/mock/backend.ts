@@ -179,8 +179,10 @@ export async function createMockBackend(): Promise<Backend> {
     for (const listener of listeners) listener(name, {});
   };
 
+  // An owner sees somebody drive; a pilot finds the robot free.
+  const robots = () => (me.role === "owner" ? ROBOTS : ROBOTS.map((r) => ({ ...r, lease: null })));
   const robotOf = (id: string): Reply => {
-    const robot = ROBOTS.find((r) => r.id === id);
+    const robot = robots().find((r) => r.id === id);
     return robot ? ok(robot) : problem(404, "not-found", "There is no such robot.");
   };
 
@@ -309,7 +311,7 @@ export async function createMockBackend(): Promise<Backend> {
           return ok({ items: me.role === "owner" ? [...MISSIONS, ...PAID] : MISSIONS, next: null });
         return ok(MISSIONS.find((m) => m["id"] === id) ?? {});
       case "GET robots":
-        if (id === "") return ok({ items: ROBOTS, next: null });
+        if (id === "") return ok({ items: robots(), next: null });
         if (action === "track") return ok({ points: id === "demo-rover-1" ? TRACK : [] });
         if (action === "settings") return ok(id === "demo-rover-1" ? settings : null);
         return robotOf(id);

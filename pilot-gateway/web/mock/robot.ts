@@ -2,14 +2,14 @@
  * A pretended robot: takes drive packets, moves a point along a street, answers with telemetry and pictures. It
  * shows what the cockpit must show; the real rules are the robot agent's.
  */
-import { HORIZON_PX } from "../src/core/camera";
+import { STANDARD_CAMERA } from "../src/core/camera";
 import { type GeoPoint, offsetM } from "../src/core/geo";
 import { approach } from "../src/core/units";
 import type { LinkEvents } from "../src/io/backend";
+import { drawStreet, type Pose } from "../src/practice/street";
 import { type DriveCommand, decodeDrive } from "../src/protocol/drive";
 import { decodeEstop, encodeEstop } from "../src/protocol/estop";
 import { createMockAutonomy } from "./autonomy";
-import { drawStreet, type Pose } from "./street";
 
 const TICK_MS = 25;
 const STATES = { idle: 0, ready: 1, driving: 2, stopped: 3, emergency: 4 } as const;
@@ -150,7 +150,7 @@ export function createMockRobot(
       drawStreet(context, camera === 0 ? pose : { ...pose, headingRad: pose.headingRad + Math.PI });
       // A still scene would not be sent again: a pixel at the horizon changes with every frame.
       context.fillStyle = `rgb(${seq % 255} 150 150)`;
-      context.fillRect(0, HORIZON_PX, 1, 1);
+      context.fillRect(0, STANDARD_CAMERA.horizonPx, 1, 1);
     });
   };
 

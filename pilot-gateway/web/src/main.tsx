@@ -9,6 +9,8 @@ import "./ui/styles/pages.css";
 import "./ui/styles/safety.css";
 import "./ui/styles/owner.css";
 import "./ui/styles/cockpit.css";
+import "./ui/styles/cockpit-more.css";
+import "./ui/styles/settings.css";
 
 async function backend(): Promise<Backend> {
   // Only in `npm run dev`: the build leaves the fake world out.

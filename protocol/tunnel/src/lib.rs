@@ -5,6 +5,7 @@
 
 use std::fs::Permissions;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,11 @@ use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, version::TLS13};
 
 /// How long the router may take to answer.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// What was sent and not acknowledged for so long will never be: the address is not ours any more, or the path has gone.
+/// A robot says something five times a second, so it notices, and its driver waits no more than five seconds for it.
+const UNACKNOWLEDGED_MS_MAX: u32 = 3_000;
+/// How often it is looked whether this machine still has the address that a link goes out from.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// Read at once, bytes.
 const BUFFER_LEN: usize = 256 * 1024;
 /// A client opens one link; while it opens the next, the last may not have noticed its end.
@@ -65,6 +71,8 @@ enum LinkError {
     Late { address: String },
     #[error("{address} and this machine do not accept each other's certificate: {error}")]
     Handshake { address: String, error: io::Error },
+    #[error("this machine has lost its address {lost}; the link to {address} is made anew")]
+    AddressLost { address: String, lost: IpAddr },
     #[error("the link to {address} broke: {error}")]
     Broken { address: String, error: io::Error },
     #[error(
@@ -209,6 +217,8 @@ impl Router {
         let connecting = async {
             let stream = TcpStream::connect(&self.address).await.map_err(connect)?;
             stream.set_nodelay(true).map_err(connect)?;
+            rustix::net::sockopt::set_tcp_user_timeout(&stream, UNACKNOWLEDGED_MS_MAX)
+                .map_err(|error| connect(error.into()))?;
             let handshake = connector.connect(self.name.clone(), stream).await;
             handshake.map_err(|error| LinkError::Handshake { address: address(), error })
         };
@@ -218,7 +228,9 @@ impl Router {
 
     /// Carries one link until either end closes it. An end at the client's is no trouble.
     async fn link(&self, local: UnixStream) -> Result<(), LinkError> {
-        let (from_router, to_router) = tokio::io::split(self.connect().await?);
+        let stream = self.connect().await?;
+        let own = stream.get_ref().0.local_addr().ok();
+        let (from_router, to_router) = tokio::io::split(stream);
         let (from_client, to_client) = local.into_split();
         let broken = |error| LinkError::Broken { address: self.address.clone(), error };
         tokio::select! {
@@ -227,6 +239,22 @@ impl Router {
                 done.map_err(broken)?;
                 Err(LinkError::Closed { address: self.address.clone() })
             }
+            lost = until_lost(own) => {
+                Err(LinkError::AddressLost { address: self.address.clone(), lost })
+            }
+        }
+    }
+}
+
+/// Returns when this machine has lost the address `own`: nothing will ever come to it again.
+async fn until_lost(own: Option<SocketAddr>) -> IpAddr {
+    let Some(mut own) = own else { return std::future::pending().await };
+    own.set_port(0);
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let bound = std::net::UdpSocket::bind(own);
+        if bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable) {
+            return own.ip();
         }
     }
 }
@@ -264,6 +292,17 @@ mod tests {
         );
         carried.unwrap();
         assert!(got.unwrap() == sent);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_lost_is_noticed_and_one_that_stays_is_not() {
+        let within = |address: &str| {
+            let address: SocketAddr = address.parse().unwrap();
+            tokio::time::timeout(3 * LOOK_EVERY, until_lost(Some(address)))
+        };
+        // Documentation's own: no machine has it.
+        assert_eq!(within("192.0.2.77:5").await.unwrap(), IpAddr::from([192, 0, 2, 77]));
+        assert!(within("127.0.0.1:5").await.is_err());
     }
 
     fn files() -> Files {

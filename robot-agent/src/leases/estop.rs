@@ -3,8 +3,10 @@
 use super::{Leases, reply};
 use crate::clock;
 use crate::drive;
+use crate::link;
 use crate::shared::lock;
 use agent_core::EstopAnswer;
+use protocol::estop::{EstopAction, EstopPacket};
 use protocol::message::Reply;
 use protocol::problem::code;
 use std::time::Duration;
@@ -50,5 +52,21 @@ impl Leases {
         let detail = format!("a clear of the emergency stop was asked for: {answer:?}");
         self.tell_episode("estop-clear", &detail, String::new());
         answer
+    }
+
+    /// A packet of the emergency stop's lane. A stop was obeyed before it came here.
+    pub(super) async fn estop_packet(&self, link: &link::Session, packet: &[u8]) {
+        let Ok(request) = EstopPacket::decode(packet) else { return };
+        let action = match request.action {
+            EstopAction::Stop => EstopAction::Stopped,
+            EstopAction::Clear => match self.clear(request.epoch).await {
+                EstopAnswer::Cleared => EstopAction::Cleared,
+                EstopAnswer::Refused | EstopAnswer::Nothing => EstopAction::ClearRefused,
+            },
+            EstopAction::Stopped | EstopAction::Cleared | EstopAction::ClearRefused => return,
+        };
+        if let Err(error) = link.send_estop(&EstopPacket { action, ..request }.encode()) {
+            tracing::debug!(%error, "an answer on the e-stop lane was not sent");
+        }
     }
 }

@@ -10,10 +10,11 @@ use protocol::program::RelayedReceipt;
 
 impl Leases {
     pub(super) fn receipt(&self, receipt: &Envelope) -> Result<(), Refusal> {
-        lock(&self.book).receipt(receipt)?;
-        let json = serde_json::to_string(receipt).unwrap_or_default();
-        let event = event("receipt", "what the driver says that it sent", json);
-        self.recorder.put(clock::wall_ns(), Record::Receipt(event));
+        if lock(&self.book).receipt(receipt)? {
+            let json = serde_json::to_string(receipt).unwrap_or_default();
+            let event = event("receipt", "what the driver says that it sent", json);
+            self.recorder.put(clock::wall_ns(), Record::Receipt(event));
+        }
         Ok(())
     }
 

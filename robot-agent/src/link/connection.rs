@@ -2,6 +2,7 @@
 
 use super::LinkError;
 use super::audio::{self, Spoken};
+use super::fec::Fec;
 use super::inbound::{self, Lane};
 use super::offer::Offer;
 use super::outbound::{self, Outgoing, SEND_BUFFER_LEN};
@@ -19,12 +20,15 @@ use rtc::interceptor::{
     SenderReportBuilder, Slot, TwccSenderBuilder,
 };
 use rtc::media_stream::MediaStreamTrack;
-use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_RTX};
+use rtc::peer_connection::configuration::media_engine::{
+    MIME_TYPE_FLEX_FEC03, MIME_TYPE_H264, MIME_TYPE_RTX,
+};
 use rtc::peer_connection::configuration::setting_engine::SctpMaxMessageSize;
 use rtc::peer_connection::transport::RTCDtlsRole;
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters,
-    RTCRtpEncodingParameters, RTCRtpHeaderExtensionCapability, RTCRtpRtxParameters, RtpCodecKind,
+    RTCRtpEncodingParameters, RTCRtpFecParameters, RTCRtpHeaderExtensionCapability,
+    RTCRtpRtxParameters, RtpCodecKind,
 };
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use std::sync::{Arc, Weak};
@@ -36,16 +40,20 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
-    RTCConfigurationBuilder, RTCIceGatheringState, RTCIceServer, RTCPeerConnectionState,
-    RTCSessionDescription, Registry, SettingEngine, SettingEngineBuilder,
+    RTCConfigurationBuilder, RTCIceCandidateType, RTCIceGatheringState, RTCIceServer,
+    RTCPeerConnectionIceEvent, RTCPeerConnectionState, RTCSessionDescription, Registry,
+    SettingEngine, SettingEngineBuilder,
 };
 
 /// Constrained baseline, level 3.1, as every browser has it; the true level may be higher.
 const H264_FMTP: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
 const H264_PAYLOAD_TYPE: u8 = 102;
 const RTX_PAYLOAD_TYPE: u8 = 103;
+const FEC_PAYLOAD_TYPE: u8 = 49;
 /// A STUN or TURN server that does not answer must not hold up a drive.
 const GATHER_WITHIN: Duration = Duration::from_secs(2);
+/// With one relayed address in hand, others are hardly worth a wait: some server may not answer at all.
+const GATHER_AFTER_RELAY: Duration = Duration::from_millis(150);
 /// Silence until the path counts as disturbed, and from there until it has failed. The safety core stops the
 /// robot long before.
 const ICE_DISTURBED_AFTER: Duration = Duration::from_secs(3);
@@ -158,6 +166,7 @@ async fn build(
     let registry = congestion_control(Registry::new(), &mut media, shared).map_err(negotiation)?;
     let registry = registry
         .with(Slot::from(3_500), Repair::new(shared))
+        .with(Slot::FecEncoder, Fec::new(shared))
         .with(Slot::NackResponder, NackResponderBuilder::new().build())
         .with(Slot::SenderReport, SenderReportBuilder::new().build())
         .with(Slot::from(14_000), Tap::new(shared));
@@ -238,6 +247,17 @@ fn media_engine() -> webrtc::error::Result<MediaEngine> {
         RTCRtpCodecParameters { rtp_codec: rtx, payload_type: RTX_PAYLOAD_TYPE },
         RtpCodecKind::Video,
     )?;
+    let fec = RTCRtpCodec {
+        mime_type: MIME_TYPE_FLEX_FEC03.to_owned(),
+        clock_rate: 90_000,
+        channels: 0,
+        sdp_fmtp_line: "repair-window=10000000".to_owned(),
+        rtcp_feedback: Vec::new(),
+    };
+    media.register_codec(
+        RTCRtpCodecParameters { rtp_codec: fec, payload_type: FEC_PAYLOAD_TYPE },
+        RtpCodecKind::Video,
+    )?;
     Ok(media)
 }
 
@@ -259,6 +279,7 @@ fn track(lane: &VideoLane) -> MediaStreamTrack {
     let coding = RTCRtpCodingParameters {
         ssrc: Some(lane.ssrc),
         rtx: Some(RTCRtpRtxParameters { ssrc: lane.rtx_ssrc }),
+        fec: Some(RTCRtpFecParameters { ssrc: lane.fec_ssrc }),
         ..Default::default()
     };
     let encoding = RTCRtpEncodingParameters {
@@ -339,6 +360,16 @@ impl PeerConnectionEventHandler for Handler {
     async fn on_track(&self, track: Arc<dyn TrackRemote>) {
         if let Some(session) = self.session.upgrade() {
             session.runtime.spawn(audio::receive(track, Arc::clone(&session)));
+        }
+    }
+
+    async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
+        if event.candidate.typ == RTCIceCandidateType::Relay {
+            let gathered = Arc::clone(&self.gathered);
+            tokio::spawn(async move {
+                tokio::time::sleep(GATHER_AFTER_RELAY).await;
+                gathered.notify_one();
+            });
         }
     }
 

@@ -15,6 +15,7 @@ mod audio;
 mod capture;
 mod connection;
 mod error;
+mod fec;
 mod inbound;
 mod offer;
 mod outbound;

@@ -12,20 +12,25 @@ const PAYLOAD_LEN_MAX: usize = 1_150;
 /// Twelve bits minimum, twelve bits maximum, in units of 10 ms: show each frame at once.
 const PLAYOUT_DELAY_NONE: &[u8] = &[0, 0, 0];
 
+/// In place of the transport-wide sequence number.
+const NUMBER_NONE: &[u8] = &[0, 0];
+
 /// One stream's packets.
 pub(super) struct Packetiser {
     payloader: H264Payloader,
     sequence_number: u16,
     /// Id of the playout-delay extension, if it was negotiated.
     playout_id: Option<u8>,
+    /// Id of the number that each packet gets when it leaves, if it was negotiated.
+    number_id: Option<u8>,
 }
 
 impl Packetiser {
     /// A stream that begins at an unpredictable sequence number (RFC 3550, 5.1).
-    pub(super) fn new(playout_id: Option<u8>) -> Self {
+    pub(super) fn new(playout_id: Option<u8>, number_id: Option<u8>) -> Self {
         let [low, high, ..] = random_u32().to_le_bytes();
         let sequence_number = u16::from_le_bytes([low, high]);
-        Self { payloader: H264Payloader::default(), sequence_number, playout_id }
+        Self { payloader: H264Payloader::default(), sequence_number, playout_id, number_id }
     }
 
     /// The packets of `frame`, whose payload is an access unit in Annex B form. None for one without a picture:
@@ -52,6 +57,11 @@ impl Packetiser {
         if let Some(id) = self.playout_id {
             header.set_extension(id, Bytes::from_static(PLAYOUT_DELAY_NONE))?;
         }
+        if let Some(id) = self.number_id {
+            // The number is written on the way out. Its place must be there before: error correction is computed
+            // over the packet as the far end gets it, with this number as zero.
+            header.set_extension(id, Bytes::from_static(NUMBER_NONE))?;
+        }
         Ok(rtp::Packet { header, payload })
     }
 }
@@ -69,7 +79,7 @@ mod tests {
 
     #[test]
     fn packets_count_on_across_frames_and_the_last_of_each_is_marked() {
-        let mut stream = Packetiser::new(Some(3));
+        let mut stream = Packetiser::new(Some(3), Some(4));
         let mut numbers = Vec::new();
         for _frame in 0..2 {
             let packets = stream.packets(&access_unit(4_000)).unwrap();
@@ -79,6 +89,7 @@ mod tests {
                 assert_eq!(packet.header.marker, index + 1 == packets.len());
                 assert_eq!((packet.header.timestamp, packet.header.ssrc), (9, 7));
                 assert_eq!(packet.header.get_extension(3).as_deref(), Some(PLAYOUT_DELAY_NONE));
+                assert_eq!(packet.header.get_extension(4).as_deref(), Some(NUMBER_NONE));
                 numbers.push(packet.header.sequence_number);
             }
         }
@@ -87,7 +98,7 @@ mod tests {
 
     #[test]
     fn what_has_no_picture_gives_no_packet() {
-        let mut stream = Packetiser::new(None);
+        let mut stream = Packetiser::new(None, None);
         let empty = rtp::Packet { header: rtp::Header::default(), payload: Bytes::new() };
         assert_eq!(stream.packets(&empty).unwrap().len(), 0);
     }

@@ -139,12 +139,15 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Tap {
 
 impl Interceptor for Tap {
     fn bind_local_stream(&mut self, info: &StreamInfo) {
-        let extension = info.rtp_header_extensions.iter().find(|e| e.uri == PLAYOUT_DELAY_URI);
-        let playout_id = extension.and_then(|e| u8::try_from(e.id).ok());
+        let id = |uri| {
+            let extension = info.rtp_header_extensions.iter().find(|e| e.uri == uri);
+            extension.and_then(|e| u8::try_from(e.id).ok())
+        };
+        let packetiser = Packetiser::new(id(PLAYOUT_DELAY_URI), id(TRANSPORT_CC_URI));
         if let Some(session) = self.session.upgrade() {
             // Sound comes in packets already.
             if session.camera_of(info.ssrc).is_some() {
-                self.streams.insert(info.ssrc, Packetiser::new(playout_id));
+                self.streams.insert(info.ssrc, packetiser);
             }
             session.stream_bound(info.ssrc, info.payload_type);
         }

@@ -27,6 +27,7 @@ pub(super) struct VideoLane {
     pub(super) camera: u8,
     pub(super) ssrc: u32,
     pub(super) rtx_ssrc: u32,
+    pub(super) fec_ssrc: u32,
     queue: mpsc::Sender<EncodedFrame>,
     /// Set until the next keyframe, because what lies between cannot be decoded.
     awaiting_keyframe: AtomicBool,
@@ -44,6 +45,7 @@ impl VideoLane {
             camera,
             ssrc,
             rtx_ssrc: ssrc.wrapping_add(1),
+            fec_ssrc: ssrc.wrapping_add(2),
             queue,
             awaiting_keyframe: AtomicBool::new(true),
             payload_type: AtomicU8::new(0),

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 /// A bad network between a robot and its drivers: a UDP relay that delays, loses, holds up and drops packets.
 ///
-/// Drivers send to the relay, which sends on to the robot; the robot's agent must be told so ([link] in robot.toml:
+/// Drivers send to the relay, which sends on to the robot; the robot's agent must be told so (section `link` of robot.toml:
 /// `port`, `bind`, `advertise`, `only_advertised`). The network is a named profile or a TOML file. The same seed gives the
 /// same chance.
 ///

@@ -101,6 +101,8 @@ impl Clock {
 #[derive(Debug)]
 pub struct Network {
     ports: String,
+    /// Of the agent's connection to the message router, if that is cut too.
+    router_ports: Vec<String>,
     cut: Option<Undo>,
 }
 
@@ -122,15 +124,31 @@ impl Network {
             .filter(|port| *port != "5353")
             .collect();
         ensure!(!ports.is_empty(), "the browser has no UDP socket: {text}");
-        Ok(Self { ports: ports.join(", "), cut: None })
+        Ok(Self { ports: ports.join(", "), router_ports: Vec::new(), cut: None })
+    }
+
+    /// With it, the connection that `agent` has to the router on port `router`: from then on as if its address had
+    /// changed, for connections that are made later are not concerned.
+    pub fn and_router(mut self, agent: u32, router: u16) -> Result<Self> {
+        let text = said(&["ss", "-tnpH", "dst", &format!("127.0.0.1:{router}")])?;
+        let of_agent = text.lines().filter(|line| line.contains(&format!("pid={agent},")));
+        let port =
+            |line: &str| Some(line.split_whitespace().nth(3)?.rsplit(':').next()?.to_owned());
+        self.router_ports = of_agent.filter_map(port).collect();
+        ensure!(!self.router_ports.is_empty(), "the agent has no connection to the router: {text}");
+        Ok(self)
     }
 
     /// Drops every packet from now on.
     pub fn cut(&mut self) -> Result<()> {
         let (table, ports) = (format!("longrein_fault_{}", std::process::id()), &self.ports);
+        let router = match self.router_ports.join(", ") {
+            none if none.is_empty() => none,
+            ports => format!("tcp sport {{ {ports} }} drop\ntcp dport {{ {ports} }} drop\n"),
+        };
         let rules = format!(
             "table inet {table} {{\nchain cut {{\ntype filter hook input priority 0;\n\
-             udp sport {{ {ports} }} drop\nudp dport {{ {ports} }} drop\n}}\n}}\n"
+             udp sport {{ {ports} }} drop\nudp dport {{ {ports} }} drop\n{router}}}\n}}\n"
         );
         said(&["nft", &rules])?;
         self.cut = Some(Undo::by(&["nft", "delete", "table", "inet", &table]));

@@ -1,21 +1,55 @@
 /**
- * The front camera, so that things on the ground can be drawn into its picture: pinhole, 0.6 m above the ground,
- * looking 5° down, 90° wide, a little ahead of the robot's middle. Coordinates are the robot's: metres forward and to
- * the left of its middle, and up from the ground.
+ * The front camera, so that things on the ground can be drawn into its picture: a pinhole, mounted as the calibration
+ * says. Coordinates are the robot's: metres forward and to the left of its middle, and up from the ground.
  */
-export const CAMERA = {
+import { number, object } from "./json";
+import { clamp } from "./units";
+
+/** How the camera is mounted, and how wide the robot is. */
+export interface Calibration {
+  readonly heightM: number;
+  /** Ahead of the robot's middle. */
+  readonly forwardM: number;
+  /** Up is positive. */
+  readonly pitchDeg: number;
+  readonly hfovDeg: number;
+  /** From the robot's middle to the outside of a wheel. */
+  readonly halfWidthM: number;
+}
+
+/** The simulated robot's, and where a pilot begins with another one. */
+export const SIMULATED: Calibration = {
   heightM: 0.6,
   forwardM: 0.25,
   pitchDeg: -5,
   hfovDeg: 90,
-  widthPx: 1280,
-  heightPx: 720,
-} as const;
+  halfWidthM: 0.32,
+};
 
-const PITCH_RAD = (CAMERA.pitchDeg * Math.PI) / 180;
-const FOCAL_PX = CAMERA.widthPx / 2 / Math.tan((CAMERA.hfovDeg * Math.PI) / 360);
-/** Nothing nearer than this to the lens is drawn: its pixel would run away to infinity. */
-const NEAR_M = 0.15;
+/** What each value may be, and how finely it is set. */
+export const CALIBRATION_RANGE: Readonly<Record<keyof Calibration, readonly [number, number, number]>> = {
+  heightM: [0.1, 2, 0.01],
+  forwardM: [-0.5, 1, 0.01],
+  pitchDeg: [-45, 15, 0.5],
+  hfovDeg: [40, 150, 1],
+  halfWidthM: [0.1, 1, 0.01],
+};
+
+/** A calibration as it was kept; what is odd becomes the simulated robot's. */
+export function parseCalibration(value: unknown): Calibration {
+  const c = object(value);
+  const of = (key: keyof Calibration) => {
+    const [low, high] = CALIBRATION_RANGE[key];
+    return clamp(number(c[key], SIMULATED[key]), low, high);
+  };
+  return {
+    heightM: of("heightM"),
+    forwardM: of("forwardM"),
+    pitchDeg: of("pitchDeg"),
+    hfovDeg: of("hfovDeg"),
+    halfWidthM: of("halfWidthM"),
+  };
+}
 
 export interface Pixel {
   readonly x: number;
@@ -24,19 +58,78 @@ export interface Pixel {
   readonly depthM: number;
 }
 
-/** Where a point appears in the picture (it may lie outside); null when it is behind the lens. */
-export function project(forwardM: number, leftM: number, upM = 0): Pixel | null {
-  const up = upM - CAMERA.heightM;
-  const ahead = forwardM - CAMERA.forwardM;
-  const depthM = ahead * Math.cos(PITCH_RAD) + up * Math.sin(PITCH_RAD);
-  const rise = -ahead * Math.sin(PITCH_RAD) + up * Math.cos(PITCH_RAD);
-  if (depthM < NEAR_M) return null;
+/** A place on the ground as the robot sees it. */
+export interface Ahead {
+  readonly forwardM: number;
+  readonly leftM: number;
+}
+
+export interface Camera {
+  readonly calibration: Calibration;
+  /** The drawing's size; real pictures are larger or smaller, and of the same form. */
+  readonly widthPx: number;
+  readonly heightPx: number;
+  /** The picture's row of the horizon. */
+  readonly horizonPx: number;
+  /** Where a point appears in the picture (it may lie outside); null when it is behind the lens. */
+  readonly project: (forwardM: number, leftM: number, upM?: number) => Pixel | null;
+  /** The place on flat ground that a pixel shows; null at and above the horizon. */
+  readonly groundAt: (x: number, y: number) => Ahead | null;
+}
+
+const WIDTH_PX = 1280;
+/** Nothing nearer than this to the lens is drawn: its pixel would run away to infinity. */
+const NEAR_M = 0.15;
+
+/** `aspect` is the picture's width over its height. */
+export function cameraOf(calibration: Calibration, aspect = 16 / 9): Camera {
+  const heightPx = WIDTH_PX / aspect;
+  const pitchRad = (calibration.pitchDeg * Math.PI) / 180;
+  const [sin, cos] = [Math.sin(pitchRad), Math.cos(pitchRad)];
+  const focalPx = WIDTH_PX / 2 / Math.tan((calibration.hfovDeg * Math.PI) / 360);
   return {
-    x: CAMERA.widthPx / 2 - (leftM / depthM) * FOCAL_PX,
-    y: CAMERA.heightPx / 2 - (rise / depthM) * FOCAL_PX,
-    depthM,
+    calibration,
+    widthPx: WIDTH_PX,
+    heightPx,
+    horizonPx: heightPx / 2 + (sin / cos) * focalPx,
+    project: (forwardM, leftM, upM = 0) => {
+      const up = upM - calibration.heightM;
+      const ahead = forwardM - calibration.forwardM;
+      const depthM = ahead * cos + up * sin;
+      const rise = -ahead * sin + up * cos;
+      if (depthM < NEAR_M) return null;
+      return {
+        x: WIDTH_PX / 2 - (leftM / depthM) * focalPx,
+        y: heightPx / 2 - (rise / depthM) * focalPx,
+        depthM,
+      };
+    },
+    groundAt: (x, y) => {
+      const left = (WIDTH_PX / 2 - x) / focalPx;
+      const rise = (heightPx / 2 - y) / focalPx;
+      const up = sin + rise * cos;
+      if (up > -1e-3) return null;
+      const depthM = -calibration.heightM / up;
+      return { forwardM: (cos - rise * sin) * depthM + calibration.forwardM, leftM: left * depthM };
+    },
   };
 }
 
-/** The picture's row of the horizon. */
-export const HORIZON_PX = CAMERA.heightPx / 2 + Math.tan(PITCH_RAD) * FOCAL_PX;
+export const STANDARD_CAMERA: Camera = cameraOf(SIMULATED);
+
+/** The part of the picture that a screen shows which it fills: the rest is cut off on two sides. */
+export interface Crop {
+  /** Screen pixels for one of the picture. */
+  readonly scale: number;
+  readonly leftPx: number;
+  readonly topPx: number;
+  readonly rightPx: number;
+  readonly bottomPx: number;
+}
+
+export function cropOf(widthPx: number, heightPx: number, camera: Camera = STANDARD_CAMERA): Crop {
+  const scale = Math.max(widthPx / camera.widthPx, heightPx / camera.heightPx) || 1;
+  const [half, tall] = [widthPx / scale / 2, heightPx / scale / 2];
+  const [x, y] = [camera.widthPx / 2, camera.heightPx / 2];
+  return { scale, leftPx: x - half, rightPx: x + half, topPx: y - tall, bottomPx: y + tall };
+}

@@ -3,6 +3,7 @@
  * decide by themselves; this only saves a refused request.
  */
 import type { Mission, Robot } from "./model";
+import type { Messages } from "./words/words";
 
 export type Can = { readonly ok: true } | { readonly ok: false; readonly why: string };
 
@@ -10,9 +11,13 @@ const YES: Can = { ok: true };
 const no = (why: string): Can => ({ ok: false, why });
 
 /** Mirrors `POST /v1/leases` of fleet-server: an open mission, a robot that is there and free. */
-export function canDrive(mission: Mission, robot: Robot | null, me: { did: string; role: string }): Can {
-  if (me.role !== "pilot" && me.role !== "operator")
-    return no("Only pilots drive; ask for a pilot invitation");
+export function canDrive(
+  mission: Mission,
+  robot: Robot | null,
+  me: { did: string; role: string },
+  { can: m, pages }: Messages,
+): Can {
+  if (me.role !== "pilot" && me.role !== "operator") return no(m.onlyPilots);
   const mine = mission.driver?.did === me.did;
   switch (mission.state) {
     case "open":
@@ -20,25 +25,25 @@ export function canDrive(mission: Mission, robot: Robot | null, me: { did: strin
       break;
     case "assigned":
     case "active":
-      if (!mine) return no("Someone else is driving it");
+      if (!mine) return no(m.someoneDrives);
       break;
     case "verifying":
-      return no("Driven; its recording is being checked");
+      return no(m.checking);
     case "settled":
-      return no("Done and paid");
+      return no(m.paid);
     default:
-      return no(`The mission is ${mission.state}`);
+      return no(m.missionIs(pages.missionStates[mission.state] ?? mission.state));
   }
-  if (robot === null) return no(`Nobody knows the robot ${mission.robot}`);
-  if (!robot.online) return no(`${robot.name} is offline`);
+  if (robot === null) return no(m.unknownRobot(mission.robot));
+  if (!robot.online) return no(m.offline(robot.name));
   if (robot.holder !== null && robot.holder.did !== me.did)
-    return no(`${robot.holder.name || "Someone else"} drives ${robot.name} now`);
+    return no(m.drivesNow(robot.holder.name || m.someone, robot.name));
   return YES;
 }
 
 /** Mirrors the robot's rule for clearing the emergency stop: current lease, deadman released. */
-export function canClearEstop(facts: { connected: boolean; wants: boolean }): Can {
-  if (!facts.connected) return no("There is no connection to the robot");
-  if (facts.wants) return no("Release all keys first");
+export function canClearEstop(facts: { connected: boolean; wants: boolean }, { can: m }: Messages): Can {
+  if (!facts.connected) return no(m.noConnection);
+  if (facts.wants) return no(m.releaseFirst);
   return YES;
 }

@@ -60,23 +60,3 @@ export function nextDeadman(before: Deadman, facts: DeadmanFacts): Deadman {
   if (before.letGoFirst) return { held: false, letGoFirst: true, release: null };
   return { held: true, letGoFirst: false, release: null };
 }
-
-/** Why this page released, in words. */
-export function releaseWords(release: Release): string {
-  switch (release) {
-    case "not-connected":
-      return "There is no connection to the robot";
-    case "hidden":
-      return "This tab was hidden";
-    case "unfocused":
-      return "This window lost the focus; click into the picture";
-    case "no-video":
-      return "No fresh picture arrives";
-    case "no-telemetry":
-      return "The robot is not heard";
-    case "gamepad-lost":
-      return "The gamepad has gone";
-    case "estop":
-      return "Emergency stop";
-  }
-}

@@ -1,8 +1,20 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { bearingDeg, distanceM, enuM, offsetM, routeLengthM, turnDeg, turnWords } from "./geo";
+import {
+  aheadOf,
+  bearingDeg,
+  distanceM,
+  enuM,
+  offsetM,
+  placeAhead,
+  routeLengthM,
+  turnDeg,
+  turnWords,
+} from "./geo";
 import { nextCheckpoint, progressWords } from "./progress";
+import { createSay, SI } from "./say";
 
+const say = createSay("en", SI);
 const HOME = { latDeg: 52.52, lonDeg: 13.405 };
 
 describe("geo", () => {
@@ -44,15 +56,27 @@ describe("geo", () => {
   });
 
   it("says where in words", () => {
-    expect(turnWords(3)).toBe("straight ahead");
-    expect(turnWords(-20)).toBe("slightly left");
-    expect(turnWords(90)).toBe("to the right");
-    expect(turnWords(-170)).toBe("behind you");
+    expect(turnWords(3, say.m.turn)).toBe("straight ahead");
+    expect(turnWords(-20, say.m.turn)).toBe("slightly left");
+    expect(turnWords(90, say.m.turn)).toBe("to the right");
+    expect(turnWords(-170, say.m.turn)).toBe("behind you");
   });
 
   it("adds up a route", () => {
     expect(routeLengthM([])).toBe(0);
     expect(routeLengthM([HOME, offsetM(HOME, 3, 4), offsetM(HOME, 3, 14)])).toBeCloseTo(15, 3);
+  });
+});
+
+describe("as the robot sees it", () => {
+  it("ahead is ahead and left is left, and back again", () => {
+    const seen = aheadOf(HOME, 90, offsetM(HOME, 5, 2));
+    expect(seen.forwardM).toBeCloseTo(5, 3);
+    expect(seen.leftM).toBeCloseTo(2, 3);
+    const back = placeAhead(HOME, 217, { forwardM: 7, leftM: -3 });
+    const again = aheadOf(HOME, 217, back);
+    expect(again.forwardM).toBeCloseTo(7, 3);
+    expect(again.leftM).toBeCloseTo(-3, 3);
   });
 });
 
@@ -69,16 +93,21 @@ describe("progress", () => {
     expect(next?.distanceM).toBeCloseTo(5, 3);
     expect(next?.turnDeg).toBeCloseTo(-90, 3);
     expect(next?.share).toBeCloseTo(0.5, 3);
-    expect(progressWords(2, next, 0)).toBe("Checkpoint 1 of 2, 5 m, to the left");
+    expect(progressWords(2, next, 0, 30, say)).toBe("Checkpoint 1 of 2, 5.0 m, to the left");
+  });
+
+  it("gives no distance from where the robot was", () => {
+    const next = nextCheckpoint(checkpoints, 0, offsetM(HOME, 0, 5), 90, HOME);
+    expect(progressWords(2, next, 0, 4_000, say)).toBe("Checkpoint 1 of 2, position 4.0 s old");
   });
 
   it("knows arrival, the end, and what it does not know", () => {
     const inside = nextCheckpoint(checkpoints, 1, offsetM(HOME, 0, 29), null, null);
     expect(inside).toMatchObject({ inside: true, turnDeg: null });
-    expect(progressWords(2, inside, 1)).toContain("you are there");
+    expect(progressWords(2, inside, 1, 30, say)).toContain("you are there");
     expect(nextCheckpoint(checkpoints, null, HOME, 0, null)).toBeNull();
     expect(nextCheckpoint(checkpoints, 0, null, 0, null)).toBeNull();
-    expect(progressWords(2, null, 2)).toContain("All checkpoints reached");
-    expect(progressWords(2, null, 0)).toContain("waiting for a position");
+    expect(progressWords(2, null, 2, 30, say)).toContain("All checkpoints reached");
+    expect(progressWords(2, null, 0, 30, say)).toContain("waiting for a position");
   });
 });

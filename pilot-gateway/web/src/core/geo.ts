@@ -1,4 +1,5 @@
 /** Places on the ground, on the sphere that protocol/src/units.rs uses. */
+import type { Messages } from "./words/words";
 
 export interface GeoPoint {
   readonly latDeg: number;
@@ -23,6 +24,27 @@ export function offsetM(origin: GeoPoint, eastM: number, northM: number): GeoPoi
   };
 }
 
+/** A place as a robot sees it that looks towards `headingDeg`: metres ahead of it and to its left. */
+export function aheadOf(
+  robot: GeoPoint,
+  headingDeg: number,
+  point: GeoPoint,
+): { forwardM: number; leftM: number } {
+  const { eastM, northM } = enuM(point, robot);
+  const [sin, cos] = [Math.sin(headingDeg * RAD), Math.cos(headingDeg * RAD)];
+  return { forwardM: eastM * sin + northM * cos, leftM: northM * sin - eastM * cos };
+}
+
+/** The inverse of `aheadOf`. */
+export function placeAhead(
+  robot: GeoPoint,
+  headingDeg: number,
+  { forwardM, leftM }: { readonly forwardM: number; readonly leftM: number },
+): GeoPoint {
+  const [sin, cos] = [Math.sin(headingDeg * RAD), Math.cos(headingDeg * RAD)];
+  return offsetM(robot, forwardM * sin - leftM * cos, forwardM * cos + leftM * sin);
+}
+
 export function distanceM(a: GeoPoint, b: GeoPoint): number {
   const { eastM, northM } = enuM(b, a);
   return Math.hypot(eastM, northM);
@@ -40,13 +62,12 @@ export function turnDeg(fromDeg: number, toDeg: number): number {
 }
 
 /** A direction in words, for a turn in degrees (positive right). */
-export function turnWords(turn: number): string {
-  const side = turn > 0 ? "right" : "left";
+export function turnWords(turn: number, m: Messages["turn"]): string {
   const size = Math.abs(turn);
-  if (size < 8) return "straight ahead";
-  if (size < 30) return `slightly ${side}`;
-  if (size < 120) return `to the ${side}`;
-  return "behind you";
+  if (size < 8) return m.straight;
+  if (size < 30) return turn > 0 ? m.slightlyRight : m.slightlyLeft;
+  if (size < 120) return turn > 0 ? m.right : m.left;
+  return m.behind;
 }
 
 /** Length of a route in metres. */

@@ -5,6 +5,7 @@
 import type { GoalState } from "../protocol/session";
 import { type GeoPoint, offsetM } from "./geo";
 import { driveKey } from "./input";
+import type { Say } from "./say";
 
 export interface Goal {
   /** This page's number for it. */
@@ -37,32 +38,30 @@ export function afterWord(
 }
 
 /** How a goal stands, in words. `hold` names what is to be held. */
-export function goalWords(goal: Goal | null, hold: string): GoalWords {
-  if (goal === null) return { title: "No goal.", detail: "Click on the map, or press M." };
-  const metres = goal.distanceM === null ? "" : `${goal.distanceM.toFixed(goal.distanceM < 10 ? 1 : 0)} m`;
+export function goalWords(goal: Goal | null, hold: string, say: Say): GoalWords {
+  const m = say.m.goal;
+  if (goal === null) return { title: m.none, detail: m.noneDetail };
+  const away = goal.distanceM === null ? null : say.distance(goal.distanceM);
   const why = goal.detail === "" ? "" : `${goal.detail}.`;
   switch (goal.state) {
     case "sent":
-      return { title: "Asking the robot.", detail: "" };
+      return { title: m.asking, detail: "" };
     case "set":
-      return { title: metres === "" ? "Goal set." : `Goal set, ${metres} away.`, detail: `Hold ${hold}.` };
+      return { title: away === null ? m.set : m.setAway(away), detail: m.hold(hold) };
     case "going":
-      return {
-        title: metres === "" ? "The robot drives itself." : `The robot drives itself, ${metres} to go.`,
-        detail: "Let go to stop; steer to take over.",
-      };
+      return { title: away === null ? m.going : m.goingToGo(away), detail: m.goingDetail };
     case "paused":
-      return { title: "The robot waits.", detail: `Hold ${hold} to go on.` };
+      return { title: m.paused, detail: m.pausedDetail(hold) };
     case "arrived":
-      return { title: "The robot is there.", detail: "" };
+      return { title: m.arrived, detail: "" };
     case "taken_over":
-      return { title: "You took over.", detail: "Set a goal to let the robot drive again." };
+      return { title: m.takenOver, detail: m.takenOverDetail };
     case "cancelled":
-      return { title: "The goal is given up.", detail: why };
+      return { title: m.cancelled, detail: why };
     case "failed":
-      return { title: "The robot does not get there.", detail: why };
+      return { title: m.failed, detail: why };
     case "refused":
-      return { title: "The robot did not take the goal.", detail: why };
+      return { title: m.refused, detail: why };
   }
 }
 
@@ -93,6 +92,27 @@ export function goalKey(code: string, aiming: boolean, shift: boolean): GoalKey 
     case null:
       return null;
   }
+}
+
+/** The button of a gamepad that lets the robot drive while held; a press of it also begins and sets a goal. */
+export interface GoButton {
+  readonly down: boolean;
+  /** This press did something else already: it lets nothing drive. */
+  readonly spent: boolean;
+}
+
+export const GO_UP: GoButton = { down: false, spent: false };
+
+export function nextGo(
+  before: GoButton,
+  down: boolean,
+  { aiming, goalOpen }: { readonly aiming: boolean; readonly goalOpen: boolean },
+): { readonly button: GoButton; readonly act: "aim" | "set" | null; readonly go: boolean } {
+  if (!down) return { button: GO_UP, act: null, go: false };
+  if (before.down) return { button: before, act: null, go: !before.spent };
+  if (aiming) return { button: { down, spent: true }, act: "set", go: false };
+  if (!goalOpen) return { button: { down, spent: true }, act: "aim", go: false };
+  return { button: { down, spent: false }, act: null, go: true };
 }
 
 /** Where the cross begins: some metres ahead of the robot. */

@@ -22,7 +22,7 @@ export function driveKey(code: string): DriveKey | null {
   return KEYS[code] ?? null;
 }
 
-/** A stick or pad: −1 to 1, forward and left positive. */
+/** A stick or pad: −1 to 1, forward and left positive; its dead zone and curve are applied already. */
 export interface Stick {
   readonly forward: number;
   readonly left: number;
@@ -30,7 +30,8 @@ export interface Stick {
 
 export interface Controls {
   readonly keys: ReadonlySet<DriveKey>;
-  readonly slow: boolean;
+  /** Share of the full speed and turn that is asked for: less while Shift is held. */
+  readonly scale: number;
   /** A gamepad whose deadman button is held, with its stick; null when it is not held. */
   readonly gamepad: Stick | null;
   /** The thumb pad while a thumb is on it. */
@@ -59,24 +60,16 @@ export interface Reach {
 /** What full stick asks for. The robot decides what it obeys. */
 export const REACH: Reach = { forwardMps: 1.5, backMps: 0.6, turnRadps: 1.0 };
 
-const SLOW = 0.4;
 const LINEAR_MPS2 = 2.5;
 const ANGULAR_RADPS2 = 4;
-const STICK_DEAD_ZONE = 0.08;
-
-function shaped(value: number): number {
-  const size = Math.abs(value);
-  if (size < STICK_DEAD_ZONE) return 0;
-  return Math.sign(value) * clamp((size - STICK_DEAD_ZONE) / (1 - STICK_DEAD_ZONE), 0, 1);
-}
 
 function target(controls: Controls, reach: Reach): Wish {
   const { keys } = controls;
   const has = (key: DriveKey) => (keys.has(key) ? 1 : 0);
   const stick = controls.pad ?? controls.gamepad;
-  const forward = keys.size > 0 ? has("forward") - has("back") : shaped(stick?.forward ?? 0);
-  const left = keys.size > 0 ? has("left") - has("right") : shaped(stick?.left ?? 0);
-  const scale = controls.slow ? SLOW : 1;
+  const forward = keys.size > 0 ? has("forward") - has("back") : (stick?.forward ?? 0);
+  const left = keys.size > 0 ? has("left") - has("right") : (stick?.left ?? 0);
+  const scale = clamp(controls.scale, 0, 1);
   return {
     wants: keys.size > 0 || stick !== null || controls.go,
     letsDrive: controls.go && keys.size === 0 && forward === 0 && left === 0,

@@ -2,6 +2,9 @@ import { describe, expect, it } from "vitest";
 import { canClearEstop, canDrive } from "./can";
 import * as format from "./format";
 import { parseEpisode, parseItems, parseMission, parseProblem, parseRobot, parseSession } from "./model";
+import { createSay, SI } from "./say";
+
+const say = createSay("en", SI);
 
 const MISSION = {
   id: "msn_1",
@@ -31,7 +34,7 @@ function mission(change: object = {}) {
 }
 
 function why(missionChange: object, robot: unknown = ROBOT, me = ME): string {
-  const can = canDrive(mission(missionChange), parseRobot(robot), me);
+  const can = canDrive(mission(missionChange), parseRobot(robot), me, say.m);
   return can.ok ? "" : can.why;
 }
 
@@ -87,26 +90,26 @@ describe("whether one may drive", () => {
   });
 
   it("clears the stop only at rest", () => {
-    expect(canClearEstop({ connected: true, wants: false }).ok).toBe(true);
-    expect(canClearEstop({ connected: true, wants: true })).toEqual({
+    expect(canClearEstop({ connected: true, wants: false }, say.m).ok).toBe(true);
+    expect(canClearEstop({ connected: true, wants: true }, say.m)).toEqual({
       ok: false,
       why: "Release all keys first",
     });
-    expect(canClearEstop({ connected: false, wants: false }).ok).toBe(false);
+    expect(canClearEstop({ connected: false, wants: false }, say.m).ok).toBe(false);
   });
 });
 
 describe("numbers in words", () => {
   it("are short", () => {
-    expect(format.credits(1234567)).toBe("1\u2009234\u2009567");
-    expect(format.credits(-5)).toBe("−5");
-    expect(format.distance(4.2)).toBe("4.2 m");
-    expect(format.distance(42.4)).toBe("42 m");
-    expect(format.distance(5_120)).toBe("5.1 km");
-    expect(format.bytes(12_300_000)).toBe("12.3 MB");
-    expect(format.duration(431)).toBe("7 min 11 s");
-    expect(format.timeLeft(15 * 60_000, 60_000)).toBe("14 min left");
-    expect(format.timeLeft(0, 1)).toBe("over");
+    expect(say.credits(1234567)).toBe("1\u2009234\u2009567");
+    expect(say.credits(-5)).toBe("−5");
+    expect(say.distance(4.2)).toBe("4.2 m");
+    expect(say.distance(42.4)).toBe("42 m");
+    expect(say.distance(5_120)).toBe("5.1 km");
+    expect(say.bytes(12_300_000)).toBe("12.3 MB");
+    expect(say.duration(431)).toBe("7 min 11 s");
+    expect(say.timeLeft(15 * 60_000, 60_000)).toBe("14 min left");
+    expect(say.timeLeft(0, 1)).toBe("over");
     expect(format.degrees(359.7)).toBe("000°");
     expect(format.shortId("lse_0190b5c6f1e27d3a8b4c5d6e7f809112")).toBe("lse_0190b5c6…9112");
   });

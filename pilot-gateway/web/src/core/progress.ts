@@ -1,6 +1,8 @@
 /** Where the next checkpoint is, as seen from the robot. */
+import { TELEMETRY_AGE_MS_MAX } from "./deadman";
 import { bearingDeg, distanceM, type GeoPoint, turnDeg, turnWords } from "./geo";
 import type { Checkpoint } from "./model";
+import type { Say } from "./say";
 
 export interface NextCheckpoint {
   readonly index: number;
@@ -36,12 +38,23 @@ export function nextCheckpoint(
   };
 }
 
-export function progressWords(count: number, next: NextCheckpoint | null, reached: number): string {
-  if (count === 0) return "No checkpoints: drive freely";
-  if (reached >= count) return "All checkpoints reached. End the drive to be paid";
-  if (next === null) return `Checkpoint ${reached + 1} of ${count}, waiting for a position`;
-  const name = `Checkpoint ${next.index + 1} of ${count}`;
-  if (next.inside) return `${name}: you are there, wait a moment`;
-  const where = next.turnDeg === null ? "away" : turnWords(next.turnDeg);
-  return `${name}, ${Math.round(next.distanceM)} m, ${where}`;
+export function progressWords(
+  count: number,
+  next: NextCheckpoint | null,
+  reached: number,
+  positionAgeMs: number | null,
+  say: Say,
+): string {
+  const m = say.m.mission;
+  if (count === 0) return m.free;
+  if (reached >= count) return m.allReached;
+  if (next === null) return m.noPosition(reached + 1, count);
+  const name = m.of(next.index + 1, count);
+  // Where the robot was is not where it is.
+  if (positionAgeMs === null || positionAgeMs > TELEMETRY_AGE_MS_MAX) {
+    return m.stalePosition(name, say.roughAge(positionAgeMs ?? 0));
+  }
+  if (next.inside) return m.inside(name);
+  const where = next.turnDeg === null ? m.somewhere : turnWords(next.turnDeg, say.m.turn);
+  return m.away(name, say.distance(next.distanceM), where);
 }

@@ -1,7 +1,17 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { fromHex, toHex, utf8 } from "../protocol/bytes";
-import { afterReceipt, firstReceipt, receiptBody, receiptSize } from "./receipts";
+import {
+  afterLink,
+  afterReceipt,
+  afterSending,
+  EMPTY_OUTBOX,
+  firstReceipt,
+  type Outbox,
+  RECENT_MAX,
+  receiptBody,
+  receiptSize,
+} from "./receipts";
 import { roundTripMs, sparkline, withSample } from "./series";
 
 const LEASE = "lse_0190b5c6f1e27d3a8b4c5d6e7f809112";
@@ -29,6 +39,18 @@ describe("receipts", () => {
   it("are bounded", () => {
     expect(receiptSize(99)).toBe(99);
     expect(receiptSize(5_000)).toBe(1_000);
+  });
+
+  it("that a lost link took go out again over the next, in order", () => {
+    const sent: number[] = [];
+    let outbox: Outbox<number> = { ...EMPTY_OUTBOX, unsent: [1, 2, 3] };
+    outbox = afterSending(outbox, (n) => n < 3 && sent.push(n) > 0);
+    expect(outbox).toEqual({ recent: [1, 2], unsent: [3] });
+    outbox = afterSending(afterLink(outbox), (n) => sent.push(n) > 0);
+    expect(sent).toEqual([1, 2, 1, 2, 3]);
+    for (let n = 4; n < 40; n++) outbox = afterSending({ ...outbox, unsent: [n] }, () => true);
+    expect(outbox.recent).toHaveLength(RECENT_MAX);
+    expect(outbox.recent.at(-1)).toBe(39);
   });
 
   it("keep every bit of the epoch", () => {

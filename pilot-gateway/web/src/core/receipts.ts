@@ -41,3 +41,30 @@ export function afterReceipt(chain: ReceiptChain, bodyHash: Uint8Array, packets:
     firstSeq: chain.firstSeq + packets,
   };
 }
+
+/** How many receipts are kept that a link has taken: more than can be under way when it ends. */
+export const RECENT_MAX = 8;
+
+/** Receipts on their way, oldest first. */
+export interface Outbox<T> {
+  /** Taken by the link, which says nothing of whether they arrived. */
+  readonly recent: readonly T[];
+  readonly unsent: readonly T[];
+}
+
+export const EMPTY_OUTBOX: Outbox<never> = { recent: [], unsent: [] };
+
+/** Sends what waits, as far as `send` takes it. */
+export function afterSending<T>(outbox: Outbox<T>, send: (item: T) => boolean): Outbox<T> {
+  const refused = outbox.unsent.findIndex((item) => !send(item));
+  const count = refused === -1 ? outbox.unsent.length : refused;
+  return {
+    recent: [...outbox.recent, ...outbox.unsent.slice(0, count)].slice(-RECENT_MAX),
+    unsent: outbox.unsent.slice(count),
+  };
+}
+
+/** Another link: what the one before took last is sent once more, and the robot passes over what it has. */
+export function afterLink<T>(outbox: Outbox<T>): Outbox<T> {
+  return { recent: [], unsent: [...outbox.recent, ...outbox.unsent] };
+}

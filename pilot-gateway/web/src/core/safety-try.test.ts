@@ -11,6 +11,7 @@ import {
   WELL,
   zeroAfterMs,
 } from "./safety-try";
+import { createSay, SI } from "./say";
 
 interface Asked {
   readonly phases: readonly Record<string, unknown>[];
@@ -69,5 +70,6 @@ test("how long the wheels took to be told zero for good", () => {
 });
 
 test("speeds for people", () => {
-  expect([mps(1500), mps(-4), mps(-800)]).toEqual(["1.50", "0.00", "-0.80"]);
+  const say = createSay("en", SI);
+  expect([mps(1500, say), mps(-4, say), mps(-800, say)]).toEqual(["1.50", "0.00", "-0.80"]);
 });

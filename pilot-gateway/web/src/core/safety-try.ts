@@ -1,6 +1,7 @@
 /** What the page about the safety core asks it, and what it answers. The rules themselves are not here: they run at the
  * gateway, in the same code as on a robot. */
 import { list, number, numberOrNull, object, text, textOrNull } from "./json";
+import type { Say } from "./say";
 
 /** What the core is told, as the page's controls hold it. */
 export interface Scene {
@@ -67,16 +68,16 @@ export const COMMAND_NEVER_MS = 620;
 export const PICTURE_NONE_MS = 720;
 
 /** Scenes that a reader begins with. */
-export const PRESETS: readonly { readonly name: string; readonly scene: Partial<Scene> }[] = [
-  { name: "All well", scene: {} },
-  { name: "The link is cut", scene: { commandEveryMs: COMMAND_NEVER_MS } },
-  { name: "The picture freezes", scene: { pictureAgeMs: 560 } },
-  { name: "A slow connection", scene: { pictureAgeMs: 420, stampAgeMs: 250 } },
-  { name: "Somebody walks up", scene: { aheadM: 4, approachMps: 1.4 } },
-  { name: "A wall ahead", scene: { aheadM: 0.8 } },
-  { name: "At the edge of its area", scene: { area: true, edgeM: 2.5 } },
-  { name: "Emergency stop", scene: { estop: true } },
-];
+export const PRESETS = [
+  { name: "well", scene: {} },
+  { name: "cut", scene: { commandEveryMs: COMMAND_NEVER_MS } },
+  { name: "frozen", scene: { pictureAgeMs: 560 } },
+  { name: "slow", scene: { pictureAgeMs: 420, stampAgeMs: 250 } },
+  { name: "walks", scene: { aheadM: 4, approachMps: 1.4 } },
+  { name: "wall", scene: { aheadM: 0.8 } },
+  { name: "edge", scene: { area: true, edgeM: 2.5 } },
+  { name: "estop", scene: { estop: true } },
+] as const satisfies readonly { readonly name: string; readonly scene: Partial<Scene> }[];
 
 const REST_MS = 300;
 const BEFORE_MS = 3000;
@@ -213,41 +214,7 @@ export function zeroAfterMs(played: Played): number | null {
   return zero === undefined || !moved ? null : zero.atMs;
 }
 
-/** What the robot is doing, in a word. */
-export function stateWord(state: string): string {
-  switch (state) {
-    case "driving":
-      return "Driving";
-    case "ready":
-      return "Ready";
-    case "idle":
-      return "Idle";
-    case "stopped":
-      return "Stopped";
-    case "emergency_stopped":
-      return "Emergency stop";
-    default:
-      return "Unknown";
-  }
-}
-
-/** What an action does, in words. */
-export function actionWords(action: string): string {
-  switch (action) {
-    case "latch":
-      return "stops, and stays";
-    case "stop":
-      return "stops";
-    case "hold":
-      return "waits";
-    case "block":
-      return "blocks this direction";
-    default:
-      return "holds the speed down";
-  }
-}
-
-/** Metres a second for people. Never "-0.0". */
-export function mps(mmps: number): string {
-  return ((Math.round(mmps / 10) || 0) / 100).toFixed(2);
+/** Metres a second, as the core counts, whatever the reader's units are. */
+export function mps(mmps: number, say: Say): string {
+  return say.number(mmps / 1000, 2);
 }

@@ -1,7 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { Telemetry } from "../protocol/telemetry";
 import { RELEASED } from "./deadman";
+import { createSay, SI } from "./say";
 import { latencyWord, limitWords, type StatusFacts, statusOf } from "./status";
+
+const say = createSay("en", SI);
 
 const TELEMETRY: Telemetry = {
   state: "driving",
@@ -50,11 +53,14 @@ const FACTS: StatusFacts = {
 };
 
 function said(change: Partial<StatusFacts>, telemetry: Partial<Telemetry> = {}): string {
-  const { gravity, title, detail } = statusOf({
-    ...FACTS,
-    telemetry: { ...TELEMETRY, ...telemetry },
-    ...change,
-  });
+  const { gravity, title, detail } = statusOf(
+    {
+      ...FACTS,
+      telemetry: { ...TELEMETRY, ...telemetry },
+      ...change,
+    },
+    say,
+  );
   return `${gravity}: ${title} ${detail}`;
 }
 
@@ -95,6 +101,18 @@ describe("the sentence", () => {
     expect(said(change, telemetry)).toBe(words);
   });
 
+  it("speaks German, in the pilot's units", () => {
+    const de = createSay("de", { speed: "km/h", length: "m" });
+    const words = (t: Partial<Telemetry>) => {
+      const { title, detail } = statusOf({ ...FACTS, telemetry: { ...TELEMETRY, ...t } }, de);
+      return `${title} ${detail}`;
+    };
+    expect(words({})).toBe("Fahrt durch die Verzögerung auf 4,3 km/h begrenzt");
+    expect(words({ state: "stopped", reason: 7 })).toBe(
+      "Angehalten: Direkt voraus ist etwas. Der Roboter wartet. Setzen Sie zurück oder drehen Sie.",
+    );
+  });
+
   it("never shows an old word of the robot as live", () => {
     for (const state of ["ready", "driving", "stopped", "emergency_stopped"] as const) {
       expect(said({ telemetryAgeMs: 1_500 }, { state })).toBe(
@@ -115,8 +133,8 @@ describe("words beside numbers", () => {
   });
 
   it("for the limit", () => {
-    expect(limitWords(TELEMETRY)).toBe("by latency");
-    expect(limitWords({ ...TELEMETRY, limitReason: 0 })).toBe("");
-    expect(limitWords({ ...TELEMETRY, limitReason: 13 })).toBe("the battery is nearly empty");
+    expect(limitWords(TELEMETRY, say)).toBe("by latency (86 ms)");
+    expect(limitWords({ ...TELEMETRY, limitReason: 0 }, say)).toBe("");
+    expect(limitWords({ ...TELEMETRY, limitReason: 13 }, say)).toBe("the battery is nearly empty");
   });
 });

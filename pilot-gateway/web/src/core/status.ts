@@ -2,9 +2,9 @@
  * The one sentence that says how things are: what the robot does, why, and what to do next. It is made here from
  * what the robot says and from what this page knows itself, the graver one first.
  */
-import { reasonOf } from "../protocol/safety";
 import type { Telemetry } from "../protocol/telemetry";
-import { type Deadman, releaseWords, TELEMETRY_AGE_MS_MAX, VIDEO_AGE_MS_MAX } from "./deadman";
+import { type Deadman, TELEMETRY_AGE_MS_MAX, VIDEO_AGE_MS_MAX } from "./deadman";
+import type { Say } from "./say";
 
 export type Connection = "opening" | "open" | "lost" | "ended";
 
@@ -50,81 +50,64 @@ function status(gravity: Gravity, title: string, detail: string): Status {
   return { gravity, title, detail };
 }
 
-function seconds(ageMs: number): string {
-  return ageMs < 1000 ? `${Math.round(ageMs)} ms` : `${(ageMs / 1000).toFixed(1)} s`;
-}
-
-function ofRobot(t: Telemetry, facts: StatusFacts): Status {
-  const reason = reasonOf(t.reason);
+function ofRobot(t: Telemetry, facts: StatusFacts, say: Say): Status {
+  const m = say.m.status;
+  const reason = say.reason(t.reason);
   const next = reason.whatNext === "" ? "" : ` ${reason.whatNext}.`;
   switch (t.state) {
     case "idle":
-      return status("hold", "Not driving.", `${reason.words}.${next}`);
+      return status("hold", m.notDriving, `${reason.words}.${next}`);
     case "ready":
-      if (facts.deadman.letGoFirst)
-        return status("hold", "Let go first.", "Release all keys, then drive again.");
-      return status("calm", "Ready.", facts.hint);
+      if (facts.deadman.letGoFirst) return status("hold", m.letGo, m.letGoDetail);
+      return status("calm", m.ready, facts.hint);
     case "driving": {
-      if (t.autonomous)
-        return status("drive", "The robot drives itself.", "Let go to stop; steer to take over.");
-      const limit = reasonOf(t.limitReason);
-      const speed = `${(t.limitMmps / 1000).toFixed(1)} m/s`;
-      if (limit.code === "latency") return status("drive", "Driving", `speed held to ${speed} by latency`);
+      if (t.autonomous) return status("drive", m.itself, m.itselfDetail);
+      const limit = say.reason(t.limitReason);
+      const speed = say.speed(t.limitMmps / 1000);
+      if (limit.code === "latency") return status("drive", m.driving, m.heldByLatency(speed));
       if (limit.code === "none" || limit.code === "policy-cap")
-        return status("drive", "Driving", `up to ${speed}`);
-      return status("drive", "Driving", `at most ${speed}: ${limit.words.toLowerCase()}`);
+        return status("drive", m.driving, m.upTo(speed));
+      return status("drive", m.driving, m.atMost(speed, say.m.within(limit.words)));
     }
     case "stopped": {
       const late = reason.code === "video-stale" && t.loopLatencyMs !== null;
-      const words = late ? `the picture is ${t.loopLatencyMs} ms old` : lower(reason.words);
-      return status(
-        LIVE_HAZARDS.has(reason.code) ? "hold" : "stop",
-        `Stopped: ${words}.`,
-        `The robot waits.${next}`,
-      );
+      const words = late ? m.pictureIs(say.age(t.loopLatencyMs ?? 0)) : say.m.within(reason.words);
+      return status(LIVE_HAZARDS.has(reason.code) ? "hold" : "stop", m.stopped(words), `${m.waits}${next}`);
     }
     case "emergency_stopped":
-      return status("stop", "Emergency stop.", "The wheels are held. Release all keys, then clear the stop.");
+      return status("stop", m.emergency, m.emergencyDetail);
   }
 }
 
-function lower(words: string): string {
-  return words.charAt(0).toLowerCase() + words.slice(1);
-}
-
-export function statusOf(facts: StatusFacts): Status {
+export function statusOf(facts: StatusFacts, say: Say): Status {
   const { telemetry, telemetryAgeMs, videoAgeMs } = facts;
+  const m = say.m.status;
   switch (facts.connection) {
     case "opening":
-      return status("hold", "Connecting.", facts.connectionWords);
+      return status("hold", m.connecting, facts.connectionWords);
     case "ended":
-      return status("hold", "The drive is over.", facts.connectionWords);
+      return status("hold", m.over, facts.connectionWords);
     case "lost":
-      return status("stop", "Connection lost.", `The robot stops by itself. ${facts.connectionWords}`);
+      return status("stop", m.lost, m.lostDetail(facts.connectionWords));
     case "open":
       break;
   }
-  if (telemetry === null) return status("hold", "Connected.", "Waiting for the robot's first word.");
+  if (telemetry === null) return status("hold", m.connected, m.firstWord);
   if (telemetryAgeMs === null || telemetryAgeMs > TELEMETRY_AGE_MS_MAX) {
-    const age = telemetryAgeMs === null ? "" : ` for ${seconds(telemetryAgeMs)}`;
-    return status("stop", `The robot is not heard${age}.`, "It stops by itself. Release all keys and wait.");
+    const title = telemetryAgeMs === null ? m.notHeard : m.notHeardFor(say.age(telemetryAgeMs));
+    return status("stop", title, m.notHeardDetail);
   }
-  if (telemetry.state === "emergency_stopped") return ofRobot(telemetry, facts);
-  if (facts.estopAsked)
-    return status("stop", "Stopping.", "The emergency stop was sent; waiting for the robot.");
-  if (videoAgeMs === null) return status("hold", "Connected.", "Waiting for the first picture.");
+  if (telemetry.state === "emergency_stopped") return ofRobot(telemetry, facts, say);
+  if (facts.estopAsked) return status("stop", m.stopping, m.stoppingDetail);
+  if (videoAgeMs === null) return status("hold", m.connected, m.firstPicture);
   if (videoAgeMs > VIDEO_AGE_MS_MAX) {
-    return status(
-      "stop",
-      `Stopped: the picture is ${seconds(videoAgeMs)} old.`,
-      "The robot waits. Release all keys; drive again when the picture is fresh.",
-    );
+    return status("stop", m.pictureOld(say.age(videoAgeMs)), m.pictureOldDetail);
   }
   const { release } = facts.deadman;
   if (release !== null && telemetry.state === "ready") {
-    return status("hold", `${releaseWords(release)}.`, "Keys count again after that.");
+    return status("hold", `${say.m.release[release]}.`, m.countAgain);
   }
-  return ofRobot(telemetry, facts);
+  return ofRobot(telemetry, facts, say);
 }
 
 /** How good the link is, for a word beside the number; never colour alone. */
@@ -135,37 +118,39 @@ export function latencyWord(latencyMs: number | null, ageMs: number): "good" | "
 }
 
 /** What sets the speed limit, in a few words; empty when nothing does. */
-export function limitWords(t: Telemetry): string {
-  switch (reasonOf(t.limitReason).code) {
+export function limitWords(t: Telemetry, say: Say): string {
+  const reason = say.reason(t.limitReason);
+  switch (reason.code) {
     case "none":
     case "policy-cap":
       return "";
     case "latency":
-      return "by latency";
+      return t.loopLatencyMs === null ? say.m.limit.latency : say.m.limit.latencyOf(say.age(t.loopLatencyMs));
     case "obstacle-near":
     case "obstacle-ahead":
-      return "obstacle ahead";
+      return say.m.limit.obstacle;
     case "blind-cap":
-      return "no picture";
+      return say.m.limit.blind;
     default:
-      return lower(reasonOf(t.limitReason).words);
+      return say.m.within(reason.words);
   }
 }
 
 /** Why a drive ended, in words, from the stable code that the robot gives. */
-export function endedWords(why: string): string {
+export function endedWords(why: string, say: Say): string {
+  const m = say.m.ended;
   switch (why) {
     case "released":
-      return "You ended it.";
+      return m.released;
     case "driver-gone":
-      return "The robot did not hear from you for 5 seconds.";
+      return m.driverGone;
     case "expired":
-      return "The lease ran out.";
+      return m.expired;
     case "fenced":
-      return "Someone else took over.";
+      return m.fenced;
     case "stopping":
-      return "The robot is being shut down.";
+      return m.stopping;
     default:
-      return `The robot ended it (${why}).`;
+      return m.other(why);
   }
 }

@@ -21,6 +21,7 @@ import {
   type Robot,
   type Session,
 } from "../core/model";
+import { ownProblem } from "../core/problem";
 import { type Played, parsePlayed, type Scene, scenarioOf } from "../core/safety-try";
 import { toHex } from "../protocol/bytes";
 import { type Envelope, parseEnvelope } from "../protocol/dsse";
@@ -37,6 +38,13 @@ export interface GatewayConfig {
   readonly iceServers: readonly IceServer[];
   readonly fleetDid: string;
   readonly name: string;
+  /** Whether there is a relay, for which each lease gets credentials. */
+  readonly turn: boolean;
+}
+
+export interface IceServers {
+  readonly iceServers: readonly IceServer[];
+  readonly validS: number;
 }
 
 export interface OpenedSession {
@@ -65,7 +73,10 @@ export interface Api {
     lease: Envelope,
     offerSdp: string,
     driverSignature: string,
+    patienceMs: number,
   ) => Promise<Result<OpenedSession>>;
+  /** Servers with credentials for the holder of a lease. */
+  readonly iceServers: (robot: string, lease: Envelope) => Promise<Result<IceServers>>;
   readonly estop: (robot: string) => Promise<Result<null>>;
   /** What the safety core decides in a scene. Needs no session. */
   readonly trySafety: (scene: Scene) => Promise<Result<Played>>;
@@ -91,17 +102,6 @@ export interface Credentials {
   /** Signs in again; false when that did not work. */
   readonly refresh: () => Promise<boolean>;
 }
-
-const NO_ANSWER = {
-  code: "unavailable",
-  title: "no answer",
-  detail: "The server does not answer. Check your connection; this page tries again.",
-};
-const ODD_ANSWER = {
-  code: "internal",
-  title: "odd answer",
-  detail: "The server's answer can't be read. Reload the page; if it stays, tell the operator.",
-};
 
 const TIMEOUT_MS = 15_000;
 const DOWNLOAD_MS = 30 * 60_000;
@@ -129,7 +129,7 @@ export function createApi(backend: Backend, credentials: Credentials): Api {
         signal: AbortSignal.timeout(timeoutMs),
       });
     } catch {
-      return { ok: false, problem: parseProblem(0, NO_ANSWER) };
+      return { ok: false, problem: ownProblem("no-answer") };
     }
     if (response.ok) return { ok: true, value: response };
     if (response.status === 401 && token !== null && !retried && (await credentials.refresh())) {
@@ -144,11 +144,12 @@ export function createApi(backend: Backend, credentials: Credentials): Api {
     path: string,
     body: unknown,
     parse: (json: unknown) => T | null,
+    timeoutMs = TIMEOUT_MS,
   ): Promise<Result<T>> {
-    const sent = await send(method, path, body);
+    const sent = await send(method, path, body, timeoutMs);
     if (!sent.ok) return sent;
     const parsed = parse(await sent.value.json().catch(() => null));
-    if (parsed === null) return { ok: false, problem: parseProblem(sent.value.status, ODD_ANSWER) };
+    if (parsed === null) return { ok: false, problem: ownProblem("odd-answer", sent.value.status) };
     return { ok: true, value: parsed };
   }
 
@@ -190,8 +191,11 @@ export function createApi(backend: Backend, credentials: Credentials): Api {
     takeLease: (mission) => post("/v1/leases", { robot: null, mission, relay: null }, parseGrant),
     renewLease: (lease) => post(`/v1/leases/${id(lease)}/renew`, undefined, parseGrant),
     endLease: (lease) => plain("DELETE", `/v1/leases/${id(lease)}`),
-    openSession: (robot, lease, offer_sdp, driver_signature) =>
-      post(`/v1/robots/${id(robot)}/session`, { lease, offer_sdp, driver_signature }, parseOpened),
+    openSession: (robot, lease, offer_sdp, driver_signature, patienceMs) => {
+      const body = { lease, offer_sdp, driver_signature };
+      return call("POST", `/v1/robots/${id(robot)}/session`, body, parseOpened, patienceMs);
+    },
+    iceServers: (robot, lease) => post(`/v1/robots/${id(robot)}/ice-servers`, { lease }, parseIceServers),
     trySafety: (scene) => post("/v1/safety/try", scenarioOf(scene), parsePlayed),
     estop: (robot) => plain("POST", `/v1/robots/${id(robot)}/estop`, {}),
     robot: (robot) => get(`/v1/robots/${id(robot)}`, parseRobot),
@@ -221,16 +225,25 @@ async function kept(
 function parseConfig(json: unknown): GatewayConfig | null {
   const c = object(json);
   if (typeof c["fleet_did"] !== "string") return null;
-  const servers = Array.isArray(c["ice_servers"]) ? c["ice_servers"] : [];
   return {
-    iceServers: servers.map((value: unknown) => {
-      const s = object(value);
-      const urls = Array.isArray(s["urls"]) ? s["urls"].map(String) : [];
-      return { urls, username: text(s["username"]), credential: text(s["credential"]) };
-    }),
+    iceServers: serversOf(c["ice_servers"]),
     fleetDid: c["fleet_did"],
     name: text(c["name"], "Longrein"),
+    turn: c["turn"] === true,
   };
+}
+
+function serversOf(list: unknown): readonly IceServer[] {
+  return (Array.isArray(list) ? list : []).map((value: unknown) => {
+    const s = object(value);
+    const urls = Array.isArray(s["urls"]) ? s["urls"].map(String) : [];
+    return { urls, username: text(s["username"]), credential: text(s["credential"]) };
+  });
+}
+
+function parseIceServers(json: unknown): IceServers | null {
+  const { ice_servers, valid_s } = object(json);
+  return typeof valid_s === "number" ? { iceServers: serversOf(ice_servers), validS: valid_s } : null;
 }
 
 function parseOpened(json: unknown): OpenedSession | null {

@@ -1,6 +1,8 @@
 /** What this page needs of the world outside: HTTP, events, and a link to a robot. The fake one in mock/ has the
  * same face. */
 
+import type { Messages } from "../core/words/words";
+
 export interface IceServer {
   readonly urls: readonly string[];
   readonly username?: string;
@@ -44,5 +46,9 @@ export interface Backend {
   readonly fetch: (path: string, init: RequestInit) => Promise<Response>;
   /** Calls `on` for each event; returns how to stop. */
   readonly events: (token: string, on: (name: string, data: unknown) => void) => () => void;
-  readonly openLink: (iceServers: readonly IceServer[], events: LinkEvents) => Promise<Link>;
+  readonly openLink: (
+    iceServers: readonly IceServer[],
+    events: LinkEvents,
+    words: Messages["drive"],
+  ) => Promise<Link>;
 }

@@ -7,6 +7,7 @@ import type { Sample } from "../core/series";
 import type { Connection } from "../core/status";
 import type { Equipment } from "../protocol/session";
 import type { Telemetry } from "../protocol/telemetry";
+import type { GamepadKind } from "./controls";
 
 export interface LinkNumbers {
   readonly bitrateBps: number | null;
@@ -22,14 +23,17 @@ export interface DriveView {
   readonly telemetry: Telemetry | null;
   readonly telemetryAgeMs: number | null;
   readonly videoAgeMs: number | null;
+  /** Since the link's numbers were measured. */
+  readonly linkAgeMs: number | null;
+  /** Since the robot said something about a goal. */
+  readonly goalAgeMs: number | null;
   readonly nowMs: number;
   readonly latencies: readonly Sample[];
   readonly link: LinkNumbers;
   readonly deadman: Deadman;
   readonly keys: ReadonlySet<DriveKey>;
-  readonly slow: boolean;
   readonly wish: Wish;
-  readonly gamepadThere: boolean;
+  readonly gamepad: GamepadKind;
   readonly estopAsked: boolean;
   /** The last goal for the robot's own autonomy, until another is set. */
   readonly goal: Goal | null;
@@ -53,18 +57,19 @@ export interface DriveView {
 
 export const NO_VIEW: DriveView = {
   connection: "opening",
-  connectionWords: "Asking for the robot.",
+  connectionWords: "",
   telemetry: null,
   telemetryAgeMs: null,
   videoAgeMs: null,
+  linkAgeMs: null,
+  goalAgeMs: null,
   nowMs: 0,
   latencies: [],
   link: { bitrateBps: null, fps: null, loss: null, rttMs: null },
   deadman: RELEASED,
   keys: new Set(),
-  slow: false,
   wish: AT_REST,
-  gamepadThere: false,
+  gamepad: "none",
   estopAsked: false,
   goal: null,
   aim: null,

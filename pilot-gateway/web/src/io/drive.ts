@@ -6,6 +6,9 @@ import { type Deadman, nextDeadman, RELEASED } from "../core/deadman";
 import { type GeoPoint, offsetM } from "../core/geo";
 import { afterWord, firstAim, type Goal, type GoalKey, goalWords, isOpen } from "../core/goal";
 import { AT_REST, nextWish, REACH, type Reach, type Stick, type Wish } from "../core/input";
+import type { InputSettings } from "../core/preferences";
+import { problemWords, refusalWords } from "../core/problem";
+import type { Say } from "../core/say";
 import { roundTripMs, type Sample, withSample } from "../core/series";
 import { endedWords } from "../core/status";
 import { clamp } from "../core/units";
@@ -13,12 +16,13 @@ import { encodeDrive, type Seen } from "../protocol/drive";
 import { parseFromRobot, RECEIPT_EVERY_MS, RENEW_EVERY_MS, type ToRobot } from "../protocol/session";
 import { decodeTelemetry, type Telemetry } from "../protocol/telemetry";
 import type { Api } from "./api";
-import type { Backend, Link } from "./backend";
+import type { Backend } from "./backend";
 import { clientMs, nowMs, startTicker } from "./clock";
 import { openControls } from "./controls";
 import { type DriveView, LATENCY_SAMPLES_MAX, LATENCY_SPAN_MS, NO_VIEW } from "./drive-view";
 import { estopLane } from "./estop-lane";
 import type { Identity } from "./keys";
+import { linkKeeper } from "./link-keeper";
 import { linkMeter } from "./link-meter";
 import type { ShownFrame } from "./media";
 import { callRobot, type Failure, type Granted, takeLease } from "./opening";
@@ -28,10 +32,6 @@ import { voiceLane } from "./voice-lane";
 const TICK_MS = 20;
 const VIEW_EVERY_MS = 50;
 const LINK_STATS_EVERY_MS = 1_000;
-const OPEN_MS_MAX = 10_000;
-/** A new link can't help against these. */
-const FINAL_CODES = ["lease-ended", "forbidden", "bad-signature"];
-const REOPEN_EVERY_MS = 1_500;
 /** How long the robot may take to say that the drive has ended. */
 const ENDED_MS_MAX = 2_000;
 
@@ -40,8 +40,13 @@ export interface DriveOptions {
   readonly api: Api;
   readonly identity: Identity;
   readonly missionId: string;
+  /** The pilot's language and units, and input settings, as they are now. */
+  readonly say: () => Say;
+  readonly inputs: () => InputSettings;
   readonly onView: (view: DriveView) => void;
   readonly onVideo: (camera: number, stream: MediaStream) => void;
+  /** The driver asks to see the last seconds again. */
+  readonly onReplay: () => void;
 }
 
 export interface Drive {
@@ -53,6 +58,8 @@ export interface Drive {
   readonly setPad: (stick: Stick | null) => void;
   /** Sets a goal for the robot's own autonomy. It stands until it is let drive. */
   readonly setGoal: (at: GeoPoint) => void;
+  /** Begins or leaves the placing of a goal. */
+  readonly aim: () => void;
   readonly cancelGoal: () => void;
   /** What lets the robot drive is held on the page. */
   readonly setGo: (held: boolean) => void;
@@ -74,20 +81,20 @@ export interface Drive {
 export function startDrive(options: DriveOptions): Drive {
   const { api, identity } = options;
   const latencySamplesMs: number[] = [];
-  let view: DriveView = NO_VIEW;
+  const m = () => options.say().m.drive;
+  let view: DriveView = { ...NO_VIEW, connectionWords: m().asking };
   const startedAtMs = nowMs();
   let firstFrameMs: number | null = null;
   let viewAtMs = 0;
   let granted: Granted | null = null;
   let receipts: ReceiptWriter | null = null;
-  let link: Link | null = null;
-  let linkOpen = false;
-  let reopening = false;
   let ended = false;
   let closed = false;
   let seq = 0;
   let telemetry: Telemetry | null = null;
   let telemetryAtMs: number | null = null;
+  let linkAtMs: number | null = null;
+  let goalAtMs: number | null = null;
   let videoAtMs: number | null = null;
   let seen: Seen = { kind: "nothing" };
   let deadman: Deadman = RELEASED;
@@ -100,12 +107,17 @@ export function startDrive(options: DriveOptions): Drive {
   let goals = 0;
   /** The goal that holds if the robot refuses the one that was sent after it. */
   let standing: Goal | null = null;
-  const controls = openControls({
-    estop: () => pressStop(),
-    horn: () => horn(),
-    goalKey: onGoalKey,
-    aiming: () => view.aim !== null,
-  });
+  const controls = openControls(
+    {
+      estop: () => pressStop(),
+      horn: () => horn(),
+      replay: options.onReplay,
+      goalKey: onGoalKey,
+      aiming: () => view.aim !== null,
+      goalOpen: () => isOpen(view.goal),
+    },
+    options.inputs,
+  );
 
   function show(change: Partial<DriveView>, always = true): void {
     const now = nowMs();
@@ -118,6 +130,8 @@ export function startDrive(options: DriveOptions): Drive {
       telemetry,
       telemetryAgeMs: telemetryAtMs === null ? null : now - telemetryAtMs,
       videoAgeMs: videoAtMs === null ? null : now - videoAtMs,
+      linkAgeMs: linkAtMs === null ? null : now - linkAtMs,
+      goalAgeMs: goalAtMs === null ? null : now - goalAtMs,
       latencies,
       deadman,
       wish,
@@ -166,13 +180,13 @@ export function startDrive(options: DriveOptions): Drive {
         break;
       case "ended":
         robotEnded?.();
-        finish(endedWords(message.why));
+        finish(endedWords(message.why, options.say()));
         break;
       case "goal":
         onGoal(message);
         break;
       case "refused":
-        show({ notice: message.detail });
+        show({ notice: refusalWords(message, options.say().m) });
         break;
     }
   }
@@ -183,12 +197,12 @@ export function startDrive(options: DriveOptions): Drive {
   }
 
   function say(message: ToRobot): boolean {
-    return link?.sendSession(JSON.stringify(message)) ?? false;
+    return keeper.link()?.sendSession(JSON.stringify(message)) ?? false;
   }
 
   function ask(message: ToRobot): void {
     const sent = !ended && say(message);
-    show({ notice: sent ? null : "There is no connection to the robot." });
+    show({ notice: sent ? null : m().noConnection });
   }
 
   function horn(): void {
@@ -198,15 +212,15 @@ export function startDrive(options: DriveOptions): Drive {
   // ---- sound -----------------------------------------------------------------------------------------------
 
   const voice = voiceLane({
-    send: (track) => link?.sendVoice(track),
-    say: (active) => void (linkOpen && !ended && say({ type: "talk", active })),
+    send: (track) => keeper.link()?.sendVoice(track),
+    say: (active) => void (keeper.isOpen() && !ended && say({ type: "talk", active })),
     changed: (talks) => show({ talks }),
-    failed: (notice) => show({ notice }),
+    failed: (why) => show({ notice: m().noMicrophone(why) }),
   });
 
   function listen(active: boolean): void {
     show({ listens: active });
-    if (linkOpen && !ended) say({ type: "listen", active });
+    if (keeper.isOpen() && !ended) say({ type: "listen", active });
   }
 
   // ---- the control loop ------------------------------------------------------------------------------------
@@ -220,7 +234,7 @@ export function startDrive(options: DriveOptions): Drive {
       wants: wish.wants,
       focused: reading.focused,
       visible: reading.visible,
-      connected: linkOpen,
+      connected: keeper.isOpen(),
       videoAgeMs: videoAtMs === null ? null : now - videoAtMs,
       telemetryAgeMs: telemetryAtMs === null ? null : now - telemetryAtMs,
       gamepadLost: reading.gamepadLost,
@@ -228,13 +242,15 @@ export function startDrive(options: DriveOptions): Drive {
     });
     if (!deadman.held) wish = { ...AT_REST, wants: wish.wants };
     sendDrive();
+    keeper.look(now);
     estop.tick(now);
-    const { keys, slow } = reading.controls;
-    show({ keys, slow, gamepadThere: reading.gamepadThere }, false);
+    show({ keys: reading.controls.keys, gamepad: reading.gamepad }, false);
   }
 
   function sendDrive(): void {
-    if (granted === null || link === null || !linkOpen || ended) return;
+    // A link in doubt as well: it may be deaf in one direction only, and the robot waits five seconds for its driver.
+    const link = keeper.link();
+    if (granted === null || link === null || ended) return;
     const packet = encodeDrive({
       deadman: deadman.held,
       // Only to a robot that knows what it means.
@@ -265,16 +281,18 @@ export function startDrive(options: DriveOptions): Drive {
     goals += 1;
     if (view.goal?.state !== "sent") standing = view.goal;
     const goal = { id: goals, at, state: "sent", detail: "", distanceM: null } as const;
-    if (!say({ type: "goal", id: goals, position: { lat_deg: at.latDeg, lon_deg: at.lonDeg } })) {
-      show({ aim: null, goal: { ...goal, state: "refused", detail: "there is no connection to the robot" } });
-    } else show({ aim: null, goal });
+    show({ aim: null, goal });
+    const asked = say({ type: "goal", id: goals, position: { lat_deg: at.latDeg, lon_deg: at.lonDeg } });
+    if (asked) return;
+    show({ goal: { ...goal, state: "refused", detail: options.say().m.goal.noConnection } });
   }
 
   function onGoal(word: Parameters<typeof afterWord>[1]): void {
+    goalAtMs = nowMs();
     standing = afterWord(standing, word);
     const goal = afterWord(view.goal, word);
     if (goal?.state === "refused" && isOpen(standing)) {
-      const { title, detail } = goalWords(goal, "");
+      const { title, detail } = goalWords(goal, "", options.say());
       show({ goal: standing, notice: `${title} ${detail}` });
     } else show({ goal });
   }
@@ -307,7 +325,7 @@ export function startDrive(options: DriveOptions): Drive {
 
   const estop = estopLane({
     epoch: () => granted?.lease.epoch ?? 0n,
-    send: (packet) => link?.sendEstop(packet) ?? false,
+    send: (packet) => keeper.link()?.sendEstop(packet) ?? false,
     byHttp: () => void estopByHttp(),
   });
 
@@ -315,7 +333,7 @@ export function startDrive(options: DriveOptions): Drive {
     if (granted === null) return;
     const asked = await api.estop(granted.lease.robot);
     if (asked.ok) show({ notice: null });
-    else show({ notice: `The stop could not be sent by the server: ${asked.problem.detail}` });
+    else show({ notice: m().stopNotSent(problemWords(asked.problem, options.say().m)) });
   }
 
   function pressStop(): void {
@@ -326,13 +344,13 @@ export function startDrive(options: DriveOptions): Drive {
 
   function clearEstop(): void {
     const sent = estop.clear();
-    show(sent ? {} : { notice: "The stop can't be cleared without a connection to the robot." });
+    show(sent ? {} : { notice: m().clearNeedsLink });
   }
 
   // ---- opening ---------------------------------------------------------------------------------------------
 
   async function open(): Promise<void> {
-    const taken = await takeLease(api, options.missionId);
+    const taken = await takeLease(api, options.missionId, options.say().m);
     if (!taken.ok) {
       fail(taken.failure);
       return;
@@ -347,9 +365,10 @@ export function startDrive(options: DriveOptions): Drive {
     receipts = receiptWriter(identity, lease.leaseId, lease.epoch, (receipt) =>
       say({ type: "receipt", receipt }),
     );
-    show({ leaseId: lease.leaseId, connectionWords: `Calling ${lease.robot}.` });
-    const failure = await openLink(granted);
-    if (failure !== null) fail(failure);
+    show({ leaseId: lease.leaseId, connectionWords: m().calling(lease.robot) });
+    const begun = await keeper.begin();
+    if ("failure" in begun) fail(begun.failure);
+    else show({ episode: begun.episode, connectionWords: m().openingVideo });
   }
 
   function fail({ title, detail }: Failure): void {
@@ -358,74 +377,53 @@ export function startDrive(options: DriveOptions): Drive {
     show({ failure: { title, detail } });
   }
 
-  async function openLink(by: Granted): Promise<Failure | null> {
-    let mine: Link | null = null;
-    let lostWords: string | null = null;
-    let openEarly = false;
-    const opened = () => {
-      linkOpen = true;
-      show({ connection: "open", connectionWords: "", notice: null });
-      if (view.listens) listen(true);
-    };
-    const lost = (words: string) => {
-      lostWords = words;
-      if (!ended && mine !== null && link === mine) void reopen(words);
-    };
-    const called = await callRobot(options, by, {
+  function doubted(words: string): void {
+    voice.release();
+    // A closed stream leaves a black picture behind, which is shown as any other: it counts for nothing.
+    videoAtMs = null;
+    seen = { kind: "nothing" };
+    show({ aim: null, connection: "lost", connectionWords: `${words} ${m().anotherWay}` });
+  }
+
+  const keeper = linkKeeper(
+    async (events) => {
+      if (granted === null)
+        return { ok: false, failure: { code: "lease-ended", title: "no lease", detail: m().noLease } };
+      const called = await callRobot(
+        { ...options, words: options.say().m },
+        granted,
+        events,
+        view.episode === null,
+      );
+      if (called.ok) granted = { ...granted, path: called.value.path };
+      return called;
+    },
+    nowMs,
+    {
       telemetry: onTelemetry,
       session: onSession,
       estop: onEstop,
       video: options.onVideo,
       sound: (sound) => show({ sound }),
-      open: () => {
-        openEarly = true;
-        if (mine !== null && link === mine) opened();
+      opened: (first) => {
+        if (!first) receipts?.again();
+        // The robot forgets a goal with its link.
+        const goal =
+          !first && isOpen(view.goal)
+            ? ({ ...view.goal, state: "cancelled", detail: options.say().m.goal.connectionLost } as const)
+            : view.goal;
+        videoAtMs = null;
+        seen = { kind: "nothing" };
+        show({ goal, sound: null, connection: "open", connectionWords: "", notice: null });
+        if (view.listens) listen(true);
       },
-      lost,
-    });
-    if (!called.ok) return called.failure;
-    mine = called.value.link;
-    if (closed || ended) {
-      mine.close();
-      return null;
-    }
-    link = mine;
-    show({ episode: called.value.episode, connectionWords: "Opening the video." });
-    if (lostWords !== null) lost(lostWords);
-    else if (openEarly) opened();
-    setTimeout(() => {
-      if (!linkOpen) lost("The connection did not open.");
-    }, OPEN_MS_MAX);
-    return null;
-  }
-
-  /** The lease outlives its link: as long as it lives, a new link is tried. */
-  async function reopen(words: string): Promise<void> {
-    linkOpen = false;
-    voice.release();
-    link?.close();
-    link = null;
-    show({ sound: null });
-    // The robot forgets a goal with its link.
-    const goal = isOpen(view.goal)
-      ? ({ ...view.goal, state: "cancelled", detail: "the connection was lost" } as const)
-      : view.goal;
-    show({ goal, aim: null });
-    // A closed stream leaves a black picture behind, which is shown as any other: it counts for nothing.
-    videoAtMs = null;
-    seen = { kind: "nothing" };
-    show({ connection: "lost", connectionWords: `${words} Trying again.` });
-    if (reopening || granted === null) return;
-    reopening = true;
-    while (!closed && !ended) {
-      const failure = await openLink(granted);
-      if (failure === null) break;
-      if (FINAL_CODES.includes(failure.code)) finish(`${words} ${failure.detail}`);
-      else show({ connectionWords: `${words} ${failure.detail}` });
-      await new Promise((resolve) => setTimeout(resolve, REOPEN_EVERY_MS));
-    }
-    reopening = false;
-  }
+      doubted,
+      back: () => show({ connection: "open", connectionWords: "" }),
+      failed: ({ detail }) => show({ connectionWords: `${m().notHeard} ${detail}` }),
+      over: finish,
+    },
+    m,
+  );
 
   // ---- keeping ---------------------------------------------------------------------------------------------
 
@@ -436,18 +434,19 @@ export function startDrive(options: DriveOptions): Drive {
     if (!renewed.ok) {
       const away = renewed.problem.status === 0 || renewed.problem.status >= 500;
       show({
-        notice: away ? "The fleet is away; the robot keeps your lease for a while." : renewed.problem.detail,
+        notice: away ? m().fleetAway : problemWords(renewed.problem, options.say().m),
       });
       return;
     }
     granted = { ...granted, envelope: renewed.value };
-    if (view.notice?.startsWith("The fleet is away")) show({ notice: null });
+    if (view.notice === m().fleetAway) show({ notice: null });
     say({ type: "renew", lease: renewed.value });
   }
 
   async function measureLink(): Promise<void> {
-    const measured = await meter.measure(link);
+    const measured = await meter.measure(keeper.link());
     if (measured === null) return;
+    linkAtMs = nowMs();
     show({ link: { ...view.link, ...measured } });
     const { rttMs } = view.link;
     if (rttMs === null || telemetry === null || telemetry.loopLatencyMs === null) return;
@@ -462,9 +461,8 @@ export function startDrive(options: DriveOptions): Drive {
   function finish(words: string): void {
     if (ended) return;
     ended = true;
-    linkOpen = false;
     for (const stop of stops) stop();
-    link?.close();
+    keeper.close();
     show({ connection: "ended", connectionWords: words, deadman: RELEASED });
     if (granted !== null) void api.endLease(granted.lease.leaseId);
   }
@@ -477,7 +475,7 @@ export function startDrive(options: DriveOptions): Drive {
     });
     await receipts?.flush();
     if (say({ type: "release" })) await told;
-    finish("You ended it.");
+    finish(options.say().m.ended.released);
   }
 
   function close(): void {
@@ -488,7 +486,7 @@ export function startDrive(options: DriveOptions): Drive {
       say({ type: "release" });
       if (granted !== null) void api.endLease(granted.lease.leaseId);
     }
-    link?.close();
+    keeper.close();
   }
 
   const every = (periodMs: number, act: () => unknown) => {
@@ -509,7 +507,7 @@ export function startDrive(options: DriveOptions): Drive {
     latencySamplesMs,
     firstFrameMs: () => firstFrameMs,
     frameShown: (frame) => {
-      if (link === null) return;
+      if (keeper.link() === null) return;
       firstFrameMs ??= frame.shownAtMs - startedAtMs;
       videoAtMs = nowMs();
       meter.frameShown();
@@ -518,6 +516,7 @@ export function startDrive(options: DriveOptions): Drive {
     setPad: controls.setPad,
     setGo: controls.setGo,
     setGoal,
+    aim: () => onGoalKey({ act: view.aim === null ? "aim" : "leave" }),
     cancelGoal,
     estop: pressStop,
     clearEstop,

@@ -10,6 +10,8 @@ export interface ShownFrame {
 
 /** Calls `shown` for every frame that reaches the screen; returns how to stop. */
 export function watchFrames(video: HTMLVideoElement, shown: (frame: ShownFrame) => void): () => void {
+  // A browser without it shows pictures and can't say which: it counts as seeing none.
+  if (typeof video.requestVideoFrameCallback !== "function") return () => undefined;
   let handle = 0;
   const next: VideoFrameRequestCallback = (now, metadata) => {
     shown({ rtp: metadata.rtpTimestamp ?? null, shownAtMs: ms(now) });

@@ -1,5 +1,14 @@
 /** Signs every two seconds what was sent, as core/receipts.ts builds it. */
-import { afterReceipt, firstReceipt, receiptBody, receiptSize } from "../core/receipts";
+import {
+  afterLink,
+  afterReceipt,
+  afterSending,
+  EMPTY_OUTBOX,
+  firstReceipt,
+  type Outbox,
+  receiptBody,
+  receiptSize,
+} from "../core/receipts";
 import { utf8 } from "../protocol/bytes";
 import { type Envelope, PAYLOAD_RECEIPT } from "../protocol/dsse";
 import { type Bytes, type Identity, sha256, signEnvelope } from "./keys";
@@ -9,6 +18,8 @@ export interface ReceiptWriter {
   readonly sent: (packet: Bytes) => void;
   /** Signs what waits and hands it to `send`. */
   readonly flush: () => Promise<void>;
+  /** Another link carries the drive: what the one before took last may not have arrived. */
+  readonly again: () => void;
 }
 
 export function receiptWriter(
@@ -19,7 +30,7 @@ export function receiptWriter(
 ): ReceiptWriter {
   let chain = firstReceipt(leaseId, epoch);
   let waiting: Promise<Bytes>[] = [];
-  let unsent: Envelope[] = [];
+  let outbox: Outbox<Envelope> = EMPTY_OUTBOX;
   let last: Promise<void> = Promise.resolve();
 
   async function write(): Promise<void> {
@@ -28,11 +39,12 @@ export function receiptWriter(
       const hashes = await Promise.all(waiting.slice(0, count));
       waiting = waiting.slice(count);
       const body = utf8(receiptBody(chain, hashes));
-      unsent.push(await signEnvelope(identity, PAYLOAD_RECEIPT, body));
+      const receipt = await signEnvelope(identity, PAYLOAD_RECEIPT, body);
+      outbox = { ...outbox, unsent: [...outbox.unsent, receipt] };
       chain = afterReceipt(chain, await sha256(body), count);
     }
     // A receipt that found the channel closed waits for the next link: the chain has no holes.
-    while (unsent[0] !== undefined && send(unsent[0])) unsent = unsent.slice(1);
+    outbox = afterSending(outbox, send);
   }
 
   return {
@@ -43,6 +55,9 @@ export function receiptWriter(
     flush: () => {
       last = last.then(write);
       return last;
+    },
+    again: () => {
+      outbox = afterLink(outbox);
     },
   };
 }

@@ -17,7 +17,8 @@ export function voiceLane(to: {
   readonly send: (track: MediaStreamTrack | null) => void;
   readonly say: (active: boolean) => void;
   readonly changed: (talks: boolean) => void;
-  readonly failed: (words: string) => void;
+  /** There is no microphone, for the reason that the browser gives. */
+  readonly failed: (why: string) => void;
 }): VoiceLane {
   let held = false;
   let closed = false;
@@ -58,7 +59,7 @@ export function voiceLane(to: {
       }
       if (closed) giveBack();
     } catch (error) {
-      to.failed(`The browser gives no microphone: ${error instanceof Error ? error.message : error}`);
+      to.failed(error instanceof Error ? error.message : String(error));
     } finally {
       asking = false;
     }

@@ -2,17 +2,27 @@
  * A link to a robot over WebRTC: two cameras to watch and four negotiated channels. Channels that only the
  * browser creates would be reliable and ordered towards it, hence the fixed ids on both sides.
  */
+import type { Messages } from "../core/words/words";
 import { CHANNELS } from "../protocol/session";
 import type { IceServer, Link, LinkEvents, VideoCounters } from "./backend";
 
 /** Candidates of the machine itself come within milliseconds; a dead STUN server must not hold up the drive. */
 const GATHERING_MS_MAX = 1_500;
+/** With one relayed address in hand, others are hardly worth a wait: a relay that is blocked takes seconds to say so. */
+const GATHERING_AFTER_RELAY_MS = 100;
 /** A link that is only "disconnected" may come back: ICE needs a few seconds to be sure. */
 const DISCONNECTED_MS_MAX = 3_000;
 
 function gathered(pc: RTCPeerConnection): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, GATHERING_MS_MAX);
+    let timer = setTimeout(resolve, GATHERING_MS_MAX);
+    let relayed = false;
+    pc.addEventListener("icecandidate", ({ candidate }) => {
+      if (relayed || candidate?.type !== "relay") return;
+      relayed = true;
+      clearTimeout(timer);
+      timer = setTimeout(resolve, GATHERING_AFTER_RELAY_MS);
+    });
     const look = () => {
       if (pc.iceGatheringState !== "complete") return;
       clearTimeout(timer);
@@ -31,13 +41,15 @@ function iceServer({ urls, username, credential }: IceServer): RTCIceServer {
   };
 }
 
-function watchState(pc: RTCPeerConnection, events: LinkEvents): void {
+type Words = Messages["drive"];
+
+function watchState(pc: RTCPeerConnection, events: LinkEvents, words: Words): void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   pc.addEventListener("connectionstatechange", () => {
     clearTimeout(timer);
-    if (pc.connectionState === "failed") events.lost("No path to the robot works.");
+    if (pc.connectionState === "failed") events.lost(words.noPath);
     if (pc.connectionState === "disconnected") {
-      timer = setTimeout(() => events.lost("The path to the robot broke."), DISCONNECTED_MS_MAX);
+      timer = setTimeout(() => events.lost(words.pathBroke), DISCONNECTED_MS_MAX);
     }
   });
 }
@@ -56,7 +68,11 @@ async function countersOf(receiver: RTCRtpReceiver): Promise<VideoCounters | nul
   return null;
 }
 
-export async function openLink(iceServers: readonly IceServer[], events: LinkEvents): Promise<Link> {
+export async function openLink(
+  iceServers: readonly IceServer[],
+  events: LinkEvents,
+  words: Words,
+): Promise<Link> {
   const pc = new RTCPeerConnection({ iceServers: iceServers.map(iceServer), bundlePolicy: "max-bundle" });
   const cameras = [0, 1].map(() => pc.addTransceiver("video", { direction: "recvonly" }));
   for (const { receiver } of cameras) {
@@ -92,18 +108,17 @@ export async function openLink(iceServers: readonly IceServer[], events: LinkEve
       if (openChannels === 4) events.open();
     };
     each.onclose = () => {
-      if (!closed) events.lost("The robot closed the connection.");
+      if (!closed) events.lost(words.robotClosed);
     };
   }
-  watchState(pc, {
-    ...events,
-    lost: (words) => {
-      if (!closed) events.lost(words);
-    },
-  });
+  const lost = (why: string) => {
+    if (!closed) events.lost(why);
+  };
+  watchState(pc, { ...events, lost }, words);
 
+  const complete = gathered(pc);
   await pc.setLocalDescription(await pc.createOffer());
-  await gathered(pc);
+  await complete;
   const send = (to: RTCDataChannel, data: string | ArrayBuffer): boolean => {
     if (to.readyState !== "open") return false;
     if (typeof data === "string") to.send(data);

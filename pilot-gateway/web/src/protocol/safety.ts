@@ -20,7 +20,7 @@ export interface Reason {
   readonly whatNext: string;
 }
 
-const REASONS: readonly Reason[] = [
+const REASONS = [
   { code: "none", words: "All well", whatNext: "" },
   { code: "no-lease", words: "Nobody has the robot", whatNext: "Take a mission to drive" },
   { code: "estop", words: "Emergency stop", whatNext: "Release all keys, then clear the stop" },
@@ -120,7 +120,12 @@ const REASONS: readonly Reason[] = [
     words: "The robot tips over or was picked up",
     whatNext: "Wait; somebody must set it on its wheels",
   },
-];
+] as const satisfies readonly Reason[];
+
+export type ReasonCode = (typeof REASONS)[number]["code"];
+
+/** All reasons, in the order of their numbers. */
+export const ALL_REASONS: readonly (Reason & { readonly code: ReasonCode })[] = REASONS;
 
 export const REASON_COUNT = REASONS.length;
 
@@ -131,14 +136,9 @@ const UNKNOWN: Reason = {
 };
 
 export function reasonByCode(code: string): Reason {
-  return REASONS.find((reason) => reason.code === code) ?? UNKNOWN;
+  return ALL_REASONS.find((reason) => reason.code === code) ?? UNKNOWN;
 }
 
 export function reasonOf(number: ReasonNumber): Reason {
-  return REASONS[number] ?? UNKNOWN;
-}
-
-/** What the stable code of a reason says; a code of a newer robot speaks for itself. */
-export function reasonWords(code: string): string {
-  return REASONS.find((reason) => reason.code === code)?.words ?? code.replaceAll("-", " ");
+  return ALL_REASONS[number] ?? UNKNOWN;
 }

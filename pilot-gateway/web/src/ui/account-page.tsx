@@ -1,11 +1,12 @@
 /** Name, key and balance. */
 import { createSignal, type JSX, Show } from "solid-js";
-import { credits } from "../core/format";
+import { UNKNOWN } from "../core/say";
 import { forgetIdentity } from "../io/keys";
 import { createData } from "./data";
 import { download } from "./download";
 import { KeyImport } from "./key-import";
 import { navigate } from "./router";
+import { m, say } from "./say";
 import { ProblemNote } from "./shell";
 import type { AppState } from "./state";
 
@@ -32,46 +33,41 @@ export function AccountPage(props: { app: AppState }): JSX.Element {
   return (
     <>
       <div class="page-head">
-        <h1>Account</h1>
+        <h1>{m().account.title}</h1>
       </div>
       <ProblemNote problem={me.problem()} again={me.again} />
       <Show when={me.value()}>
         {(mine) => (
           <div class="columns">
             <section class="card panel-card">
-              <span class="label">Balance</span>
+              <span class="label">{m().account.balance}</span>
               <p class="huge" data-testid="balance">
-                {mine().balance === null ? "–" : credits(mine().balance ?? 0)}
-                <small>credits</small>
+                {mine().balance === null ? UNKNOWN : say().credits(mine().balance ?? 0)}
+                <small>{m().end.credits}</small>
               </p>
-              <p class="dim">
-                {credits(mine().earnings)} earned so far, paid when a drive's recording is accepted.
-              </p>
+              <p class="dim">{m().account.earned(say().credits(mine().earnings))}</p>
             </section>
             <section class="card panel-card">
-              <span class="label">{mine().role}</span>
+              <span class="label">{m().pages.roles[mine().role] ?? mine().role}</span>
               <h2>{mine().name}</h2>
               <code class="did">{mine().did}</code>
               <button type="button" class="button quiet" onClick={() => copy(mine().did)}>
-                {copied() ? "Copied" : "Copy the name of my key"}
+                {copied() ? m().account.copied : m().account.copy}
               </button>
             </section>
             <section class="card panel-card">
-              <span class="label">Key</span>
-              <p>
-                Your key is your sign-in and signs what you drive. It lies in this browser only: save it, or
-                clearing the browser's data locks you out.
-              </p>
+              <span class="label">{m().account.key}</span>
+              <p>{m().account.keyWords}</p>
               <div class="row wrap">
                 <button type="button" class="button" data-testid="key-export" onClick={save}>
-                  Save the key to a file
+                  {m().account.save}
                 </button>
                 <KeyImport app={app} />
               </div>
               <Show when={saved()}>
-                <p class="dim">Saved as longrein-key.pem. Whoever has this file can drive in your name.</p>
+                <p class="dim">{m().account.saved}</p>
                 <button type="button" class="button quiet" onClick={leave}>
-                  Remove the key from this browser
+                  {m().account.remove}
                 </button>
               </Show>
             </section>

@@ -1,6 +1,7 @@
 /** Which page is shown. */
-import { type JSX, Match, Show, Switch } from "solid-js";
+import { createEffect, type JSX, lazy, Match, on, Show, Suspense, Switch } from "solid-js";
 import { AccountPage } from "./account-page";
+import { CheckPage } from "./check-page";
 import { DrivePage } from "./cockpit/drive-page";
 import { EpisodePage } from "./episode-page";
 import { EpisodesPage } from "./episodes-page";
@@ -11,6 +12,8 @@ import { RobotPage } from "./owner/robot-page";
 import { RobotsPage } from "./owner/robots-page";
 import { navigate, type Route, route } from "./router";
 import { SafetyPage } from "./safety-page";
+import { m, say } from "./say";
+import { SettingsPage } from "./settings-page";
 import { Empty, Shell } from "./shell";
 import type { AppState } from "./state";
 import { WelcomePage } from "./welcome-page";
@@ -20,17 +23,76 @@ function routeAt<A extends Route["at"]>(at: A): (Route & { at: A }) | null {
   return now.at === at ? (now as Route & { at: A }) : null;
 }
 
+/** What the page at an address is called. */
+function titleOf(at: Route["at"]): string {
+  const words = m();
+  switch (at) {
+    case "missions":
+      return words.missions.title;
+    case "drive":
+      return words.cockpit.title;
+    case "episodes":
+    case "episode":
+      return words.episodes.title;
+    case "robots":
+    case "robot":
+      return words.robots.title;
+    case "add-robot":
+      return words.add.title;
+    case "account":
+      return words.account.title;
+    case "safety":
+      return words.safetyPage.title;
+    case "settings":
+      return words.settings.title;
+    case "check":
+      return words.check.title;
+    case "practice":
+      return words.practice.title;
+    case "join":
+    case "nowhere":
+      return "";
+  }
+}
+
+/** The document's own language and title, for browsers and screen readers. */
+function describeDocument(): void {
+  createEffect(() => {
+    document.documentElement.lang = say().language;
+    const title = titleOf(route().at);
+    document.title = title === "" ? BRAND : `${title} · ${BRAND}`;
+  });
+  // Whoever goes to another page by keyboard or ear begins at its top.
+  createEffect(
+    on(
+      () => route().at,
+      () => queueMicrotask(() => document.getElementById("content")?.focus({ preventScroll: true })),
+      { defer: true },
+    ),
+  );
+}
+
+const BRAND = "Longrein";
+
+/** Loaded when somebody practises: the street and its robot are of no use before. */
+const PracticePage = lazy(async () => ({ default: (await import("./practice-page")).PracticePage }));
+
 export function App(props: { app: AppState }): JSX.Element {
   const { app } = props;
+  describeDocument();
   return (
     <Show
       when={app.session() && routeAt("drive")}
       fallback={
-        <Shell app={app}>
-          <Show when={routeAt("safety")} fallback={<Pages app={app} />}>
-            <SafetyPage app={app} />
+        <Show when={app.session() && routeAt("practice")} fallback={<InShell app={app} />}>
+          <Show when={app.identity()} keyed>
+            {(identity) => (
+              <Suspense>
+                <PracticePage app={app} identity={identity} />
+              </Suspense>
+            )}
           </Show>
-        </Shell>
+        </Show>
       }
     >
       <Show when={routeAt("drive")?.mission} keyed>
@@ -44,10 +106,29 @@ export function App(props: { app: AppState }): JSX.Element {
   );
 }
 
+function InShell(props: { app: AppState }): JSX.Element {
+  const { app } = props;
+  return (
+    <Shell app={app}>
+      <Switch fallback={<Pages app={app} />}>
+        <Match when={routeAt("safety")}>
+          <SafetyPage app={app} />
+        </Match>
+        <Match when={routeAt("settings")}>
+          <SettingsPage />
+        </Match>
+        <Match when={routeAt("check")}>
+          <CheckPage app={app} />
+        </Match>
+      </Switch>
+    </Shell>
+  );
+}
+
 function Pages(props: { app: AppState }): JSX.Element {
   const { app } = props;
   return (
-    <Show when={app.identity() !== undefined} fallback={<p class="dim">Looking for your key</p>}>
+    <Show when={app.identity() !== undefined} fallback={<p class="dim">{m().shell.lookingForKey}</p>}>
       <Switch>
         <Match when={routeAt("join")} keyed>
           {(join) => <JoinPage app={app} code={join.code} />}
@@ -77,7 +158,7 @@ function Pages(props: { app: AppState }): JSX.Element {
           <AccountPage app={app} />
         </Match>
         <Match when={routeAt("nowhere")}>
-          <Empty title="There is no such page">
+          <Empty title={m().shell.noPage} alone>
             <a
               href="/"
               onClick={(event) => {
@@ -85,7 +166,7 @@ function Pages(props: { app: AppState }): JSX.Element {
                 navigate("/");
               }}
             >
-              Go to the missions
+              {m().shell.toMissions}
             </a>
           </Empty>
         </Match>

@@ -2,6 +2,7 @@
 import { type Accessor, createSignal, onCleanup } from "solid-js";
 import type { Problem } from "../core/model";
 import type { Result } from "../io/api";
+import { nowMs } from "../io/clock";
 import type { AppState } from "./state";
 
 const AGAIN_MS = 10_000;
@@ -10,6 +11,8 @@ const AFTER_EVENT_MS = 150;
 export interface Data<T> {
   readonly value: Accessor<T | undefined>;
   readonly problem: Accessor<Problem | null>;
+  /** When the value was asked for that is shown, on this page's clock. */
+  readonly atMs: Accessor<number | null>;
   readonly again: () => void;
 }
 
@@ -21,6 +24,7 @@ export function createData<T>(
 ): Data<T> {
   const [value, setValue] = createSignal<T | undefined>(undefined);
   const [problem, setProblem] = createSignal<Problem | null>(null);
+  const [atMs, setAtMs] = createSignal<number | null>(null);
   let asking = false;
   let wanted = false;
   let over = false;
@@ -30,10 +34,14 @@ export function createData<T>(
     asking = true;
     while (wanted && !over) {
       wanted = false;
+      // When it was asked: the answer may be as old as that.
+      const askedMs = nowMs();
       const result = await ask();
       if (over) return;
       setProblem(result.ok ? null : result.problem);
-      if (result.ok) setValue(() => result.value);
+      if (!result.ok) continue;
+      setValue(() => result.value);
+      setAtMs(askedMs);
     }
     asking = false;
   };
@@ -51,5 +59,5 @@ export function createData<T>(
     clearTimeout(soon);
     close();
   });
-  return { value, problem, again: () => void again() };
+  return { value, problem, atMs, again: () => void again() };
 }

@@ -1,9 +1,10 @@
 /** One recording: whether it verifies, what it earned, its files. */
 import { For, type JSX, Show } from "solid-js";
-import { bytes, credits, distance, duration } from "../core/format";
+import { UNKNOWN } from "../core/say";
 import { createData } from "./data";
 import { Files, Split, VerifyCommand } from "./episode-parts";
-import { EpisodeChip, when } from "./episodes-page";
+import { EpisodeChip } from "./episodes-page";
+import { m, say } from "./say";
 import { ProblemNote } from "./shell";
 import type { AppState } from "./state";
 
@@ -19,7 +20,7 @@ export function EpisodePage(props: { app: AppState; id: string }): JSX.Element {
         {(episode) => (
           <>
             <div class="page-head">
-              <h1>{episode().missionName ?? "Free drive"}</h1>
+              <h1>{episode().missionName ?? m().episodes.freeDrive}</h1>
               <EpisodeChip state={episode().state} />
             </div>
             <p class="dim id" data-testid="episode-id">
@@ -27,13 +28,13 @@ export function EpisodePage(props: { app: AppState; id: string }): JSX.Element {
             </p>
             <div class="columns">
               <section class="card panel-card">
-                <span class="label">Verification</span>
+                <span class="label">{m().episodes.verification}</span>
                 <Show
                   when={episode().verified}
-                  fallback={<h2>{episode().state === "refused" ? "Refused" : "Not yet verified"}</h2>}
+                  fallback={<h2>{episode().state === "refused" ? m().episodes.refused : m().end.notYet}</h2>}
                 >
                   <h2 class="verified" data-testid="episode-verified">
-                    Verified: whole, signed, accepted
+                    {m().end.whole}
                   </h2>
                 </Show>
                 <Show when={episode().reason}>{(reason) => <p class="why">{reason()}</p>}</Show>
@@ -42,7 +43,8 @@ export function EpisodePage(props: { app: AppState; id: string }): JSX.Element {
                     {(check) => (
                       <li class={check.outcome}>
                         <span aria-hidden="true">{MARKS[check.outcome]}</span>
-                        <b>{check.name}</b>
+                        <span class="visually-hidden">{m().episodes.outcomes[check.outcome]}</span>
+                        <b>{m().episodes.checks[check.name] ?? check.name}</b>
                         <span class="dim">{check.detail}</span>
                       </li>
                     )}
@@ -51,37 +53,34 @@ export function EpisodePage(props: { app: AppState; id: string }): JSX.Element {
                 <VerifyCommand app={app} id={episode().id} />
               </section>
               <section class="card panel-card">
-                <span class="label">Earned</span>
-                <Show when={episode().earned !== null} fallback={<p class="huge dim">–</p>}>
+                <span class="label">{m().end.earned}</span>
+                <Show when={episode().earned !== null} fallback={<p class="huge dim">{UNKNOWN}</p>}>
                   <p class="huge" data-testid="earned">
-                    {credits(episode().earned ?? 0)}
-                    <small>credits</small>
+                    {say().credits(episode().earned ?? 0)}
+                    <small>{m().end.credits}</small>
                   </p>
                 </Show>
-                <Show
-                  when={episode().settlement}
-                  fallback={<p class="dim">Nothing was paid for this drive.</p>}
-                >
+                <Show when={episode().settlement} fallback={<p class="dim">{m().episodes.nothingPaid}</p>}>
                   {(settlement) => <Split settlement={settlement()} />}
                 </Show>
                 <dl class="pairs">
-                  <dt>Driver</dt>
-                  <dd>{episode().driver?.name ?? "–"}</dd>
-                  <dt>Robot</dt>
+                  <dt>{m().episodes.driver}</dt>
+                  <dd>{episode().driver?.name ?? UNKNOWN}</dd>
+                  <dt>{m().episodes.robot}</dt>
                   <dd>{episode().robot}</dd>
-                  <dt>Started</dt>
-                  <dd>{when(episode().startedAtMs)}</dd>
-                  <dt>Time, way</dt>
+                  <dt>{m().episodes.started}</dt>
+                  <dd>{say().when(episode().startedAtMs)}</dd>
+                  <dt>{m().episodes.timeWay}</dt>
                   <dd>
-                    {episode().durationS === null ? "–" : duration(episode().durationS ?? 0)},{" "}
-                    {episode().distanceM === null ? "–" : distance(episode().distanceM ?? 0)}
+                    {episode().durationS === null ? UNKNOWN : say().duration(episode().durationS ?? 0)},{" "}
+                    {episode().distanceM === null ? UNKNOWN : say().distance(episode().distanceM ?? 0)}
                   </dd>
-                  <dt>Size</dt>
-                  <dd>{episode().size === null ? "–" : bytes(episode().size ?? 0)}</dd>
+                  <dt>{m().episodes.size}</dt>
+                  <dd>{episode().size === null ? UNKNOWN : say().bytes(episode().size ?? 0)}</dd>
                 </dl>
               </section>
               <section class="card panel-card">
-                <span class="label">Files</span>
+                <span class="label">{m().episodes.files}</span>
                 <Files app={app} episode={episode()} />
               </section>
             </div>

@@ -1,16 +1,17 @@
 /** Parts that the episode's page and the end of a drive share. */
 import { createResource, createSignal, For, type JSX, Show } from "solid-js";
-import { bytes, credits } from "../core/format";
 import type { Episode, Settlement } from "../core/model";
+import { problemWords } from "../core/problem";
 import { download } from "./download";
+import { m, say } from "./say";
 import type { AppState } from "./state";
 
 /** Who got what: one bar, three parts, in words as well. */
 export function Split(props: { settlement: Settlement }): JSX.Element {
   const parts = () => [
-    { who: "you, the pilot", amount: props.settlement.pilot, kind: "pilot" },
+    { who: m().episodes.you, amount: props.settlement.pilot, kind: "pilot" },
     ...props.settlement.owners.map((o) => ({ who: o.name, amount: o.amount, kind: "owner" })),
-    { who: "operator", amount: props.settlement.operator, kind: "operator" },
+    { who: m().episodes.operator, amount: props.settlement.operator, kind: "operator" },
   ];
   return (
     <div class="split">
@@ -23,7 +24,7 @@ export function Split(props: { settlement: Settlement }): JSX.Element {
             <li>
               <i class={part.kind} />
               <span>{part.who}</span>
-              <b>{credits(part.amount)}</b>
+              <b>{say().credits(part.amount)}</b>
             </li>
           )}
         </For>
@@ -40,10 +41,10 @@ export function Files(props: { app: AppState; episode: Episode }): JSX.Element {
     const result = await props.app.api.episodeFile(props.episode.id, name);
     setBusy(null);
     if (result.ok) download(name, result.value);
-    setWords(result.ok ? "" : result.problem.detail);
+    setWords(result.ok ? "" : problemWords(result.problem, m()));
   };
   const names = () => {
-    const files = props.episode.files.map(({ name, size }) => ({ name, size: bytes(size) }));
+    const files = props.episode.files.map(({ name, size }) => ({ name, size: say().bytes(size) }));
     const manifest = "manifest.dsse.json";
     return files.some((f) => f.name === manifest) ? files : [...files, { name: manifest, size: "" }];
   };
@@ -62,7 +63,7 @@ export function Files(props: { app: AppState; episode: Episode }): JSX.Element {
               >
                 {file.name}
               </button>
-              <span class="dim">{busy() === file.name ? "fetching" : file.size}</span>
+              <span class="dim">{busy() === file.name ? m().episodes.fetching : file.size}</span>
             </li>
           )}
         </For>
@@ -85,8 +86,8 @@ export function VerifyCommand(props: { app: AppState; id: string }): JSX.Element
   };
   return (
     <div class="command">
-      <p class="dim">Put the files into one folder; anyone can check them offline:</p>
-      <code>
+      <p class="dim">{m().episodes.offline}</p>
+      <code translate="no">
         episode verify {props.id}
         {fleet()}
       </code>

@@ -1,26 +1,18 @@
 /** What was recorded. */
 import { For, type JSX, Show } from "solid-js";
-import { bytes, credits, distance, duration, shortId } from "../core/format";
+import { shortId } from "../core/format";
 import type { Episode } from "../core/model";
+import { UNKNOWN } from "../core/say";
 import { createData } from "./data";
 import { follow } from "./router";
+import { m, say } from "./say";
 import { Empty, ProblemNote } from "./shell";
 import type { AppState } from "./state";
 
-export const EPISODE_WORDS: Readonly<Record<string, string>> = {
-  recording: "recording",
-  uploading: "uploading",
-  accepted: "verified",
-  refused: "refused",
-};
-
 export function EpisodeChip(props: { state: string }): JSX.Element {
-  return <span class={`chip episode-${props.state}`}>{EPISODE_WORDS[props.state] ?? props.state}</span>;
-}
-
-export function when(atMs: number | null): string {
-  if (atMs === null) return "–";
-  return new Date(atMs).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+  return (
+    <span class={`chip episode-${props.state}`}>{m().pages.episodeStates[props.state] ?? props.state}</span>
+  );
 }
 
 function Row(props: { episode: Episode }): JSX.Element {
@@ -29,16 +21,16 @@ function Row(props: { episode: Episode }): JSX.Element {
     <tr>
       <td>
         <a href={`/episodes/${e.id}`} onClick={follow}>
-          {e.missionName ?? "Free drive"}
+          {e.missionName ?? m().episodes.freeDrive}
         </a>
         <div class="dim">{shortId(e.id)}</div>
       </td>
-      <td>{when(e.startedAtMs)}</td>
-      <td class="wide">{e.driver?.name ?? "–"}</td>
-      <td class="num">{e.durationS === null ? "–" : duration(e.durationS)}</td>
-      <td class="num wide">{e.distanceM === null ? "–" : distance(e.distanceM)}</td>
-      <td class="num wide">{e.size === null ? "–" : bytes(e.size)}</td>
-      <td class="num">{e.earned === null ? "–" : credits(e.earned)}</td>
+      <td>{say().when(e.startedAtMs)}</td>
+      <td class="wide">{e.driver?.name ?? UNKNOWN}</td>
+      <td class="num">{e.durationS === null ? UNKNOWN : say().duration(e.durationS)}</td>
+      <td class="num wide">{e.distanceM === null ? UNKNOWN : say().distance(e.distanceM)}</td>
+      <td class="num wide">{e.size === null ? UNKNOWN : say().bytes(e.size)}</td>
+      <td class="num">{e.earned === null ? UNKNOWN : say().credits(e.earned)}</td>
       <td>
         <EpisodeChip state={e.state} />
       </td>
@@ -52,28 +44,36 @@ export function EpisodesPage(props: { app: AppState }): JSX.Element {
   return (
     <>
       <div class="page-head">
-        <h1>Episodes</h1>
-        <p class="dim">Every drive is one signed recording.</p>
+        <h1>{m().episodes.title}</h1>
+        <p class="dim">{m().episodes.intro}</p>
       </div>
       <ProblemNote problem={episodes.problem()} again={episodes.again} />
       <Show when={episodes.value()?.length === 0}>
-        <Empty title="Nothing recorded yet">
-          Drive a mission: its recording appears here when you end it.
-        </Empty>
+        <Empty title={m().episodes.none}>{m().episodes.noneDetail}</Empty>
       </Show>
       <Show when={(episodes.value()?.length ?? 0) > 0}>
         <div class="card table-card">
           <table>
             <thead>
               <tr>
-                <th>Mission</th>
-                <th>Started</th>
-                <th class="wide">Driver</th>
-                <th class="num">Time</th>
-                <th class="num wide">Way</th>
-                <th class="num wide">Size</th>
-                <th class="num">Earned</th>
-                <th>State</th>
+                <th scope="col">{m().episodes.mission}</th>
+                <th scope="col">{m().episodes.started}</th>
+                <th class="wide" scope="col">
+                  {m().episodes.driver}
+                </th>
+                <th class="num" scope="col">
+                  {m().episodes.time}
+                </th>
+                <th class="num wide" scope="col">
+                  {m().episodes.way}
+                </th>
+                <th class="num wide" scope="col">
+                  {m().episodes.size}
+                </th>
+                <th class="num" scope="col">
+                  {m().episodes.earned}
+                </th>
+                <th scope="col">{m().episodes.state}</th>
               </tr>
             </thead>
             <tbody>

@@ -2,31 +2,19 @@
 import { createResource, createSignal, type JSX, Show } from "solid-js";
 import { shortDid } from "../core/format";
 import type { Problem } from "../core/model";
+import { ownProblem } from "../core/problem";
 import { createIdentity } from "../io/keys";
 import { follow, navigate } from "./router";
+import { m } from "./say";
 import { ProblemNote } from "./shell";
 import type { AppState } from "./state";
 
-const ROLE_WORDS: Readonly<Record<string, string>> = {
-  pilot: "to drive robots as a pilot",
-  agent: "to let a program drive",
-  owner: "as an owner of robots",
-  operator: "to run the fleet",
-  gateway: "as a gateway",
-};
-
 const NAME_LEN_MAX = 60;
 
-const BAD_CODE: Problem = {
-  status: 404,
-  code: "bad-code",
-  title: "bad code",
-  detail:
-    "This invitation is not valid: it was used, has expired, or was copied incompletely. Ask for a new link.",
-};
+const BAD_CODE = ownProblem("bad-code");
 
 function inviter(invitedBy: string): string {
-  return invitedBy.startsWith("did:") ? shortDid(invitedBy) : invitedBy || "An operator";
+  return invitedBy.startsWith("did:") ? shortDid(invitedBy) : invitedBy || m().join.anOperator;
 }
 
 export function JoinPage(props: { app: AppState; code: string }): JSX.Element {
@@ -63,10 +51,7 @@ export function JoinPage(props: { app: AppState; code: string }): JSX.Element {
       } else setProblem(accepted.problem);
     } catch (error) {
       console.error(error);
-      setProblem({
-        ...BAD_CODE,
-        detail: "This browser can't make or keep an Ed25519 key. Use a current browser.",
-      });
+      setProblem(ownProblem("no-ed25519"));
     }
     setBusy(false);
   };
@@ -75,9 +60,9 @@ export function JoinPage(props: { app: AppState; code: string }): JSX.Element {
       <Show when={app.session()?.claims.name}>
         {(me) => (
           <p class="note">
-            This browser already belongs to <b>{me()}</b>.{" "}
+            {m().join.belongsTo} <b>{me()}</b>.{" "}
             <a href="/" onClick={follow}>
-              Go to the missions
+              {m().shell.toMissions}
             </a>
             .
           </p>
@@ -91,15 +76,14 @@ export function JoinPage(props: { app: AppState; code: string }): JSX.Element {
         {(invited) => (
           <form class="card join" onSubmit={join}>
             <h1>
-              {inviter(invited().invitedBy)} invites you{" "}
-              {ROLE_WORDS[invited().role] ?? `as ${invited().role}`}.
+              {m().join.invites(
+                inviter(invited().invitedBy),
+                m().join.as[invited().role] ?? m().join.asOther(invited().role),
+              )}
             </h1>
-            <p class="dim">
-              This browser makes a key of its own. It is your sign-in: no password, nothing to remember. The
-              key stays here; you can save it to a file later, on the account page.
-            </p>
+            <p class="dim">{m().join.key}</p>
             <label>
-              Your name, as others will see it
+              {m().join.name}
               <input
                 data-testid="join-name"
                 name="name"
@@ -116,7 +100,7 @@ export function JoinPage(props: { app: AppState; code: string }): JSX.Element {
               data-testid="join-accept"
               disabled={busy() || name().trim() === ""}
             >
-              {busy() ? "Making your key" : "Make my key and join"}
+              {busy() ? m().join.making : m().join.make}
             </button>
           </form>
         )}

@@ -1,12 +1,12 @@
 /** The board: what there is to drive. */
 import { createMemo, For, type JSX, Show } from "solid-js";
 import { canDrive } from "../core/can";
-import { credits, distance, timeLeft } from "../core/format";
 import { routeLengthM } from "../core/geo";
 import type { Mission, Robot } from "../core/model";
 import { createData } from "./data";
 import { RouteSketch } from "./route-sketch";
-import { navigate } from "./router";
+import { follow, navigate } from "./router";
+import { m, say } from "./say";
 import { Empty, ProblemNote } from "./shell";
 import type { AppState } from "./state";
 
@@ -17,26 +17,15 @@ function rank(mission: Mission): number {
   return at < 0 ? ORDER.length : at;
 }
 
-const STATE_WORDS: Readonly<Record<string, string>> = {
-  draft: "draft",
-  funded: "not yet open",
-  open: "open",
-  offered: "offered",
-  assigned: "taken",
-  active: "being driven",
-  verifying: "being checked",
-  settled: "paid",
-};
-
 function RobotLine(props: { robot: Robot | null; id: string }): JSX.Element {
   return (
     <div class="robot-line">
       <span class={props.robot?.online ? "pip on" : "pip"} />
       <span>{props.robot?.name ?? props.id}</span>
       <span class="dim">
-        {props.robot?.online ? "online" : "offline"}
+        {props.robot?.online ? m().missions.online : m().missions.offline}
         <Show when={props.robot?.online && props.robot.battery !== null}>
-          {`, battery ${Math.round((props.robot?.battery ?? 0) * 100)} %`}
+          {m().missions.battery(say().percent(props.robot?.battery ?? 0))}
         </Show>
       </span>
     </div>
@@ -45,7 +34,7 @@ function RobotLine(props: { robot: Robot | null; id: string }): JSX.Element {
 
 function MissionCard(props: { mission: Mission; robot: Robot | null; app: AppState }): JSX.Element {
   const can = createMemo(() =>
-    canDrive(props.mission, props.robot, props.app.session()?.claims ?? { did: "", role: "" }),
+    canDrive(props.mission, props.robot, props.app.session()?.claims ?? { did: "", role: "" }, m()),
   );
   const why = () => {
     const c = can();
@@ -65,21 +54,23 @@ function MissionCard(props: { mission: Mission; robot: Robot | null; app: AppSta
         <div class="row spread">
           <h2>{props.mission.name}</h2>
           <span class={`chip state-${props.mission.state}`}>
-            {STATE_WORDS[props.mission.state] ?? props.mission.state}
+            {m().pages.missionStates[props.mission.state] ?? props.mission.state}
           </span>
         </div>
         <div class="facts">
           <span>
-            <b>{credits(props.mission.reward)}</b> credits
+            <b>{say().credits(props.mission.reward)}</b> {m().missions.credits}
           </span>
           <span>
-            <b>{distance(route())}</b>
+            <b>{say().distance(route())}</b>
           </span>
           <span>
-            <b>{props.mission.checkpoints.length}</b>
-            {props.mission.checkpoints.length === 1 ? " checkpoint" : " checkpoints"}
+            <b>{props.mission.checkpoints.length}</b>{" "}
+            {m().missions.checkpoints(props.mission.checkpoints.length)}
           </span>
-          <Show when={props.mission.deadlineAtMs}>{(at) => <span>{timeLeft(at(), Date.now())}</span>}</Show>
+          <Show when={props.mission.deadlineAtMs}>
+            {(at) => <span>{say().timeLeft(at(), Date.now())}</span>}
+          </Show>
         </div>
         <RobotLine robot={props.robot} id={props.mission.robot} />
         <div class="take">
@@ -94,7 +85,7 @@ function MissionCard(props: { mission: Mission; robot: Robot | null; app: AppSta
             aria-describedby={`why-${props.mission.id}`}
             onClick={() => navigate(`/drive/${props.mission.id}`)}
           >
-            {["assigned", "active"].includes(props.mission.state) ? "Drive on" : "Take and drive"}
+            {["assigned", "active"].includes(props.mission.state) ? m().missions.driveOn : m().missions.take}
           </button>
         </div>
       </div>
@@ -107,21 +98,27 @@ export function MissionsPage(props: { app: AppState }): JSX.Element {
   const missions = createData(app, app.api.missions, ["mission", "lease"]);
   const robots = createData(app, app.api.robots, ["lease"], 3_000);
   const sorted = createMemo(() => [...(missions.value() ?? [])].sort((a, b) => rank(a) - rank(b)));
-  const ready = createMemo(() => sorted().filter((m) => ["open", "offered"].includes(m.state)).length);
+  const ready = createMemo(() => sorted().filter((each) => ["open", "offered"].includes(each.state)).length);
   const robot = (id: string) => robots.value()?.find((r) => r.id === id) ?? null;
   return (
     <>
       <div class="page-head">
-        <h1>Missions</h1>
+        <h1>{m().missions.title}</h1>
         <Show when={missions.value()}>
-          <p class="dim">{ready() === 1 ? "1 waits for a driver" : `${ready()} wait for a driver`}</p>
+          <p class="dim">{m().missions.waiting(ready())}</p>
         </Show>
+        <span class="end row wrap">
+          <a href="/practice" onClick={follow}>
+            {m().practice.link}
+          </a>
+          <a href="/check" onClick={follow}>
+            {m().missions.check}
+          </a>
+        </span>
       </div>
       <ProblemNote problem={missions.problem() ?? robots.problem()} again={missions.again} />
       <Show when={missions.value() !== undefined && sorted().length === 0}>
-        <Empty title="No missions yet">
-          When an operator opens one it appears here by itself. You don't need to reload.
-        </Empty>
+        <Empty title={m().missions.none}>{m().missions.noneDetail}</Empty>
       </Show>
       <div class="cards">
         <For each={sorted()}>

@@ -1,4 +1,4 @@
-/** The page's address as a signal: eleven routes need no more. */
+/** The page's address as a signal: fourteen routes need no more. */
 import { createSignal } from "solid-js";
 
 export type Route =
@@ -12,6 +12,9 @@ export type Route =
   | { readonly at: "robot"; readonly id: string }
   | { readonly at: "account" }
   | { readonly at: "safety" }
+  | { readonly at: "settings" }
+  | { readonly at: "check" }
+  | { readonly at: "practice" }
   | { readonly at: "nowhere" };
 
 export function routeOf(pathname: string, hash: string): Route {
@@ -35,6 +38,12 @@ export function routeOf(pathname: string, hash: string): Route {
       return { at: "account" };
     case "safety":
       return { at: "safety" };
+    case "settings":
+      return { at: "settings" };
+    case "check":
+      return { at: "check" };
+    case "practice":
+      return { at: "practice" };
     default:
       return { at: "nowhere" };
   }

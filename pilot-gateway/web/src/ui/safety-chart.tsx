@@ -1,6 +1,7 @@
 /** Speed over time: what is allowed, and what the wheels get. */
 import type { JSX } from "solid-js";
 import { AFTER_MS, type Played, type Sample } from "../core/safety-try";
+import { m } from "./say";
 
 const WIDTH = 640;
 const HEIGHT = 150;
@@ -33,9 +34,9 @@ export function SafetyChart(props: { played: Played }): JSX.Element {
         <polyline class="got" points={line(shown(), (sample) => sample.wheelsMmps)} />
       </svg>
       <figcaption>
-        <span class="key got">wheels</span>
-        <span class="key allowed">allowed</span>
-        <span class="dim">your change, then 3 s</span>
+        <span class="key got">{m().safetyPage.chartWheels}</span>
+        <span class="key allowed">{m().safetyPage.chartAllowed}</span>
+        <span class="dim">{m().safetyPage.chartAxis}</span>
       </figcaption>
     </figure>
   );

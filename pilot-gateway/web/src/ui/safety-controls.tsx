@@ -1,12 +1,18 @@
 /** The controls of the page about the safety core: one for each thing that it is told. */
 import { For, type JSX, Show } from "solid-js";
 import { type Bearing, COMMAND_NEVER_MS, PICTURE_NONE_MS, type Scene } from "../core/safety-try";
+import type { Messages } from "../core/words/words";
+import { m, say } from "./say";
 
 type Of<T> = { [K in keyof Scene]: Scene[K] extends T ? K : never }[keyof Scene];
 
+type Words = Messages["told"];
+/** A label of the catalogue: one that has nothing in it. */
+type Label = { [K in keyof Words]: Words[K] extends string ? K : never }[keyof Words];
+
 interface Slider {
   readonly key: Of<number>;
-  readonly label: string;
+  readonly label: Label;
   readonly min: number;
   readonly max: number;
   readonly step: number;
@@ -15,7 +21,7 @@ interface Slider {
 
 interface Toggle {
   readonly key: Of<boolean>;
-  readonly label: string;
+  readonly label: Label;
 }
 
 interface Props {
@@ -23,82 +29,72 @@ interface Props {
   readonly change: (part: Partial<Scene>) => void;
 }
 
+// The core counts in metres and seconds, and so does this page, whatever the reader's units are.
 const ms = (value: number) => `${value} ms`;
-const metres = (value: number) => `${value.toFixed(1)} m`;
+const metres = (value: number) => `${say().number(value, 1)} m`;
+const mps = (value: number) => `${say().number(value, 1)} m/s`;
 
 const LINK: readonly Slider[] = [
   {
     key: "commandEveryMs",
-    label: "A command arrives every",
+    label: "commandEvery",
     min: 20,
     max: COMMAND_NEVER_MS,
     step: 20,
-    words: (value) => (value >= COMMAND_NEVER_MS ? "never" : ms(value)),
+    words: (value) => (value >= COMMAND_NEVER_MS ? m().told.never : ms(value)),
   },
-  {
-    key: "stampAgeMs",
-    label: "Round trip of a command",
-    min: 20,
-    max: 900,
-    step: 10,
-    words: ms,
-  },
+  { key: "stampAgeMs", label: "stampAge", min: 20, max: 900, step: 10, words: ms },
   {
     key: "pictureAgeMs",
-    label: "Age of the picture on the screen",
+    label: "pictureAge",
     min: 30,
     max: PICTURE_NONE_MS,
     step: 10,
-    words: (value) => (value >= PICTURE_NONE_MS ? "no picture" : ms(value)),
+    words: (value) => (value >= PICTURE_NONE_MS ? m().told.noPicture : ms(value)),
   },
 ];
 
 const AROUND: readonly Slider[] = [
-  { key: "aheadM", label: "Free way ahead", min: 0, max: 12, step: 0.1, words: metres },
-  { key: "behindM", label: "Free way behind", min: 0, max: 12, step: 0.1, words: metres },
+  { key: "aheadM", label: "ahead", min: 0, max: 12, step: 0.1, words: metres },
+  { key: "behindM", label: "behind", min: 0, max: 12, step: 0.1, words: metres },
   {
     key: "approachMps",
-    label: "What is ahead comes closer with",
+    label: "approach",
     min: 0,
     max: 2.4,
     step: 0.1,
-    words: (value) => (value === 0 ? "it stands" : `${value.toFixed(1)} m/s`),
+    words: (value) => (value === 0 ? m().told.stands : mps(value)),
   },
 ];
 
 const SELF: readonly Slider[] = [
-  { key: "tiltDeg", label: "Lean", min: 0, max: 60, step: 1, words: (value) => `${value}°` },
-  { key: "batteryPct", label: "Battery", min: 0, max: 100, step: 1, words: (value) => `${value} %` },
-  { key: "odometryAgeMs", label: "Odometry last heard", min: 10, max: 600, step: 10, words: ms },
-  { key: "scanAgeMs", label: "Laser scan last heard", min: 10, max: 900, step: 10, words: ms },
-  { key: "heartbeatAgeMs", label: "Software last alive", min: 50, max: 5000, step: 50, words: ms },
+  { key: "tiltDeg", label: "tilt", min: 0, max: 60, step: 1, words: (value) => `${value}°` },
+  { key: "batteryPct", label: "battery", min: 0, max: 100, step: 1, words: (value) => `${value} %` },
+  { key: "odometryAgeMs", label: "odometryAge", min: 10, max: 600, step: 10, words: ms },
+  { key: "scanAgeMs", label: "scanAge", min: 10, max: 900, step: 10, words: ms },
+  { key: "heartbeatAgeMs", label: "heartbeatAge", min: 50, max: 5000, step: 50, words: ms },
 ];
 
 const AREA: readonly Slider[] = [
   {
     key: "edgeM",
-    label: "From the edge",
+    label: "edge",
     min: -5,
     max: 20,
     step: 0.1,
-    words: (value) => (value < 0 ? `${(-value).toFixed(1)} m outside` : `${value.toFixed(1)} m inside`),
+    words: (value) => (value < 0 ? m().told.outside(metres(-value)) : m().told.inside(metres(value))),
   },
-  { key: "accuracyM", label: "The position may be off by", min: 0.1, max: 8, step: 0.1, words: metres },
-  { key: "positionAgeMs", label: "Age of the position", min: 0, max: 5000, step: 100, words: ms },
+  { key: "accuracyM", label: "accuracy", min: 0.1, max: 8, step: 0.1, words: metres },
+  { key: "positionAgeMs", label: "positionAge", min: 0, max: 5000, step: 100, words: ms },
 ];
 
-const BEARINGS: readonly { readonly value: Bearing; readonly words: string }[] = [
-  { value: "to", words: "to the edge" },
-  { value: "along", words: "along it" },
-  { value: "away", words: "away from it" },
-  { value: "unknown", words: "nobody knows: no compass" },
-];
+const BEARINGS: readonly Bearing[] = ["to", "along", "away", "unknown"];
 
 function Slide(props: Props & { readonly of: Slider }): JSX.Element {
   const value = () => props.scene[props.of.key];
   return (
     <label class="slide">
-      <span>{props.of.label}</span>
+      <span>{m().told[props.of.label]}</span>
       <span class="value" aria-hidden="true">
         {props.of.words(value())}
       </span>
@@ -123,7 +119,7 @@ function Tick(props: Props & { readonly of: Toggle }): JSX.Element {
         checked={props.scene[props.of.key]}
         onChange={(event) => props.change({ [props.of.key]: event.currentTarget.checked })}
       />
-      <span>{props.of.label}</span>
+      <span>{m().told[props.of.label]}</span>
     </label>
   );
 }
@@ -134,27 +130,24 @@ function Sliders(props: Props & { readonly of: readonly Slider[] }): JSX.Element
 
 const WISH: Slider = {
   key: "wishMps",
-  label: "The stick asks for",
+  label: "wish",
   min: -1.5,
   max: 2,
   step: 0.1,
-  words: (value) => `${value.toFixed(1)} m/s${value < 0 ? ", backward" : ""}`,
+  words: (value) => `${mps(value)}${value < 0 ? m().told.backward : ""}`,
 };
 
 function Driver(props: Props): JSX.Element {
   return (
     <fieldset class="card">
-      <legend>The driver</legend>
+      <legend>{m().told.driver}</legend>
       <Slide of={WISH} {...props} />
-      <Tick of={{ key: "deadman", label: "Holds a key" }} {...props} />
-      <Tick of={{ key: "lease", label: "Has the robot" }} {...props} />
-      <Tick of={{ key: "estop", label: "Somebody presses the emergency stop" }} {...props} />
-      <Tick of={{ key: "program", label: "Is a program" }} {...props} />
+      <Tick of={{ key: "deadman", label: "deadman" }} {...props} />
+      <Tick of={{ key: "lease", label: "lease" }} {...props} />
+      <Tick of={{ key: "estop", label: "estop" }} {...props} />
+      <Tick of={{ key: "program", label: "program" }} {...props} />
       <Show when={props.scene.program}>
-        <Tick
-          of={{ key: "blindPermitted", label: "The owner permits driving without pictures" }}
-          {...props}
-        />
+        <Tick of={{ key: "blindPermitted", label: "blind" }} {...props} />
       </Show>
     </fieldset>
   );
@@ -163,17 +156,17 @@ function Driver(props: Props): JSX.Element {
 function Area(props: Props): JSX.Element {
   return (
     <fieldset class="card">
-      <legend>Its area</legend>
-      <Tick of={{ key: "area", label: "The owner drew an area to stay in" }} {...props} />
+      <legend>{m().told.area}</legend>
+      <Tick of={{ key: "area", label: "hasArea" }} {...props} />
       <Show when={props.scene.area}>
         <Sliders of={AREA} {...props} />
         <label class="choose">
-          <span>The robot's front points</span>
+          <span>{m().told.front}</span>
           <select
             value={props.scene.bearing}
             onChange={(event) => props.change({ bearing: event.currentTarget.value as Bearing })}
           >
-            <For each={BEARINGS}>{({ value, words }) => <option value={value}>{words}</option>}</For>
+            <For each={BEARINGS}>{(value) => <option value={value}>{m().told.bearings[value]}</option>}</For>
           </select>
         </label>
       </Show>
@@ -183,22 +176,22 @@ function Area(props: Props): JSX.Element {
 
 export function Controls(props: Props): JSX.Element {
   return (
-    <form class="told" onSubmit={(event) => event.preventDefault()} aria-label="What the safety core is told">
+    <form class="told" onSubmit={(event) => event.preventDefault()} aria-label={m().told.title}>
       <Driver {...props} />
       <fieldset class="card">
-        <legend>The connection</legend>
+        <legend>{m().told.connection}</legend>
         <Sliders of={LINK} {...props} />
       </fieldset>
       <fieldset class="card">
-        <legend>Around the robot</legend>
+        <legend>{m().told.around}</legend>
         <Sliders of={AROUND} {...props} />
-        <Tick of={{ key: "bumper", label: "The front bumper is pressed" }} {...props} />
-        <Tick of={{ key: "drop", label: "The ground ends ahead" }} {...props} />
+        <Tick of={{ key: "bumper", label: "bumper" }} {...props} />
+        <Tick of={{ key: "drop", label: "drop" }} {...props} />
       </fieldset>
       <fieldset class="card">
-        <legend>The robot itself</legend>
+        <legend>{m().told.itself}</legend>
         <Sliders of={SELF} {...props} />
-        <Tick of={{ key: "recorder", label: "It can record" }} {...props} />
+        <Tick of={{ key: "recorder", label: "recorder" }} {...props} />
       </fieldset>
       <Area {...props} />
     </form>

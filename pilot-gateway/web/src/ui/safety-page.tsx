@@ -1,19 +1,10 @@
 /** Play with the safety core: what it is told on the left, what it decides on the right. */
 import { createEffect, createSignal, For, type JSX, onCleanup, Show } from "solid-js";
 import type { Problem } from "../core/model";
-import {
-  actionWords,
-  mps,
-  type Played,
-  PRESETS,
-  type Scene,
-  stateWord,
-  WELL,
-  zeroAfterMs,
-} from "../core/safety-try";
-import { reasonByCode } from "../protocol/safety";
+import { mps, type Played, PRESETS, type Scene, WELL, zeroAfterMs } from "../core/safety-try";
 import { SafetyChart } from "./safety-chart";
 import { Controls } from "./safety-controls";
+import { m, say } from "./say";
 import { ProblemNote } from "./shell";
 import type { AppState } from "./state";
 
@@ -46,14 +37,10 @@ export function SafetyPage(props: { app: AppState }): JSX.Element {
   return (
     <div class="safety">
       <header class="safety-head">
-        <h1>What lets a robot move</h1>
-        <p class="dim">
-          A robot decides alone whether it moves, many times a second. Here you tell its safety core what is
-          so, and the core itself answers: the same code as on every robot. It was driving, all was well; then
-          what you set on this page became true.
-        </p>
+        <h1>{m().safetyPage.title}</h1>
+        <p class="dim">{m().safetyPage.intro}</p>
       </header>
-      <fieldset class="presets" aria-label="Begin with">
+      <fieldset class="presets" aria-label={m().safetyPage.beginWith}>
         <For each={PRESETS}>
           {(preset) => {
             const is = () => JSON.stringify({ ...WELL, ...preset.scene }) === JSON.stringify(scene());
@@ -64,7 +51,7 @@ export function SafetyPage(props: { app: AppState }): JSX.Element {
                 aria-pressed={is()}
                 onClick={() => setScene({ ...WELL, ...preset.scene })}
               >
-                {preset.name}
+                {m().safetyPage.presets[preset.name]}
               </button>
             );
           }}
@@ -72,8 +59,8 @@ export function SafetyPage(props: { app: AppState }): JSX.Element {
       </fieldset>
       <ProblemNote problem={problem()} again={() => void ask(scene())} />
       <div class="safety-sides">
-        <section class="decided" aria-label="What the safety core decides">
-          <Show when={played()} fallback={<p class="dim">Asking the core</p>}>
+        <section class="decided" aria-label={m().safetyPage.decides}>
+          <Show when={played()} fallback={<p class="dim">{m().safetyPage.asking}</p>}>
             {(answer) => <Decision played={answer()} />}
           </Show>
         </section>
@@ -83,9 +70,19 @@ export function SafetyPage(props: { app: AppState }): JSX.Element {
   );
 }
 
+function stateWord(state: string): string {
+  return m().safetyPage.states[state] ?? m().safetyPage.unknown;
+}
+
+function actionWords(action: string): string {
+  return m().safetyPage.actions[action] ?? m().safetyPage.actionOther;
+}
+
 function Decision(props: { played: Played }): JSX.Element {
   const zero = () => zeroAfterMs(props.played);
   const quiet = () => props.played.reason === "none";
+  const reason = () => say().reasonByCode(props.played.reason, props.played.words);
+  const limit = () => say().reasonByCode(props.played.limitReason, props.played.limitWords);
   const limited = () => props.played.state === "driving" || props.played.state === "ready";
   return (
     <>
@@ -97,44 +94,49 @@ function Decision(props: { played: Played }): JSX.Element {
               {stateWord(props.played.state)}
             </p>
             <p class="reason">
-              {props.played.words}
-              <Show when={!quiet() && props.played.whatNext !== ""}>
-                . <span class="dim">{props.played.whatNext}.</span>
+              {reason().words}
+              <Show when={!quiet() && reason().whatNext !== ""}>
+                . <span class="dim">{reason().whatNext}.</span>
               </Show>
             </p>
           </div>
           <div class="wheels">
-            <span class="big">{mps(props.played.wheelsMmps)}</span>
+            <span class="big">{mps(props.played.wheelsMmps, say())}</span>
             <span class="unit">m/s</span>
-            <p class="label">at the wheels</p>
+            <p class="label">{m().safetyPage.atWheels}</p>
           </div>
         </div>
         <SafetyChart played={props.played} />
         <dl class="numbers">
           <div>
-            <dt>Speed allowed</dt>
+            <dt>{m().safetyPage.allowed}</dt>
             <dd>
-              {mps(props.played.limitMmps)} m/s
+              {mps(props.played.limitMmps, say())} m/s
               <Show when={limited() && props.played.limitReason !== "none"}>
-                <span class="dim"> {props.played.limitWords.toLowerCase()}</span>
+                <span class="dim"> {m().within(limit().words)}</span>
               </Show>
             </dd>
           </div>
           <div>
-            <dt>Wheels told to stop</dt>
-            <dd>{zero() === null ? "not" : `after ${((zero() ?? 0) / 1000).toFixed(2)} s`}</dd>
+            <dt>{m().safetyPage.toldStop}</dt>
+            <dd>
+              {zero() === null
+                ? m().safetyPage.not
+                : m().safetyPage.after(`${say().number((zero() ?? 0) / 1000, 2)} s`)}
+            </dd>
           </div>
           <div>
-            <dt>Latency of the loop</dt>
-            <dd>{props.played.latencyMs === null ? "unknown" : `${props.played.latencyMs} ms`}</dd>
+            <dt>{m().safetyPage.latency}</dt>
+            <dd>
+              {props.played.latencyMs === null
+                ? m().safetyPage.latencyUnknown
+                : `${props.played.latencyMs} ms`}
+            </dd>
           </div>
         </dl>
         <Show when={props.played.minimalRisk}>
           {(code) => (
-            <p class="resume">
-              A hazard ended the drive ({reasonByCode(code()).words.toLowerCase()}). The robot stands with its
-              lamp lit until somebody resumes: the stick at rest first, then drive again.
-            </p>
+            <p class="resume">{m().safetyPage.resume(m().within(say().reasonByCode(code()).words))}</p>
           )}
         </Show>
       </div>
@@ -148,16 +150,16 @@ function Happened(props: { played: Played }): JSX.Element {
   const after = () => props.played.changes.filter((change) => change.atMs > 0);
   return (
     <Show when={after().length > 0}>
-      <h2>What happened</h2>
+      <h2>{m().safetyPage.happened}</h2>
       <ol class="happened">
         <For each={after().slice(0, 8)}>
           {(change) => (
             <li>
-              <span class="dim">{(change.atMs / 1000).toFixed(2)} s</span>
+              <span class="dim">{say().number(change.atMs / 1000, 2)} s</span>
               <span>
                 {stateWord(change.state)}
                 <Show when={change.reason !== "none"}>
-                  : {reasonByCode(change.reason).words.toLowerCase()}
+                  : {m().within(say().reasonByCode(change.reason).words)}
                 </Show>
               </span>
             </li>
@@ -171,25 +173,29 @@ function Happened(props: { played: Played }): JSX.Element {
 function Hazards(props: { played: Played }): JSX.Element {
   return (
     <>
-      <h2>What holds it back at the end</h2>
-      <Show when={props.played.hazards.length > 0} fallback={<p class="dim">Nothing.</p>}>
+      <h2>{m().safetyPage.heldBack}</h2>
+      <Show when={props.played.hazards.length > 0} fallback={<p class="dim">{m().safetyPage.nothing}</p>}>
         <ul class="held">
           <For each={props.played.hazards}>
             {(hazard) => (
               <li class={`card ${hazard.action}`}>
                 <div class="row spread wrap">
-                  <b>{hazard.words}</b>
+                  <b>{say().reasonByCode(hazard.code, hazard.words).words}</b>
                   <span class="chip">{actionWords(hazard.action)}</span>
                 </div>
                 <p class="dim">
-                  <Show when={hazard.whatNext !== ""}>{hazard.whatNext}. </Show>
-                  Clears {hazard.clears}.
+                  <Show when={say().reasonByCode(hazard.code, hazard.words).whatNext}>
+                    {(next) => `${next()}. `}
+                  </Show>
+                  <span lang="en">{m().safetyPage.clears(hazard.clears)}</span>
                 </p>
                 <details>
                   <summary>
-                    The rule <code>{hazard.code}</code>
+                    {m().safetyPage.rule} <code translate="no">{hazard.code}</code>
                   </summary>
-                  <p class="dim">Holds when: {hazard.when.replaceAll("`", "")}.</p>
+                  <p class="dim" lang="en">
+                    {m().safetyPage.holdsWhen(hazard.when.replaceAll("`", ""))}
+                  </p>
                 </details>
               </li>
             )}

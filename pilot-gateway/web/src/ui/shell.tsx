@@ -1,7 +1,9 @@
 /** The frame of every page but the cockpit. */
 import { type JSX, Show } from "solid-js";
 import type { Problem } from "../core/model";
+import { problemWords, serverWords } from "../core/problem";
 import { follow, route } from "./router";
+import { m } from "./say";
 import type { AppState } from "./state";
 
 export function Mark(): JSX.Element {
@@ -20,9 +22,17 @@ function Tab(props: { href: string; at: readonly string[]; children: JSX.Element
   );
 }
 
+/** Not by the address: a hash would be another page. */
+function toContent(): void {
+  document.getElementById("content")?.focus();
+}
+
 export function Shell(props: { app: AppState; children: JSX.Element }): JSX.Element {
   return (
     <div class="shell">
+      <button type="button" class="skip" onClick={toContent}>
+        {m().shell.skip}
+      </button>
       <header class="top">
         <a class="brand" href="/" onClick={follow}>
           <Mark />
@@ -31,32 +41,38 @@ export function Shell(props: { app: AppState; children: JSX.Element }): JSX.Elem
         <Show
           when={props.app.session()}
           fallback={
-            <nav>
+            <nav aria-label={m().shell.main}>
               <Tab href="/safety" at={["safety"]}>
-                Safety
+                {m().shell.safety}
+              </Tab>
+              <Tab href="/settings" at={["settings"]}>
+                {m().shell.settings}
               </Tab>
             </nav>
           }
         >
           {(session) => (
             <>
-              <nav>
+              <nav aria-label={m().shell.main}>
                 <Tab href="/" at={["missions"]}>
-                  Missions
+                  {m().shell.missions}
                 </Tab>
                 <Tab href="/episodes" at={["episodes", "episode"]}>
-                  Episodes
+                  {m().shell.episodes}
                 </Tab>
                 <Show when={session().claims.role === "owner" || session().claims.role === "operator"}>
                   <Tab href="/robots" at={["robots", "robot", "add-robot"]}>
-                    Robots
+                    {m().shell.robots}
                   </Tab>
                 </Show>
                 <Tab href="/account" at={["account"]}>
-                  Account
+                  {m().shell.account}
                 </Tab>
                 <Tab href="/safety" at={["safety"]}>
-                  Safety
+                  {m().shell.safety}
+                </Tab>
+                <Tab href="/settings" at={["settings", "check"]}>
+                  {m().shell.settings}
                 </Tab>
               </nav>
               <span class="who">{session().claims.name}</span>
@@ -64,7 +80,9 @@ export function Shell(props: { app: AppState; children: JSX.Element }): JSX.Elem
           )}
         </Show>
       </header>
-      <main>{props.children}</main>
+      <main id="content" tabindex={-1}>
+        {props.children}
+      </main>
     </div>
   );
 }
@@ -75,10 +93,19 @@ export function ProblemNote(props: { problem: Problem | null; again?: () => void
     <Show when={props.problem}>
       {(problem) => (
         <div class="problem" role="alert">
-          <p>{problem().detail}</p>
+          <div>
+            <p>{problemWords(problem(), m())}</p>
+            <Show when={serverWords(problem(), m())}>
+              {(words) => (
+                <p class="dim" lang="en">
+                  {words()}
+                </p>
+              )}
+            </Show>
+          </div>
           <Show when={props.again}>
             <button type="button" class="button quiet" onClick={() => props.again?.()}>
-              Try again
+              {m().shell.tryAgain}
             </button>
           </Show>
         </div>
@@ -87,10 +114,13 @@ export function ProblemNote(props: { problem: Problem | null; again?: () => void
   );
 }
 
-export function Empty(props: { title: string; children: JSX.Element }): JSX.Element {
+/** `alone`: the page has nothing else, so that this is its heading. */
+export function Empty(props: { title: string; alone?: boolean; children: JSX.Element }): JSX.Element {
   return (
     <div class="empty">
-      <h2>{props.title}</h2>
+      <Show when={props.alone} fallback={<h2>{props.title}</h2>}>
+        <h1>{props.title}</h1>
+      </Show>
       <p>{props.children}</p>
     </div>
   );

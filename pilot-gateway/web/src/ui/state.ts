@@ -1,6 +1,7 @@
 /** Who sits at this page: the key of this browser and the session of the fleet. */
 import { type Accessor, createSignal } from "solid-js";
 import { type Problem, parseSession, type Session } from "../core/model";
+import { ownProblem } from "../core/problem";
 import { type Api, createApi } from "../io/api";
 import type { Backend } from "../io/backend";
 import { type Identity, loadIdentity } from "../io/keys";
@@ -76,13 +77,7 @@ export function createAppState(backend: Backend): AppState {
   start().catch((error: unknown) => {
     console.error(error);
     setIdentity(null);
-    setProblem({
-      status: 0,
-      code: "no-key-store",
-      title: "no key store",
-      detail:
-        "This browser does not let the page keep a key. Leave private browsing, or use another browser.",
-    });
+    setProblem(ownProblem("no-key-store"));
   });
 
   return {

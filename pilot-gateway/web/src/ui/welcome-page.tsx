@@ -1,6 +1,7 @@
 /** For a browser without a key: what to do now. */
 import { type JSX, Show } from "solid-js";
 import { KeyImport } from "./key-import";
+import { m } from "./say";
 import { ProblemNote } from "./shell";
 import type { AppState } from "./state";
 
@@ -11,11 +12,8 @@ export function WelcomePage(props: { app: AppState }): JSX.Element {
       <ProblemNote problem={app.problem()} {...(app.identity() ? { again: () => void app.signIn() } : {})} />
       <Show when={app.identity() === null}>
         <div class="card join">
-          <h1>Drive sidewalk robots from here.</h1>
-          <p class="dim">
-            Pilots come by invitation: open the link that an operator sent you. If you have been here before
-            with another browser, bring your key file.
-          </p>
+          <h1>{m().welcome.title}</h1>
+          <p class="dim">{m().welcome.intro}</p>
           <KeyImport app={app} />
         </div>
       </Show>

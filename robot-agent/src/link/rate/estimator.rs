@@ -11,8 +11,8 @@
 //!   lower the longer the queue, so that the queue is gone in about half a second.
 //! - No queue: the bitrate grows; quickly where it is far from the capacity that was seen last, carefully near it. Beyond
 //!   it the path must have changed, and growth is quick again.
-//! - Loss alone changes nothing below a seventh: radio links lose packets without being full, and repair is not this
-//!   part's work. Above, a shallow queue is likely.
+//! - Loss alone changes nothing below a sixth: radio links lose packets without being full, and repair is not this
+//!   part's work. Above, for seconds, a shallow queue is likely.
 //! - Silence: the path was gone. What it carried before is not known of it any more, so the bitrate is halved.
 
 use rtc::interceptor::PacketReport;
@@ -49,10 +49,10 @@ const SUDDEN_MS: f64 = 60.0;
 /// Packets that departed together are a frame.
 const FRAME: Duration = Duration::from_millis(6);
 /// Packets over which loss is measured.
-const LOSS_OVER: Duration = Duration::from_millis(1_200);
-const LOSS_PACKETS_MIN: usize = 30;
+const LOSS_OVER: Duration = Duration::from_secs(5);
+const LOSS_PACKETS_MIN: usize = 60;
 /// A share of loss above which the path is thought to be full.
-const LOSS_HIGH: f64 = 0.14;
+const LOSS_HIGH: f64 = 0.16;
 /// No report for so long: the path was gone.
 const SILENCE: Duration = Duration::from_millis(700);
 /// A queue that neither grows nor drains by this much in this time, although the bitrate was cut, is a longer way and not a
@@ -241,7 +241,10 @@ impl Estimator {
         let (mut least_ms, mut newest_ms) = (f64::INFINITY, f64::INFINITY);
         let newest = reports.iter().map(|report| report.departure).max().unwrap_or(epoch);
         for report in reports {
-            self.fates.add(report.departure, report.arrived);
+            // What a full queue drops says nothing about what the path loses.
+            if self.over.is_none() {
+                self.fates.add(report.departure, report.arrived);
+            }
             self.reported = self.reported.max(Some(report.departure));
             let Some(arrival) = report.arrival.filter(|_| report.arrived) else { continue };
             self.arrivals.add(arrival, report.size);

@@ -2,7 +2,7 @@
 //!
 //! Three pure parts, and a handle between the threads that run them. The [`Estimator`] turns the driver's end's reports
 //! on packets into a bitrate; [`ladder`] turns a bitrate into a bitrate, size and rate of frames for each camera;
-//! [`Flight`] knows for how long nothing was heard of what was sent, so that frames are left out before they are
+//! `Flight` knows for how long nothing was heard of what was sent, so that frames are left out before they are
 //! encoded, not queued where they grow old.
 
 mod estimator;
@@ -43,12 +43,27 @@ pub struct PathState {
     pub target_bps: Option<f64>,
     /// Delay by queues on the way, milliseconds.
     pub queue_ms: f64,
-    /// Share of packets lost in the last second or so, 0 to 1.
+    /// Share of packets lost in the last seconds while there was no queue, 0 to 1.
     pub loss: f64,
     /// Shortest time of late from a packet's departure to the report on it; `None` before the first.
     pub round_trip: Option<Duration>,
     /// Departure of the newest packet that was reported on.
     pub reported: Option<Instant>,
+}
+
+/// From this round trip on a packet that is sent again comes too late.
+const REPAIR_TOO_LATE: Duration = Duration::from_millis(150);
+/// Less loss than this is not worth protecting from.
+const LOSS_WORTH: f64 = 0.003;
+
+/// Packets of repair for each packet of video, 0 to 0.5.
+pub fn protection(path: &PathState) -> f64 {
+    let late = path.round_trip.is_some_and(|round_trip| round_trip >= REPAIR_TOO_LATE);
+    if !late || path.loss < LOSS_WORTH {
+        return 0.0;
+    }
+    // Losses come in runs: several times their mean is needed to cover most frames.
+    (0.12 + 4.0 * path.loss).min(0.5)
 }
 
 /// [`PathState`] between the stack's thread and those that ask. The lock is held for a copy.

@@ -121,7 +121,7 @@ impl Run {
     /// How much of a minute the picture stood.
     pub(super) fn frozen_s_per_min(&self) -> f64 {
         let stood = self.spans().into_iter().map(|(from, to, _)| to - from);
-        stood.filter(|ms| *ms > FREEZE_MS).sum::<f64>() / 1_000.0 / self.minutes()
+        stood.filter(|ms| *ms > FREEZE_MS).fold(0.0, |sum, ms| sum + ms) / 1_000.0 / self.minutes()
     }
 
     pub(super) fn freeze_longest_ms(&self) -> Option<f64> {

@@ -1,11 +1,11 @@
 /** After the drive: what became of its recording, what it earned, and what to do next. */
 import { createMemo, For, type JSX, Show } from "solid-js";
 import { canDrive } from "../../core/can";
-import { credits, distance, duration } from "../../core/format";
 import type { Episode, Mission } from "../../core/model";
 import { createData } from "../data";
 import { Files, Split, VerifyCommand } from "../episode-parts";
 import { follow } from "../router";
+import { m, say } from "../say";
 import { Mark, ProblemNote } from "../shell";
 import type { AppState } from "../state";
 
@@ -20,7 +20,8 @@ function steps(episode: Episode | undefined, mission: Mission | undefined): read
   const state = episode?.state ?? "recording";
   const size = episode?.files.reduce((sum, f) => sum + f.size, 0) ?? 0;
   const received = episode?.files.reduce((sum, f) => sum + f.received, 0) ?? 0;
-  const share = size === 0 ? 0 : Math.floor((received / size) * 100);
+  const words = m().end;
+  const share = say().percent(size === 0 ? 0 : Math.floor((received / size) * 100) / 100);
   const sealed = state !== "recording";
   const accepted = state === "accepted";
   const refused = state === "refused";
@@ -31,12 +32,12 @@ function steps(episode: Episode | undefined, mission: Mission | undefined): read
     detail,
   });
   return [
-    step("Sealed and signed by the robot", sealed, sealed ? "" : "The robot closes its files"),
-    step("Uploaded", accepted || refused, sealed && !accepted && !refused ? `${share} % has arrived` : ""),
+    step(words.sealed, sealed, sealed ? "" : words.closing),
+    step(words.uploaded, accepted || refused, sealed && !accepted && !refused ? words.arrived(share) : ""),
     step(
-      refused ? "Refused" : "Verified by the fleet",
+      refused ? words.refused : words.verified,
       accepted,
-      episode?.reason ?? (accepted ? "Every byte, signature and the chain" : ""),
+      episode?.reason ?? (accepted ? words.verifiedDetail : ""),
       refused,
     ),
     paidStep(episode, mission, step),
@@ -48,11 +49,14 @@ function paidStep(
   mission: Mission | undefined,
   step: (words: string, done: boolean, detail?: string, failed?: boolean) => Step,
 ): Step {
-  if (episode?.earned != null) return step("Paid", true, `${credits(episode.earned)} credits for you`);
-  if (mission !== undefined && mission.reached < mission.checkpoints.length && mission.state === "open") {
-    return step("Not paid", false, "The mission was not finished; it is open again", true);
+  const words = m().end;
+  if (episode?.earned != null) {
+    return step(words.paid, true, words.forYou(say().credits(episode.earned)));
   }
-  return step("Paid", false);
+  if (mission !== undefined && mission.reached < mission.checkpoints.length && mission.state === "open") {
+    return step(words.notPaid, false, words.notPaidDetail, true);
+  }
+  return step(words.paid, false);
 }
 
 export function DriveEnd(props: {
@@ -65,33 +69,33 @@ export function DriveEnd(props: {
   const data = createData(app, () => app.api.episode(episodeId), ["episode", "mission"], 1_000);
   const missions = createData(app, app.api.missions, ["mission", "episode"], 3_000);
   const robots = createData(app, app.api.robots, ["lease"], 5_000);
-  const mission = createMemo(() => missions.value()?.find((m) => m.id === missionId));
+  const mission = createMemo(() => missions.value()?.find((each) => each.id === missionId));
   const next = createMemo(() =>
-    missions.value()?.find((m) => {
-      const robot = robots.value()?.find((r) => r.id === m.robot) ?? null;
-      return canDrive(m, robot, app.session()?.claims ?? { did: "", role: "" }).ok;
+    missions.value()?.find((each) => {
+      const robot = robots.value()?.find((r) => r.id === each.robot) ?? null;
+      return canDrive(each, robot, app.session()?.claims ?? { did: "", role: "" }, m()).ok;
     }),
   );
   const waiting = () => data.problem()?.status === 404;
   const earned = () => data.value()?.earned ?? null;
   const accepted = () => data.value()?.state === "accepted";
   return (
-    <div class="end-page">
+    <main class="end-page">
       <div class="card end-card">
         <div class="row spread">
           <span class="brand">
             <Mark />
-            {mission()?.name ?? "Your drive"}
+            {mission()?.name ?? m().end.yourDrive}
           </span>
-          <span class="dim">{props.why}</span>
+          <h1 class="dim end-why">{props.why}</h1>
         </div>
         <div class="end-columns">
           <div>
-            <span class="label">Earned</span>
+            <span class="label">{m().end.earned}</span>
             <Show when={earned() !== null} fallback={<p class="huge dim">–</p>}>
               <p class="huge" data-testid="earned" data-credits={earned() ?? ""}>
-                {credits(earned() ?? 0)}
-                <small>credits</small>
+                {say().credits(earned() ?? 0)}
+                <small>{m().end.credits}</small>
               </p>
             </Show>
             <Show when={data.value()?.settlement ?? mission()?.settlement}>
@@ -112,21 +116,23 @@ export function DriveEnd(props: {
             </ol>
           </div>
           <div>
-            <span class="label">Episode</span>
+            <span class="label">{m().end.episode}</span>
             <p class="id" data-testid="episode-id">
               {episodeId}
             </p>
-            <Show when={accepted()} fallback={<p class="dim">Not yet verified</p>}>
+            <Show when={accepted()} fallback={<p class="dim">{m().end.notYet}</p>}>
               <p class="verified" data-testid="episode-verified">
-                Verified: whole, signed, accepted
+                {m().end.whole}
               </p>
             </Show>
             <Show when={data.value()}>
               {(episode) => (
                 <>
                   <p class="dim">
-                    {episode().durationS === null ? "" : `${duration(episode().durationS ?? 0)} of driving`}
-                    {episode().distanceM === null ? "" : `, ${distance(episode().distanceM ?? 0)}`}
+                    {episode().durationS === null
+                      ? ""
+                      : m().end.ofDriving(say().duration(episode().durationS ?? 0))}
+                    {episode().distanceM === null ? "" : `, ${say().distance(episode().distanceM ?? 0)}`}
                   </p>
                   <Show when={episode().state === "accepted"}>
                     <Files app={app} episode={episode()} />
@@ -142,21 +148,21 @@ export function DriveEnd(props: {
         </div>
         <div class="row wrap end-actions">
           <Show when={next()}>
-            {(m) => (
+            {(after) => (
               // A full load: a new drive begins with nothing left of this one.
-              <a class="button" href={`/drive/${m().id}`} data-testid="next-mission">
-                {m().id === missionId ? "Take it again" : `Next: ${m().name}`}
+              <a class="button" href={`/drive/${after().id}`} data-testid="next-mission">
+                {after().id === missionId ? m().end.takeAgain : m().end.next(after().name)}
               </a>
             )}
           </Show>
           <a class={next() ? "button quiet" : "button"} href="/" onClick={follow}>
-            All missions
+            {m().end.allMissions}
           </a>
           <a class="button quiet" href={`/episodes/${episodeId}`} onClick={follow}>
-            This episode
+            {m().end.thisEpisode}
           </a>
         </div>
       </div>
-    </div>
+    </main>
   );
 }

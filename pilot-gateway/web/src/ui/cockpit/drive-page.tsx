@@ -5,6 +5,7 @@ import { type DriveView, NO_VIEW } from "../../io/drive-view";
 import type { Identity } from "../../io/keys";
 import { createData } from "../data";
 import { follow } from "../router";
+import { m, preferences, say } from "../say";
 import type { AppState } from "../state";
 import { Cockpit } from "./cockpit";
 import { DriveEnd } from "./drive-end";
@@ -15,12 +16,16 @@ export function DrivePage(props: { app: AppState; missionId: string; identity: I
   const [front, setFront] = createSignal<MediaStream | null>(null);
   const [rear, setRear] = createSignal<MediaStream | null>(null);
   const [ending, setEnding] = createSignal(false);
+  const [replaying, setReplaying] = createSignal(false);
   const mission = createData(app, () => app.api.mission(missionId), ["mission"], 1_500);
   const drive = startDrive({
     backend: app.backend,
     api: app.api,
     identity,
     missionId,
+    say,
+    inputs: () => preferences().inputs,
+    onReplay: () => setReplaying((now) => !now),
     onView: setView,
     onVideo: (camera, stream) => (camera === 0 ? setFront(stream) : setRear(stream)),
   });
@@ -36,30 +41,33 @@ export function DrivePage(props: { app: AppState; missionId: string; identity: I
           drive={drive}
           view={view()}
           mission={mission.value()}
+          missionAtMs={mission.atMs()}
           front={front()}
           rear={rear()}
           onEnd={end}
           ending={ending()}
+          replaying={replaying()}
+          onReplay={() => setReplaying((now) => !now)}
         />
       }
     >
       <Match when={view().failure}>
         {(failure) => (
-          <div class="end-page">
+          <main class="end-page">
             <div class="card end-card failed" role="alert" data-testid="drive-failed">
-              <span class="label">{mission.value()?.name ?? "Drive"}</span>
-              <h1>The drive did not start.</h1>
+              <span class="label">{mission.value()?.name ?? m().end.drive}</span>
+              <h1>{m().end.didNotStart}</h1>
               <p>{failure().detail}</p>
               <div class="row wrap end-actions">
                 <button type="button" class="button" onClick={() => location.reload()}>
-                  Try again
+                  {m().end.tryAgain}
                 </button>
                 <a class="button quiet" href="/" onClick={follow}>
-                  All missions
+                  {m().end.allMissions}
                 </a>
               </div>
             </div>
-          </div>
+          </main>
         )}
       </Match>
       <Match when={view().connection === "ended" && view().episode}>
@@ -68,17 +76,17 @@ export function DrivePage(props: { app: AppState; missionId: string; identity: I
         )}
       </Match>
       <Match when={view().connection === "ended"}>
-        <div class="end-page">
+        <main class="end-page">
           <div class="card end-card">
-            <h1>The drive is over.</h1>
+            <h1>{m().status.over}</h1>
             <Show when={view().connectionWords}>{(words) => <p>{words()}</p>}</Show>
             <div class="row wrap end-actions">
               <a class="button" href="/" onClick={follow}>
-                All missions
+                {m().end.allMissions}
               </a>
             </div>
           </div>
-        </div>
+        </main>
       </Match>
     </Switch>
   );

@@ -3,6 +3,7 @@ import { createSignal, type JSX, Show } from "solid-js";
 import type { Drive } from "../../io/drive";
 import type { DriveView } from "../../io/drive-view";
 import { LAMP_LEVEL_MAX, SAY_CHARS_MAX } from "../../protocol/session";
+import { m } from "../say";
 import { Sound } from "./sound";
 
 export function Extras(props: { view: DriveView; drive: Drive }): JSX.Element {
@@ -26,7 +27,7 @@ export function Extras(props: { view: DriveView; drive: Drive }): JSX.Element {
   };
   return (
     <Show when={has("lamp") || has("horn") || has("voice") || sounds()}>
-      <div class="extras" role="toolbar" aria-label="Lamp, horn, voice and sound">
+      <div class="extras" role="toolbar" aria-label={m().extras.title}>
         <Show when={has("lamp")}>
           <button
             type="button"
@@ -35,12 +36,12 @@ export function Extras(props: { view: DriveView; drive: Drive }): JSX.Element {
             aria-pressed={lit()}
             onClick={() => props.drive.setLamp(lit() ? 0 : LAMP_LEVEL_MAX)}
           >
-            Lamp <small>{lit() ? "on" : "off"}</small>
+            {m().extras.lamp} <small>{lit() ? m().extras.on : m().extras.off}</small>
           </button>
         </Show>
         <Show when={has("horn")}>
           <button type="button" class="extra" data-testid="horn" onClick={() => props.drive.horn()}>
-            Horn <small>H</small>
+            {m().extras.horn} <small>H</small>
           </button>
         </Show>
         <Show when={has("voice")}>
@@ -52,15 +53,13 @@ export function Extras(props: { view: DriveView; drive: Drive }): JSX.Element {
             aria-expanded={talking()}
             onClick={() => (talking() ? close() : setTalking(true))}
           >
-            Say <small>aloud</small>
+            {m().extras.say} <small>{m().extras.aloud}</small>
           </button>
         </Show>
         <Sound view={props.view} drive={props.drive} />
         <Show when={talking()}>
           <form class="panel say" onSubmit={submit}>
-            <label for="say-text">
-              The robot says it to the people around it. While you type, the keys do not drive.
-            </label>
+            <label for="say-text">{m().extras.help}</label>
             <div class="row">
               <input
                 id="say-text"
@@ -68,12 +67,12 @@ export function Extras(props: { view: DriveView; drive: Drive }): JSX.Element {
                 data-testid="say-text"
                 maxlength={SAY_CHARS_MAX}
                 autocomplete="off"
-                placeholder="Excuse me, may I pass?"
+                placeholder={m().extras.example}
                 ref={(input) => queueMicrotask(() => input.focus())}
                 onKeyDown={(event) => event.key === "Escape" && close()}
               />
               <button type="submit" class="extra" data-testid="say">
-                Say it
+                {m().extras.sayIt}
               </button>
             </div>
           </form>

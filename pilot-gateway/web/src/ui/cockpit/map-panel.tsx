@@ -1,7 +1,10 @@
 /** Where the robot is, where it was, and the checkpoints. North is up; there are no tiles, only the route. */
-import { createMemo, For, type JSX, Show } from "solid-js";
+import { createMemo, createSignal, For, type JSX, Show } from "solid-js";
+import { STALE_MS, shown } from "../../core/age";
 import { enuM, type GeoPoint, offsetM } from "../../core/geo";
 import type { Checkpoint } from "../../core/model";
+import { m, say } from "../say";
+import { AgeOf } from "./aged";
 
 const WIDTH = 300;
 const HEIGHT = 214;
@@ -10,6 +13,10 @@ const MARGIN = 26;
 const SCALE_PX = 16;
 const SPAN_M_MIN = 24;
 const STEPS_M = [5, 10, 20, 50, 100, 200, 500, 1000];
+const FT_M = 0.3048;
+const STEPS_FT = [20, 50, 100, 200, 500, 1000, 2000].map((feet) => feet * FT_M);
+/** Where the map is too small to point at a place: a touch enlarges it first. */
+const SMALL = "(max-width: 720px), (max-height: 520px)";
 
 interface Frame {
   readonly origin: GeoPoint;
@@ -52,6 +59,8 @@ export function MapPanel(props: {
   area: readonly (readonly GeoPoint[])[];
   reached: number;
   at: GeoPoint | null;
+  /** Since the robot last said where it is. */
+  ageMs: number | null;
   headingDeg: number | null;
   accuracyM: number | null;
   trail: readonly GeoPoint[];
@@ -63,7 +72,15 @@ export function MapPanel(props: {
   onPick: ((at: GeoPoint) => void) | null;
 }): JSX.Element {
   let drawing: SVGSVGElement | undefined;
+  const [big, setBig] = createSignal(false);
+  const aged = () => shown(props.ageMs, STALE_MS.telemetry, () => "", say());
+  const small = () => matchMedia(SMALL).matches && !big();
   const pick = (event: MouseEvent) => {
+    if (small()) {
+      setBig(true);
+      return;
+    }
+    setBig(false);
     const toDrawing = drawing?.getScreenCTM()?.inverse();
     const f = frame();
     // A click without a pointer, as Enter makes it on a button, is at no place.
@@ -85,18 +102,22 @@ export function MapPanel(props: {
       .map(({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`)
       .join(" ");
   };
-  const stepM = () => STEPS_M.find((step) => step * (frame()?.pxPerM ?? 1) >= 34) ?? 1000;
+  const stepM = () => {
+    const steps = say().units.length === "m" ? STEPS_M : STEPS_FT;
+    return steps.find((step) => step * (frame()?.pxPerM ?? 1) >= 34) ?? 1000;
+  };
+  const stepWords = () => (say().units.length === "m" ? `${stepM()} m` : `${Math.round(stepM() / FT_M)} ft`);
   const ahead = () => {
     const start = props.at === null ? [] : [props.at];
     return line([...start, ...props.checkpoints.slice(props.reached).map((c) => c.position)]);
   };
   return (
-    <div class="panel map">
-      <Show when={frame()} fallback={<p class="label">Waiting for a position</p>}>
+    <div class="panel map" classList={{ enlarged: big(), stale: aged().freshness === "stale" }}>
+      <Show when={frame()} fallback={<p class="label">{m().map.waiting}</p>}>
         {(f) => {
           const grid = () => stepM() * f().pxPerM;
           return (
-            <svg ref={drawing} viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label="Map">
+            <svg ref={drawing} viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={m().map.title}>
               <defs>
                 <pattern id="map-grid" width={grid()} height={grid()} patternUnits="userSpaceOnUse">
                   <path d={`M${grid()} 0H0V${grid()}`} class="grid" />
@@ -175,25 +196,35 @@ export function MapPanel(props: {
               </Show>
               <path class="scale" d={`M12 ${HEIGHT - 16}v4h${grid()}v-4`} />
               <text class="scale-words" x={18 + grid()} y={HEIGHT - 11}>
-                {stepM()} m
+                {stepWords()}
               </text>
               <text class="scale-words" x={WIDTH - 18} y="20">
-                N
+                {m().map.north}
               </text>
               <path class="north" d={`M${WIDTH - 14.5} 26v10m-3-7l3-3l3 3`} />
             </svg>
           );
         }}
       </Show>
-      <Show when={props.onPick !== null}>
-        <button
-          type="button"
-          class="pick"
-          data-testid="map-pick"
-          aria-label="Set a goal on the map"
-          tabindex={-1}
-          onClick={pick}
-        />
+      <span class="map-age">
+        <Show when={aged().freshness === "stale"} fallback={<AgeOf age={aged().age} />}>
+          <span class="aged stale">{m().map.stale(say().roughAge(props.ageMs ?? 0))}</span>
+        </Show>
+      </span>
+      <button
+        type="button"
+        class="pick"
+        data-testid="map-pick"
+        // By keyboard a goal is placed with M; there is no place under a key.
+        tabindex={-1}
+        disabled={props.onPick === null && !matchMedia(SMALL).matches}
+        aria-label={small() ? m().map.enlarge : props.onPick === null ? m().map.close : m().map.pick}
+        onClick={pick}
+      />
+      <Show when={big()}>
+        <button type="button" class="extra map-close" onClick={() => setBig(false)}>
+          {m().map.close}
+        </button>
       </Show>
     </div>
   );

@@ -2,6 +2,7 @@
 import { createEffect, type JSX, onCleanup, Show } from "solid-js";
 import type { Drive } from "../../io/drive";
 import type { DriveView } from "../../io/drive-view";
+import { m } from "../say";
 
 const TALK_KEY = "KeyT";
 
@@ -36,7 +37,7 @@ function Ear(props: { view: DriveView; drive: Drive }): JSX.Element {
       aria-pressed={props.view.listens}
       onClick={() => props.drive.listen(!props.view.listens)}
     >
-      Sound <small>{props.view.listens ? "on" : "off"}</small>
+      {m().extras.sound} <small>{props.view.listens ? m().extras.on : m().extras.off}</small>
       {/* biome-ignore lint/a11y/useMediaCaption: what is said on the street has no captions */}
       <audio ref={player} data-testid="robot-sound" autoplay />
     </button>
@@ -77,7 +78,7 @@ function Mouth(props: { talks: boolean; drive: Drive }): JSX.Element {
       onPointerCancel={letGo}
       onLostPointerCapture={letGo}
     >
-      {props.talks ? "Talking" : "Talk"} <small>hold T</small>
+      {props.talks ? m().extras.talking : m().extras.talk} <small>{m().extras.holdTalk}</small>
     </button>
   );
 }

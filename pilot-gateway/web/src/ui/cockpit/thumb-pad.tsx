@@ -2,6 +2,7 @@
 import { createSignal, type JSX } from "solid-js";
 import type { Stick } from "../../core/input";
 import { clamp } from "../../core/units";
+import { m } from "../say";
 
 export function ThumbPad(props: { setPad: (stick: Stick | null) => void }): JSX.Element {
   let pad: HTMLDivElement | undefined;
@@ -24,7 +25,7 @@ export function ThumbPad(props: { setPad: (stick: Stick | null) => void }): JSX.
       ref={pad}
       class="thumb"
       role="application"
-      aria-label="Thumb pad: hold to drive, let go to stop"
+      aria-label={m().cockpit.thumb}
       onPointerDown={(event) => {
         pad?.setPointerCapture(event.pointerId);
         move(event);

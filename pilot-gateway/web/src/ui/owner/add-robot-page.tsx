@@ -5,9 +5,11 @@ import type { Problem, Robot } from "../../core/model";
 import { enrolCommand, robotIdOf, WHOLE_PPM } from "../../core/owner";
 import { createData } from "../data";
 import { follow, navigate } from "../router";
+import { m } from "../say";
 import { ProblemNote } from "../shell";
 import type { AppState } from "../state";
 
+const START_COMMAND = "sudo systemctl enable --now robot-agent";
 /** How often it is looked whether the robot has come. */
 const LOOK_MS = 2_000;
 
@@ -19,12 +21,7 @@ function QrCode(props: { text: string }): JSX.Element {
       .join(""),
   );
   return (
-    <svg
-      class="qr"
-      viewBox={`0 0 ${code().size} ${code().size}`}
-      role="img"
-      aria-label="The line as a QR code"
-    >
+    <svg class="qr" viewBox={`0 0 ${code().size} ${code().size}`} role="img" aria-label={m().add.qr}>
       <rect width={code().size} height={code().size} fill="#fff" />
       <path d={path()} fill="#0b1116" shape-rendering="crispEdges" />
     </svg>
@@ -54,36 +51,34 @@ function Waiting(props: { app: AppState; robot: string; code: string }): JSX.Ele
   return (
     <div class="card enrol">
       <div class="enrol-line">
-        <h2>Run this on the robot</h2>
-        <p class="dim">
-          The code works once, for seven days. The robot makes its own key, which never leaves it.
-        </p>
+        <h2>{m().add.run}</h2>
+        <p class="dim">{m().add.once}</p>
         <div class="command">
           <code data-testid="enrol-command">{command()}</code>
         </div>
         <div class="row wrap">
           <button type="button" class="button" onClick={copy}>
-            {copied() ? "Copied" : "Copy the line"}
+            {copied() ? m().add.copied : m().add.copy}
           </button>
           <a class="button quiet" href={`/robots/${props.robot}`} onClick={follow}>
-            To the robot's page
+            {m().add.toPage}
           </a>
         </div>
         <ol class="steps" data-testid="enrol-steps" data-seen={seen()}>
           <li class={step(seen() !== "not yet")}>
-            <span>{seen() === "not yet" ? "○" : "✓"}</span>
-            <b>Enrolled</b>
+            <span aria-hidden="true">{seen() === "not yet" ? "○" : "✓"}</span>
+            <b>{m().add.enrolled}</b>
           </li>
           <li class={step(seen() === "online")}>
-            <span>{seen() === "online" ? "✓" : "○"}</span>
-            <b>Online</b>
-            <span class="dim">Start its agent: sudo systemctl enable --now robot-agent</span>
+            <span aria-hidden="true">{seen() === "online" ? "✓" : "○"}</span>
+            <b>{m().add.online}</b>
+            <span class="dim">{m().add.start(START_COMMAND)}</span>
           </li>
         </ol>
       </div>
       <figure class="enrol-qr">
         <QrCode text={command()} />
-        <figcaption class="dim">The same line, for a phone</figcaption>
+        <figcaption class="dim">{m().add.phone}</figcaption>
       </figure>
     </div>
   );
@@ -116,9 +111,9 @@ export function AddRobotPage(props: { app: AppState }): JSX.Element {
   return (
     <>
       <div class="page-head">
-        <h1>Add a robot</h1>
+        <h1>{m().add.title}</h1>
         <a class="end" href="/robots" onClick={follow}>
-          All robots
+          {m().add.all}
         </a>
       </div>
       <ProblemNote problem={problem() ?? me.problem()} />
@@ -127,23 +122,23 @@ export function AddRobotPage(props: { app: AppState }): JSX.Element {
         fallback={
           <form class="card join add-form" onSubmit={make}>
             <label>
-              Its name
+              {m().add.name}
               <input
                 data-testid="robot-name"
                 maxlength={60}
                 required
-                placeholder="Demo Rover"
+                placeholder={m().add.example}
                 value={name()}
                 onInput={(e) => setName(e.currentTarget.value)}
               />
             </label>
             <p class="dim">
-              <Show when={robot() !== ""} fallback="Letters and digits; others will see it.">
-                It will be known as <code>{robot()}</code>.
+              <Show when={robot() !== ""} fallback={m().add.letters}>
+                {m().add.known} <code translate="no">{robot()}</code>.
               </Show>
             </p>
             <Show when={me.value() !== undefined && owner() === null}>
-              <p class="why">You are signed in as {me.value()?.role}; robots belong to owners.</p>
+              <p class="why">{m().add.notOwner(m().pages.roles[me.value()?.role ?? ""] ?? "")}</p>
             </Show>
             <div class="row">
               <button
@@ -152,10 +147,10 @@ export function AddRobotPage(props: { app: AppState }): JSX.Element {
                 data-testid="make-code"
                 disabled={robot() === "" || owner() === null || busy()}
               >
-                {busy() ? "Making a code" : "Make a code"}
+                {busy() ? m().add.making : m().add.make}
               </button>
               <button type="button" class="button quiet" onClick={() => navigate("/robots")}>
-                Cancel
+                {m().add.cancel}
               </button>
             </div>
           </form>

@@ -3,10 +3,10 @@ import { createMemo, createSignal, For, type JSX, Show } from "solid-js";
 import type { KeptSettings, Problem } from "../../core/model";
 import { clockOf, daysOf, minutesOf, weekHours } from "../../core/owner";
 import { CORNERS_MAX, type Corner, type OwnerSettings, POLYGONS_MAX } from "../../protocol/settings";
+import { m, say } from "../say";
 import { ProblemNote } from "../shell";
 import type { AppState } from "../state";
 
-const DAYS = ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"];
 const SPEED_MPS_MAX = 3;
 
 /** Before the owner has said anything: everything that the robot's own policy allows. */
@@ -90,11 +90,9 @@ export function LimitsCard(props: {
     setBusy(false);
   };
   const words = () => {
-    if (props.changed) return "Not signed yet";
-    if (props.kept === null) return "You never set any: the robot keeps to its own policy";
-    return props.kept.onRobot
-      ? "Signed by an owner, and the robot keeps to them"
-      : "Signed; the robot takes them as soon as it is there";
+    if (props.changed) return m().limits.notSigned;
+    if (props.kept === null) return m().limits.never;
+    return props.kept.onRobot ? m().limits.kept : m().limits.sent;
   };
   /** All the way up is no limit of the owner's. */
   const setSpeed = (mps: number) =>
@@ -103,23 +101,23 @@ export function LimitsCard(props: {
   return (
     <section class="card panel-card limits">
       <div class="row spread full">
-        <h2>Limits</h2>
+        <h2>{m().limits.title}</h2>
         <span class={!props.changed && props.kept?.onRobot ? "chip live" : "chip"} data-testid="limits-state">
           {props.changed
-            ? "changed"
+            ? m().limits.changed
             : props.kept === null
-              ? "none"
+              ? m().limits.none
               : props.kept.onRobot
-                ? "on the robot"
-                : "on the way"}
+                ? m().limits.onRobot
+                : m().limits.onWay}
         </span>
       </div>
-      <p class="dim">{words()}.</p>
+      <p class="dim">{words()}</p>
       <div class="limit">
         <div class="row spread">
-          <span>Top speed</span>
+          <span>{m().limits.speed}</span>
           <b data-testid="speed-shown">
-            {props.edited.speedMmpsMax === null ? "no limit of yours" : `${mps().toFixed(1)} m/s`}
+            {props.edited.speedMmpsMax === null ? m().limits.noLimit : say().speed(mps())}
           </b>
         </div>
         <input
@@ -127,7 +125,8 @@ export function LimitsCard(props: {
           min="0.2"
           max={SPEED_MPS_MAX}
           step="0.1"
-          aria-label="Top speed"
+          aria-label={m().limits.speed}
+          aria-valuetext={say().speed(mps())}
           data-testid="speed"
           value={mps()}
           onInput={(e) => setSpeed(e.currentTarget.valueAsNumber)}
@@ -135,13 +134,9 @@ export function LimitsCard(props: {
       </div>
       <div class="limit">
         <div class="row spread">
-          <span>Area</span>
+          <span>{m().limits.area}</span>
           <b>
-            {props.edited.area === null
-              ? "anywhere"
-              : props.edited.area.length === 1
-                ? "1 polygon"
-                : `${props.edited.area.length} polygons`}
+            {props.edited.area === null ? m().limits.anywhere : m().limits.polygons(props.edited.area.length)}
           </b>
         </div>
         <Show
@@ -155,11 +150,11 @@ export function LimitsCard(props: {
                 disabled={(props.edited.area?.length ?? 0) >= POLYGONS_MAX}
                 onClick={props.area.begin}
               >
-                Draw on the map
+                {m().limits.draw}
               </button>
               <Show when={props.edited.area !== null}>
                 <button type="button" class="button quiet small" onClick={() => props.edit({ area: null })}>
-                  Anywhere
+                  {m().limits.anywhereButton}
                 </button>
               </Show>
             </div>
@@ -167,9 +162,7 @@ export function LimitsCard(props: {
         >
           {(draft) => (
             <>
-              <p class="dim">
-                Click its corners on the map: {draft().length} of {CORNERS_MAX}.
-              </p>
+              <p class="dim">{m().limits.corners(draft().length, CORNERS_MAX)}</p>
               <div class="row wrap">
                 <button
                   type="button"
@@ -178,7 +171,7 @@ export function LimitsCard(props: {
                   disabled={draft().length < 3}
                   onClick={props.finishDraft}
                 >
-                  Done
+                  {m().limits.done}
                 </button>
                 <button
                   type="button"
@@ -186,10 +179,10 @@ export function LimitsCard(props: {
                   disabled={draft().length === 0}
                   onClick={props.area.undo}
                 >
-                  Undo
+                  {m().limits.undo}
                 </button>
                 <button type="button" class="button quiet small" onClick={props.area.cancel}>
-                  Cancel
+                  {m().limits.cancel}
                 </button>
               </div>
             </>
@@ -198,27 +191,27 @@ export function LimitsCard(props: {
       </div>
       <div class="limit">
         <div class="row spread">
-          <span>Hours</span>
+          <span>{m().limits.hours}</span>
           <Toggle
             on={props.edited.hours === null}
             testid="always"
             set={(on) => (on ? props.edit({ hours: null }) : setHours({}))}
           >
-            always
+            {m().limits.always}
           </Toggle>
         </div>
         <Show
           when={props.edited.hours !== null && week()}
           fallback={
             <Show when={props.edited.hours !== null}>
-              <p class="dim">Set by other means; choose anew to change them.</p>
+              <p class="dim">{m().limits.otherMeans}</p>
             </Show>
           }
         >
           {(now) => (
             <>
-              <fieldset class="days" aria-label="Days">
-                <For each={DAYS}>
+              <fieldset class="days" aria-label={m().limits.days}>
+                <For each={m().limits.dayNames}>
                   {(day, i) => (
                     <button
                       type="button"
@@ -233,42 +226,47 @@ export function LimitsCard(props: {
               <div class="row">
                 <input
                   type="time"
-                  aria-label="From"
+                  aria-label={m().limits.from}
                   value={clockOf(now().fromMin)}
                   onChange={time("fromMin")}
                 />
-                <span class="dim">to</span>
-                <input type="time" aria-label="To" value={clockOf(now().toMin)} onChange={time("toMin")} />
+                <span class="dim">{m().limits.to}</span>
+                <input
+                  type="time"
+                  aria-label={m().limits.until}
+                  value={clockOf(now().toMin)}
+                  onChange={time("toMin")}
+                />
               </div>
             </>
           )}
         </Show>
       </div>
       <div class="limit">
-        <span>Who may drive</span>
+        <span>{m().limits.who}</span>
         <Toggle on={props.edited.pilots} testid="pilots" set={(pilots) => props.edit({ pilots })}>
-          People in the cockpit
+          {m().limits.pilots}
         </Toggle>
         <Toggle on={props.edited.agents} testid="agents" set={(agents) => props.edit({ agents })}>
-          Programs
+          {m().limits.agents}
         </Toggle>
         <Toggle
           on={props.edited.blindDriving}
           testid="blind"
           set={(blindDriving) => props.edit({ blindDriving })}
         >
-          Programs without pictures, where the robot permits it
+          {m().limits.blind}
         </Toggle>
       </div>
       <div class="limit">
         <label>
-          Price, credits per hour
+          {m().limits.price}
           <input
             type="number"
             min="0"
             max="1000000"
             step="1"
-            placeholder="none"
+            placeholder={m().limits.priceNone}
             value={props.edited.pricePerHour ?? ""}
             onChange={(e) => {
               const price = e.currentTarget.valueAsNumber;
@@ -285,7 +283,7 @@ export function LimitsCard(props: {
         disabled={!props.changed || busy()}
         onClick={sign}
       >
-        {busy() ? "Signing" : "Sign and send to the robot"}
+        {busy() ? m().limits.signing : m().limits.sign}
       </button>
     </section>
   );

@@ -1,9 +1,9 @@
 /** Where a robot is, where it has been, and where it may be driven. North up, metres; drawn here, asked of nobody. */
 import { createMemo, For, type JSX, Show } from "solid-js";
-import { distance } from "../../core/format";
 import { enuM, type GeoPoint, offsetM } from "../../core/geo";
 import { pointOf } from "../../core/owner";
 import type { Corner } from "../../protocol/settings";
+import { m, say } from "../say";
 
 const WIDTH = 640;
 const HEIGHT = 400;
@@ -82,7 +82,7 @@ export function RobotMap(props: {
   };
   return (
     <div class={props.draft === null ? "robot-map" : "robot-map drawing"}>
-      <Show when={view()} fallback={<p class="dim nowhere">Nobody knows yet where it is.</p>}>
+      <Show when={view()} fallback={<p class="dim nowhere">{m().robotMap.nowhere}</p>}>
         {(v) => (
           // biome-ignore lint/a11y/useKeyWithClickEvents: corners are set by pointing; the list beside takes them as numbers
           <svg
@@ -90,7 +90,7 @@ export function RobotMap(props: {
             data-testid="robot-map"
             onClick={click}
             role="img"
-            aria-label="Map"
+            aria-label={m().robotMap.title}
           >
             <defs>
               <pattern id="map-grid" width="40" height="40" patternUnits="userSpaceOnUse">
@@ -135,7 +135,7 @@ export function RobotMap(props: {
             <g class="ruler" transform={`translate(16 ${HEIGHT - 16})`}>
               <path d={`M0 -5V0H${(rulerM(v().scale) * v().scale).toFixed(1)}V-5`} />
               <text x="6" y="-7">
-                {distance(rulerM(v().scale))}
+                {say().distance(rulerM(v().scale))}
               </text>
             </g>
           </svg>

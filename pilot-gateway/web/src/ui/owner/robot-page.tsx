@@ -1,12 +1,13 @@
 /** One robot, as its owner sees it. */
 import { createEffect, createMemo, createSignal, For, type JSX, Show } from "solid-js";
-import { credits, distance, duration, UNKNOWN } from "../../core/format";
 import type { Episode, KeptSettings, Mission, Problem, Robot } from "../../core/model";
 import { cornerOf, earningsByDay, sharesOf } from "../../core/owner";
+import { UNKNOWN } from "../../core/say";
 import { CORNERS_MAX, type Corner, type OwnerSettings } from "../../protocol/settings";
 import { createData } from "../data";
-import { EpisodeChip, when } from "../episodes-page";
+import { EpisodeChip } from "../episodes-page";
 import { follow } from "../router";
+import { m, say } from "../say";
 import { ProblemNote } from "../shell";
 import type { AppState } from "../state";
 import { LimitsCard, openSettings } from "./limits-card";
@@ -16,6 +17,10 @@ import { liveWords } from "./words";
 const EARNING_DAYS = 30;
 const EPISODES_SHOWN = 6;
 
+function percent(of: number): string {
+  return say().percent(of / 100, of % 1 === 0 ? 0 : 2);
+}
+
 function StopButton(props: { app: AppState; robot: Robot }): JSX.Element {
   const [state, setState] = createSignal<"ready" | "asked" | "stopped" | "failed">("ready");
   const stop = async () => {
@@ -24,12 +29,13 @@ function StopButton(props: { app: AppState; robot: Robot }): JSX.Element {
     setState(done.ok ? "stopped" : "failed");
   };
   const words = () => {
-    if (props.robot.safety === "emergency_stopped") return "Stopped";
+    const words = m().robot;
+    if (props.robot.safety === "emergency_stopped") return words.stopped;
     return {
-      ready: "Stop it now",
-      asked: "Stopping",
-      stopped: "Stopped",
-      failed: "No answer: stop it again",
+      ready: words.stopNow,
+      asked: words.stopping,
+      stopped: words.stopped,
+      failed: words.stopFailed,
     }[state()];
   };
   return (
@@ -51,26 +57,30 @@ function Facts(props: { robot: Robot }): JSX.Element {
     value === null ? UNKNOWN : words(value);
   return (
     <section class="card panel-card">
-      <h2>Health</h2>
+      <h2>{m().robot.health}</h2>
       <dl class="pairs">
-        <dt>Reports</dt>
-        <dd>{r().online ? or(r().stateAgeMs, (ms) => `${(ms / 1000).toFixed(1)} s ago`) : "no"}</dd>
-        <dt>Battery</dt>
-        <dd>{or(r().battery, (part) => `${Math.round(part * 100)} %`)}</dd>
-        <dt>Position</dt>
-        <dd>{r().position === null ? "unknown" : or(r().accuracyM, (m) => `within ${distance(m)}`)}</dd>
-        <dt>Speed</dt>
-        <dd>{or(r().speedMps, (mps) => `${Math.abs(mps).toFixed(1)} m/s`)}</dd>
-        <dt>Recordings to send</dt>
+        <dt>{m().robot.reports}</dt>
+        <dd>{r().online ? or(r().stateAgeMs, (ms) => m().robot.ago(say().roughAge(ms))) : m().robot.no}</dd>
+        <dt>{m().robot.battery}</dt>
+        <dd>{or(r().battery, (part) => say().percent(part))}</dd>
+        <dt>{m().robot.position}</dt>
+        <dd>
+          {r().position === null
+            ? m().robot.unknown
+            : or(r().accuracyM, (off) => m().robot.withinDistance(say().distance(off)))}
+        </dd>
+        <dt>{m().robot.speed}</dt>
+        <dd>{or(r().speedMps, (mps) => say().speed(Math.abs(mps)))}</dd>
+        <dt>{m().robot.toSend}</dt>
         <dd>{r().episodesWaiting}</dd>
-        <dt>Agent</dt>
+        <dt>{m().robot.agent}</dt>
         <dd>{r().version ?? UNKNOWN}</dd>
       </dl>
       <Show
         when={r().troubles.length > 0}
         fallback={
           <p class="dim" data-testid="no-troubles">
-            {r().online ? "It hears its base, its sensors and its cameras." : ""}
+            {r().online ? m().robot.hears : ""}
           </p>
         }
       >
@@ -94,23 +104,22 @@ function Earnings(props: { missions: readonly Mission[]; robot: string; owner: s
   );
   const sum = () => days().reduce((all, day) => all + day.amount, 0);
   const most = () => Math.max(1, ...days().map((day) => day.amount));
-  const name = (day: number) =>
-    new Date(day * 86_400_000).toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+  const name = (day: number) => say().day(day);
   return (
     <section class="card panel-card">
       <div class="row spread full">
-        <h2>Earnings</h2>
-        <span class="dim">{EARNING_DAYS} days</span>
+        <h2>{m().robot.earnings}</h2>
+        <span class="dim">{m().robot.days(EARNING_DAYS)}</span>
       </div>
       <p class="huge" data-testid="robot-earned">
-        {credits(sum())}
-        <small>credits for you</small>
+        {say().credits(sum())}
+        <small>{m().robot.creditsForYou}</small>
       </p>
-      <div class="bars" role="img" aria-label={`Credits by day, ${credits(sum())} in all`}>
+      <div class="bars" role="img" aria-label={m().robot.byDay(say().credits(sum()))}>
         <For each={days()}>
           {(day) => (
             <i
-              title={`${name(day.day)}: ${credits(day.amount)}`}
+              title={`${name(day.day)}: ${say().credits(day.amount)}`}
               class={day.amount > 0 ? "some" : ""}
               style={{ height: `${Math.max(2, (day.amount / most()) * 100)}%` }}
             />
@@ -119,7 +128,7 @@ function Earnings(props: { missions: readonly Mission[]; robot: string; owner: s
       </div>
       <div class="row spread full dim bars-axis">
         <span>{name(days()[0]?.day ?? 0)}</span>
-        <span>today</span>
+        <span>{m().robot.today}</span>
       </div>
     </section>
   );
@@ -154,22 +163,19 @@ function Owners(props: { app: AppState; robot: Robot; again: () => void }): JSX.
   };
   return (
     <section class="card panel-card">
-      <h2>Owners</h2>
+      <h2>{m().robot.owners}</h2>
       <ul class="owners">
         <For each={shown()}>
           {(share) => (
             <li>
               <span>{share.name}</span>
-              <Show
-                when={draft()}
-                fallback={<b>{share.percent.toFixed(share.percent % 1 === 0 ? 0 : 2)} %</b>}
-              >
+              <Show when={draft()} fallback={<b>{percent(share.percent)}</b>}>
                 <input
                   type="number"
                   min="0"
                   max="100"
                   step="any"
-                  aria-label={`Share of ${share.name}, per cent`}
+                  aria-label={m().robot.share(share.name)}
                   value={share.percent}
                   onChange={(e) => set(share.owner, e.currentTarget.valueAsNumber || 0)}
                 />
@@ -182,31 +188,29 @@ function Owners(props: { app: AppState; robot: Robot; again: () => void }): JSX.
         when={draft()}
         fallback={
           <button type="button" class="button quiet small" onClick={() => setDraft(shown())}>
-            Give shares away
+            {m().robot.give}
           </button>
         }
       >
         <div class="row full">
           <input
-            placeholder="own_… of a co-owner"
+            placeholder={m().robot.coOwner}
+            aria-label={m().robot.coOwner}
             value={added()}
             onInput={(e) => setAdded(e.currentTarget.value)}
           />
           <button type="button" class="button quiet" onClick={add}>
-            Add
+            {m().robot.addOwner}
           </button>
         </div>
-        <p class={Math.abs(sum() - 100) < 1e-4 ? "dim" : "why"}>
-          {sum().toFixed(sum() % 1 === 0 ? 0 : 2)} % of 100 %. You can give away your own share only; what was
-          earned stays.
-        </p>
+        <p class={Math.abs(sum() - 100) < 1e-4 ? "dim" : "why"}>{m().robot.sum(percent(sum()))}</p>
         <ProblemNote problem={problem()} />
         <div class="row">
           <button type="button" class="button small" disabled={sharesOf(shown()) === null} onClick={save}>
-            Save the shares
+            {m().robot.saveShares}
           </button>
           <button type="button" class="button quiet small" onClick={() => setDraft(null)}>
-            Cancel
+            {m().robot.cancel}
           </button>
         </div>
       </Show>
@@ -217,19 +221,19 @@ function Owners(props: { app: AppState; robot: Robot; again: () => void }): JSX.
 function Episodes(props: { episodes: readonly Episode[] }): JSX.Element {
   return (
     <section class="card panel-card">
-      <h2>Episodes</h2>
-      <Show when={props.episodes.length > 0} fallback={<p class="dim">None yet.</p>}>
+      <h2>{m().robot.episodes}</h2>
+      <Show when={props.episodes.length > 0} fallback={<p class="dim">{m().robot.none}</p>}>
         <ul class="owner-episodes">
           <For each={props.episodes.slice(0, EPISODES_SHOWN)}>
             {(e) => (
               <li>
                 <a href={`/episodes/${e.id}`} onClick={follow}>
-                  {e.missionName ?? "Free drive"}
+                  {e.missionName ?? m().episodes.freeDrive}
                 </a>
                 <EpisodeChip state={e.state} />
                 <span class="dim">
-                  {when(e.startedAtMs)}, {e.driver?.name ?? UNKNOWN}
-                  {e.durationS === null ? "" : `, ${duration(e.durationS)}`}
+                  {say().when(e.startedAtMs)}, {e.driver?.name ?? UNKNOWN}
+                  {e.durationS === null ? "" : `, ${say().duration(e.durationS)}`}
                 </span>
               </li>
             )}
@@ -251,11 +255,8 @@ function TakeOut(props: { app: AppState; robot: Robot; again: () => void }): JSX
   };
   return (
     <section class="card panel-card">
-      <h2>Take it out</h2>
-      <p class="dim">
-        Lost, stolen or sold: its drive ends, its link is closed, nothing that it signs counts. It comes back
-        when you add it again under the same name.
-      </p>
+      <h2>{m().robot.takeOut}</h2>
+      <p class="dim">{m().robot.takeOutDetail}</p>
       <ProblemNote problem={problem()} />
       <Show
         when={sure()}
@@ -266,16 +267,16 @@ function TakeOut(props: { app: AppState; robot: Robot; again: () => void }): JSX
             disabled={props.robot.revoked !== null}
             onClick={() => setSure(true)}
           >
-            {props.robot.revoked === null ? "Take it out of the fleet" : "It is out"}
+            {props.robot.revoked === null ? m().robot.takeOutButton : m().robot.isOut}
           </button>
         }
       >
         <div class="row wrap">
           <button type="button" class="button stop small" onClick={revoke}>
-            Yes, take {props.robot.name} out
+            {m().robot.sure(props.robot.name)}
           </button>
           <button type="button" class="button quiet small" onClick={() => setSure(false)}>
-            No
+            {m().robot.notSure}
           </button>
         </div>
       </Show>
@@ -338,10 +339,14 @@ export function RobotPage(props: { app: AppState; id: string }): JSX.Element {
           <div class="page-head robot-head">
             <h1>{r().name}</h1>
             <span class={r().online ? "chip live" : "chip"} data-testid="robot-online">
-              {r().revoked !== null ? "taken out" : r().online ? "online" : "offline"}
+              {r().revoked !== null
+                ? m().robots.takenOut
+                : r().online
+                  ? m().robots.online
+                  : m().robots.offline}
             </span>
             <p class="dim live-words" data-testid="robot-live">
-              {liveWords(r())}
+              {liveWords(r(), say())}
             </p>
             <StopButton app={app} robot={r()} />
           </div>

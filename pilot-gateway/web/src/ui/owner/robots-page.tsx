@@ -4,6 +4,7 @@ import type { Robot } from "../../core/model";
 import { WHOLE_PPM } from "../../core/owner";
 import { createData } from "../data";
 import { follow, navigate } from "../router";
+import { m, say } from "../say";
 import { Empty, ProblemNote } from "../shell";
 import type { AppState } from "../state";
 import { liveWords } from "./words";
@@ -19,19 +20,23 @@ function Card(props: { robot: Robot; owner: string | null }): JSX.Element {
       <div class="row spread">
         <h2>{props.robot.name}</h2>
         <span class={props.robot.online ? "chip live" : "chip"}>
-          {props.robot.revoked !== null ? "taken out" : props.robot.online ? "online" : "offline"}
+          {props.robot.revoked !== null
+            ? m().robots.takenOut
+            : props.robot.online
+              ? m().robots.online
+              : m().robots.offline}
         </span>
       </div>
-      <p class="dim">{liveWords(props.robot)}</p>
+      <p class="dim">{liveWords(props.robot, say())}</p>
       <div class="facts">
         <Show when={props.robot.online && props.robot.battery !== null}>
           <span>
-            <b>{Math.round((props.robot.battery ?? 0) * 100)} %</b> battery
+            <b>{say().percent(props.robot.battery ?? 0)}</b> {m().robots.battery}
           </span>
         </Show>
         <Show when={share() > 0 && share() < WHOLE_PPM}>
           <span>
-            <b>{(share() / 10_000).toFixed(0)} %</b> yours
+            <b>{say().percent(share() / WHOLE_PPM)}</b> {m().robots.yours}
           </span>
         </Show>
         <span>{props.robot.id}</span>
@@ -52,21 +57,19 @@ export function RobotsPage(props: { app: AppState }): JSX.Element {
   return (
     <>
       <div class="page-head">
-        <h1>Robots</h1>
+        <h1>{m().robots.title}</h1>
         <button
           type="button"
           class="button end"
           data-testid="add-robot"
           onClick={() => navigate("/add-robot")}
         >
-          Add a robot
+          {m().robots.add}
         </button>
       </div>
       <ProblemNote problem={me.problem() ?? robots.problem()} again={robots.again} />
       <Show when={mine()?.length === 0}>
-        <Empty title="No robots yet">
-          Add one: you get a line to run on it, and it appears here by itself.
-        </Empty>
+        <Empty title={m().robots.none}>{m().robots.noneDetail}</Empty>
       </Show>
       <div class="cards">
         <For each={mine()}>{(robot) => <Card robot={robot} owner={me.value()?.owner ?? null} />}</For>

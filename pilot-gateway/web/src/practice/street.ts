@@ -1,5 +1,5 @@
-/** A street to look at while there is no robot: flat shading, painter's algorithm, the cockpit's own camera. */
-import { CAMERA, HORIZON_PX, project } from "../src/core/camera";
+/** A street to drive in while there is no robot: flat shading, painter's algorithm, the cockpit's own camera. */
+import { STANDARD_CAMERA as CAMERA } from "../core/camera";
 
 export interface Pose {
   readonly eastM: number;
@@ -9,7 +9,7 @@ export interface Pose {
 
 type Point = readonly [number, number, number];
 
-interface Box {
+export interface Box {
   readonly east: readonly [number, number];
   readonly north: readonly [number, number];
   readonly up: readonly [number, number];
@@ -19,7 +19,7 @@ interface Box {
 /** Nearer than this, ahead of the robot's middle, the lens sees nothing. */
 const NEAR_M = 0.45;
 
-function box(
+export function box(
   e0: number,
   e1: number,
   n0: number,
@@ -31,7 +31,7 @@ function box(
   return { east: [e0, e1], north: [n0, n1], up: [from, up], colour };
 }
 
-const BOXES: readonly Box[] = [
+const HOUSES: readonly Box[] = [
   ...Array.from({ length: 9 }, (_, i) =>
     box(-14, -3 - (i % 3) * 0.4, -20 + i * 13, -8.5 + i * 13, 6 + ((i * 7) % 5), [
       138 - i * 3,
@@ -42,6 +42,10 @@ const BOXES: readonly Box[] = [
   ...[0, 1, 2, 4, 5, 6].map((i) =>
     box(13, 24, -20 + i * 15, -7 + i * 15, 7 + ((i * 5) % 4), [150, 122 + i * 2, 102]),
   ),
+];
+
+/** Trees, a bin and people. */
+const FURNITURE: readonly Box[] = [
   ...[8, 22, 55, 70].map((n) => box(1.5, 1.75, n, n + 0.25, 3, [78, 62, 48])),
   ...[8, 22, 55, 70].map((n) => box(0.6, 2.6, n - 0.8, n + 1.1, 5, [52, 74, 58], 2.6)),
   box(-1.9, -1.4, 12, 12.5, 1, [60, 92, 110]),
@@ -61,7 +65,8 @@ const STRIPS: readonly Strip[] = [
   { east: [10, 13], colour: "#95928a" },
 ];
 
-export function drawStreet(canvas: CanvasRenderingContext2D, pose: Pose): void {
+/** `things`: what stands between the houses. */
+export function drawStreet(canvas: CanvasRenderingContext2D, pose: Pose, things = FURNITURE): void {
   const sin = Math.sin(pose.headingRad);
   const cos = Math.cos(pose.headingRad);
   const local = (east: number, north: number, up: number): Point => {
@@ -74,19 +79,19 @@ export function drawStreet(canvas: CanvasRenderingContext2D, pose: Pose): void {
     canvas.fillStyle = colour;
     canvas.beginPath();
     for (const [forward, left, up] of clipped) {
-      const pixel = project(forward, left, up);
+      const pixel = CAMERA.project(forward, left, up);
       if (pixel !== null) canvas.lineTo(pixel.x, pixel.y);
     }
     canvas.fill();
   };
 
-  const sky = canvas.createLinearGradient(0, 0, 0, HORIZON_PX);
+  const sky = canvas.createLinearGradient(0, 0, 0, CAMERA.horizonPx);
   sky.addColorStop(0, "#8fb0c6");
   sky.addColorStop(1, "#dfe3df");
   canvas.fillStyle = sky;
-  canvas.fillRect(0, 0, CAMERA.widthPx, HORIZON_PX + 1);
+  canvas.fillRect(0, 0, CAMERA.widthPx, CAMERA.horizonPx + 1);
   canvas.fillStyle = "#7f7c74";
-  canvas.fillRect(0, HORIZON_PX, CAMERA.widthPx, CAMERA.heightPx);
+  canvas.fillRect(0, CAMERA.horizonPx, CAMERA.widthPx, CAMERA.heightPx);
   for (const { east, colour } of STRIPS) {
     for (let n = Math.floor(pose.northM) - 12; n < pose.northM + 90; n += 6) {
       fill(
@@ -114,7 +119,7 @@ export function drawStreet(canvas: CanvasRenderingContext2D, pose: Pose): void {
     const n = (b.north[0] + b.north[1]) / 2 - pose.northM;
     return Math.hypot(e, n);
   };
-  for (const b of [...BOXES].sort((x, y) => far(y) - far(x))) drawBox(b, pose, local, fill);
+  for (const b of [...HOUSES, ...things].sort((x, y) => far(y) - far(x))) drawBox(b, pose, local, fill);
 }
 
 function drawBox(

@@ -104,6 +104,16 @@ impl Driver {
         Ok(lease)
     }
 
+    /// The request with these headers is on its way for as long as what this gives lives.
+    pub(crate) fn on_its_way<'a>(
+        &'a self,
+        lease: Option<LeaseId>,
+        headers: &HeaderMap,
+    ) -> OnItsWay<'a> {
+        let number = headers.get(COMMAND).and_then(|number| number.to_str().ok()?.parse().ok());
+        OnItsWay { driver: self, command: lease.zip(number) }
+    }
+
     /// A command that named `used` was obeyed. Without a lease of ours it was somebody else who opened one in our name.
     pub(crate) fn obeyed(&self, used: Option<LeaseId>) {
         if used.is_none() && !self.told.swap(true, Ordering::Relaxed) {
@@ -243,6 +253,20 @@ impl Rover {
             self.gateway.stop(&self.robot, &self.token()).await.ok();
         }
         self.send_receipts().await;
+    }
+}
+
+/// A request of the driver's on its way. It ends with its answer, or when nobody waits for that any more.
+pub(crate) struct OnItsWay<'a> {
+    driver: &'a Driver,
+    command: Option<(LeaseId, u32)>,
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        if let Some((lease_id, number)) = self.command {
+            self.driver.ledger().answered(lease_id, number);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use protocol::keys::PrivateKey;
 use protocol::program::{COMMANDS_MAX, NO_RECEIPT, ProgramCommand, ProgramReceipt, head_of, ppm};
 use protocol::units::WallMs;
 use serde_json::Value;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Commands that may wait for a receipt. The gateway takes no more either.
 const UNSIGNED_MAX: usize = 10_000;
@@ -35,6 +35,9 @@ struct Drive {
     epoch: u64,
     command_last: u32,
     unsigned: VecDeque<ProgramCommand>,
+    /// Numbers of commands whose requests are on their way. They are signed when they are answered: before, the gateway
+    /// may not have them, and could not say which packets carry them out.
+    on_their_way: BTreeSet<u32>,
     /// Signed, and not yet with the robot: in their order, one after the other.
     outbox: VecDeque<Envelope>,
     receipts: u32,
@@ -58,6 +61,7 @@ impl Ledger {
             epoch,
             command_last: 0,
             unsigned: VecDeque::new(),
+            on_their_way: BTreeSet::new(),
             outbox: VecDeque::new(),
             receipts: 0,
             head: NO_RECEIPT.to_owned(),
@@ -87,15 +91,24 @@ impl Ledger {
         let n = drive.command_last;
         if !drive.refused {
             drive.unsigned.push_back(ProgramCommand { n, at, linear_ppm, angular_ppm, seen_ms });
+            drive.on_their_way.insert(n);
         }
         Ok(Some(n))
+    }
+
+    /// The request with this command was answered, or was given up.
+    pub(crate) fn answered(&mut self, lease_id: LeaseId, n: u32) {
+        if let Some(drive) = self.drive.as_mut().filter(|drive| drive.lease_id == lease_id) {
+            drive.on_their_way.remove(&n);
+        }
     }
 
     /// The next receipt to send, if one is due. `first`: nothing was sent just before, so that one without commands says
     /// that the last one was repeated.
     pub(crate) fn due(&mut self, key: &PrivateKey, first: bool) -> Option<(LeaseId, Envelope)> {
         let drive = self.drive.as_mut().filter(|drive| !drive.refused)?;
-        let wanted = !drive.unsigned.is_empty() || (first && drive.repeating);
+        let repeats = first && drive.repeating && drive.unsigned.is_empty();
+        let wanted = drive.answered() > 0 || repeats;
         if drive.outbox.is_empty() && wanted {
             drive.sign(key);
         }
@@ -115,13 +128,22 @@ impl Ledger {
             drive.refused = true;
             drive.outbox.clear();
             drive.unsigned.clear();
+            drive.on_their_way.clear();
         }
     }
 }
 
 impl Drive {
+    /// How many of the commands that wait have all been answered, from the oldest on.
+    fn answered(&self) -> usize {
+        let first = self.on_their_way.first();
+        first.map_or(self.unsigned.len(), |first| {
+            self.unsigned.partition_point(|command| command.n < *first)
+        })
+    }
+
     fn sign(&mut self, key: &PrivateKey) {
-        let count = self.unsigned.len().min(COMMANDS_MAX);
+        let count = self.answered().min(COMMANDS_MAX);
         let commands: Vec<_> = self.unsigned.drain(..count).collect();
         self.repeating = !commands.is_empty();
         let receipt = ProgramReceipt {
@@ -214,6 +236,12 @@ mod tests {
         for n in 1..=3 {
             assert_eq!(ledger.command((n, 0), WallMs(9)), Ok(Some(n.unsigned_abs())));
         }
+        assert_eq!(take(&mut ledger, true), None, "the gateway may not have them yet");
+        // Answers may overtake each other.
+        ledger.answered(lease().lease_id, 2);
+        assert_eq!(take(&mut ledger, true), None);
+        ledger.answered(lease().lease_id, 1);
+        ledger.answered(lease().lease_id, 3);
         let commands = take(&mut ledger, true).unwrap();
         assert_eq!(
             commands.iter().map(|c| (c.n, c.seen_ms)).collect::<Vec<_>>(),
@@ -223,7 +251,8 @@ mod tests {
         assert_eq!(take(&mut ledger, true), Some(vec![]), "the last one was repeated");
         assert_eq!(take(&mut ledger, true), None, "once");
         for _ in 0..=COMMANDS_MAX {
-            ledger.command((0, 0), WallMs(10)).unwrap();
+            let n = ledger.command((0, 0), WallMs(10)).unwrap().unwrap();
+            ledger.answered(lease().lease_id, n);
         }
         assert_eq!(take(&mut ledger, true).map(|c| c.len()), Some(COMMANDS_MAX));
         assert_eq!(take(&mut ledger, false).map(|c| c.len()), Some(1));
@@ -234,6 +263,7 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.opened(lease().lease_id, 5);
         ledger.command((1, 0), WallMs(1)).unwrap();
+        ledger.answered(lease().lease_id, 1);
         let (id, first) = ledger.due(&key(), true).unwrap();
         ledger.command((2, 0), WallMs(1)).unwrap();
         assert_eq!(ledger.due(&key(), true), Some((id, first)), "the same one");

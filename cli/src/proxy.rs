@@ -150,12 +150,14 @@ impl Outgoing {
                 let words = "the gateway takes no receipts of what you drive; wait, or start again";
                 detail(StatusCode::SERVICE_UNAVAILABLE, words)
             })?;
+            let on_its_way = rover.driver.on_its_way(used, &self.headers);
             let token = rover.token();
             let mut answer = self.send(rover, &token).await;
             let refused = answer.as_ref().is_ok_and(|a| a.status() == StatusCode::UNAUTHORIZED);
             if refused && let Some(token) = rover.renewed(&token).await {
                 answer = self.send(rover, &token).await;
             }
+            drop(on_its_way);
             let Ok(known) = &answer else { return Ok(answer) };
             rover.driver.saw(known.headers());
             if self.command.is_some() && known.status().is_success() {

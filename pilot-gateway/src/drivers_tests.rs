@@ -253,7 +253,12 @@ fn numbered_commands_are_tied_to_packets_until_their_receipt() {
     assert_eq!(account, Some((vec![first, first], third - 1)));
     drivers.accounted(&robot(), lease(), 2);
     assert_eq!(drivers.account(&robot(), lease(), &[3, 4]), Some((vec![third, 0], third)));
-    drivers.accounted(&robot(), lease(), 3);
+    assert_eq!(
+        send(&mut drivers, 4, 0.4),
+        Err(Refusal::Overtaken { n: 4, last: 4 }),
+        "nothing tells its packets any more"
+    );
+    drivers.accounted(&robot(), lease(), 4);
     assert_eq!(drivers.account(&robot(), lease(), &[]), Some((vec![], third)));
     let other = LeaseId::new(uuid::Uuid::from_u128(77));
     assert_eq!(drivers.account(&robot(), other, &[]), None);

@@ -73,6 +73,8 @@ impl Drivers {
         let first_seqs = commands.iter().map(first_seq).collect();
         // An empty receipt goes on from the one before, whose commands are forgotten here.
         let last = commands.last().copied().unwrap_or(0);
+        // A command that comes after its receipt has none that tells its packets: it is overtaken.
+        open.command_last = open.command_last.max(last);
         let next = open.ties.iter().find(|(n, _)| *n > last).map(|(_, seq)| seq.saturating_sub(1));
         Some((first_seqs, next.map_or(open.seq, |before| before.min(open.seq))))
     }

@@ -6,7 +6,7 @@ use super::fec::Fec;
 use super::inbound::{self, Lane};
 use super::offer::Offer;
 use super::outbound::{self, Outgoing, SEND_BUFFER_LEN};
-use super::rate::{Congestion, Paced};
+use super::rate::Paced;
 use super::reach::{Place, Reach};
 use super::repair::Repair;
 use super::session::{Sending, Shared};
@@ -194,14 +194,13 @@ fn congestion_control(
     shared: &Shared,
 ) -> webrtc::error::Result<Registry> {
     let Sending { congestion, bounds, .. } = shared.sending;
-    if congestion == Congestion::Off {
+    let Some(estimator) = Paced::new(congestion, bounds, Arc::clone(&shared.path)) else {
         return Ok(registry);
-    }
+    };
     let feedback = RTCPFeedback { typ: "transport-cc".to_owned(), parameter: String::new() };
     media.register_feedback(feedback, RtpCodecKind::Video);
     let extension = RTCRtpHeaderExtensionCapability { uri: TRANSPORT_CC_URI.to_owned() };
     media.register_header_extension(extension, RtpCodecKind::Video, None)?;
-    let estimator = Paced::new(congestion, bounds, Arc::clone(&shared.path));
     // The chain tells the pacer only of changes: it must begin with the estimator's own pace.
     let pacer = PacerBuilder::new().with_target_bitrate(estimator.target_bitrate());
     Ok(registry

@@ -44,6 +44,8 @@ const FIRST_CUT_MS: f64 = 100.0;
 const RATE_OVER: Duration = Duration::from_millis(500);
 const RATE_OVER_BUSY: Duration = Duration::from_millis(150);
 const RATE_PACKETS_MIN: usize = 6;
+/// Arrivals that are kept at most: a far end may say that all came at the same moment.
+const ARRIVALS_MAX: usize = 1_024;
 /// A queue that the newest frame saw counts at once if it is this long, ms; a shorter one must outlast a report.
 const SUDDEN_MS: f64 = 60.0;
 /// Packets that departed together are a frame.
@@ -105,6 +107,9 @@ struct Arrivals(VecDeque<(Duration, usize)>);
 
 impl Arrivals {
     fn add(&mut self, at: Duration, bytes: usize) {
+        if self.0.len() >= ARRIVALS_MAX {
+            self.0.pop_front();
+        }
         self.0.push_back((at, bytes));
         let newest = self.0.iter().map(|(at, _)| *at).max().unwrap_or(at);
         self.0.retain(|(at, _)| newest.saturating_sub(*at) <= RATE_OVER);
@@ -227,11 +232,6 @@ impl Estimator {
     /// Shortest time of late from a departure to the report on it.
     pub fn round_trip(&self) -> Option<Duration> {
         self.round_trip_ms.get().map(|ms| Duration::from_secs_f64(ms.max(0.0) / 1e3))
-    }
-
-    /// Departure of the newest packet that was reported on.
-    pub fn reported(&self) -> Option<Instant> {
-        self.reported
     }
 
     /// Takes in what became of packets, as it is told at `now`.

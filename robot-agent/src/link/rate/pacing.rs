@@ -17,7 +17,6 @@ const SHORT_QUEUE_MS: f64 = 5.0;
 enum Kind {
     Delay(Box<Estimator>),
     Gcc(Box<Gcc>),
-    Off,
 }
 
 /// The estimator as the chain's congestion control drives it.
@@ -29,15 +28,20 @@ pub(crate) struct Paced {
 }
 
 impl Paced {
-    pub(crate) fn new(congestion: Congestion, bounds: super::Bounds, shown: Arc<Shown>) -> Self {
+    /// None where nothing is to decide.
+    pub(crate) fn new(
+        congestion: Congestion,
+        bounds: super::Bounds,
+        shown: Arc<Shown>,
+    ) -> Option<Self> {
         let kind = match congestion {
             Congestion::Delay => Kind::Delay(Box::new(Estimator::new(bounds))),
             Congestion::Gcc => {
                 Kind::Gcc(Box::new(Gcc::new(bounds.start_bps, bounds.min_bps, bounds.max_bps)))
             }
-            Congestion::Off => Kind::Off,
+            Congestion::Off => return None,
         };
-        Self { kind, shown, pace_bps: UNPACED_BPS, reported: None }
+        Some(Self { kind, shown, pace_bps: UNPACED_BPS, reported: None })
     }
 
     fn pace_of(state: &PathState) -> f64 {
@@ -75,7 +79,6 @@ impl BandwidthEstimator for Paced {
                     ..PathState::default()
                 }
             }
-            Kind::Off => PathState::default(),
         };
         self.pace_bps = Self::pace_of(&state);
         self.shown.set(state);

@@ -144,3 +144,13 @@ fn reports_that_make_no_sense_move_nothing_out_of_its_bounds() {
         assert!(estimator.queue_ms().is_finite());
     }
 }
+
+#[test]
+fn a_far_end_that_says_all_came_at_one_moment_fills_no_memory() {
+    let mut arrivals = Arrivals::default();
+    for _packet in 0..10 * ARRIVALS_MAX {
+        arrivals.add(Duration::from_secs(1), 1_200);
+    }
+    assert!(arrivals.0.len() <= ARRIVALS_MAX);
+    assert_eq!(arrivals.rate_bps(RATE_OVER), None);
+}

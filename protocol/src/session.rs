@@ -17,6 +17,8 @@ pub const LEN_MAX: usize = 64 * 1024;
 pub const PACKET_DIGEST_LEN: usize = 8;
 /// How often a driver signs a receipt.
 pub const RECEIPT_EVERY_MS: u32 = 2_000;
+/// How often a driver that talks says that it still holds its button.
+pub const TALK_EVERY_MS: u32 = 500;
 /// Most packets that one receipt covers.
 pub const RECEIPT_PACKETS_MAX: usize = 1_000;
 
@@ -47,6 +49,17 @@ pub enum ToRobot {
     Say {
         /// 1 to [`crate::rover::SPEAK_CHARS_MAX`] characters.
         text: String,
+    },
+    /// The driver wants to hear what is around the robot, or no more. Ends with the link.
+    Listen {
+        /// It does.
+        active: bool,
+    },
+    /// The driver holds its button to talk, or has let it go. Said again every [`TALK_EVERY_MS`] while it is held: without
+    /// it the robot plays nothing.
+    Talk {
+        /// It is held.
+        active: bool,
     },
     /// Where the robot's own autonomy shall drive, in place of any goal before. It drives only while drive packets let
     /// it ([`crate::drive::DriveCommand::autonomy`]). Answered by [`FromRobot::Goal`].
@@ -130,6 +143,12 @@ pub enum FromRobot {
         voice: bool,
         /// The lamp's level as it was last set.
         lamp_level: u8,
+        /// A microphone that the driver can listen to ([`ToRobot::Listen`]).
+        #[serde(default)]
+        microphone: bool,
+        /// A loudspeaker that the driver can talk through ([`ToRobot::Talk`]).
+        #[serde(default)]
+        loudspeaker: bool,
     },
     /// A renewed lease was taken.
     Renewed {

@@ -310,6 +310,38 @@ fn goals() {
 }
 
 #[test]
+fn equipment() {
+    let to_robot = [
+        ToRobot::Lamp { level: 3 },
+        ToRobot::Horn {},
+        ToRobot::Say { text: "May I pass?".to_owned() },
+        ToRobot::Listen { active: true },
+        ToRobot::Talk { active: true },
+        ToRobot::Talk { active: false },
+    ];
+    let equipment = |microphone, loudspeaker| FromRobot::Equipment {
+        lamp: true,
+        horn: false,
+        voice: true,
+        lamp_level: 2,
+        microphone,
+        loudspeaker,
+    };
+    let from_robot = [equipment(true, true), equipment(false, false)];
+    let vectors = json!({"to_robot": to_robot, "from_robot": from_robot});
+    for (text, sent) in vectors["to_robot"].as_array().unwrap().iter().zip(&to_robot) {
+        assert_eq!(serde_json::from_value::<ToRobot>(text.clone()).unwrap(), *sent);
+    }
+    // A robot of before there was sound says nothing of it.
+    let mut older = vectors["from_robot"][1].clone();
+    for part in ["microphone", "loudspeaker"] {
+        older.as_object_mut().unwrap().remove(part);
+    }
+    assert_eq!(serde_json::from_value::<FromRobot>(older).unwrap(), from_robot[1]);
+    golden("equipment.json", &vectors);
+}
+
+#[test]
 fn signatures() {
     let key = PrivateKey::from_seed(&[7; 32]);
     let lease_digest = [9; 32];

@@ -39,7 +39,7 @@ pub(crate) fn sending(congestion: Congestion, cameras: &[Camera]) -> Sending {
     let max_bps = (ladder::with_headers(f64::from(kbps)) * 1e3).max(MIN_BPS);
     let start_bps = START_BPS.min(max_bps);
     let bounds = Bounds { min_bps: MIN_BPS, start_bps, max_bps };
-    Sending { congestion, bounds }
+    Sending { audio: false, congestion, bounds }
 }
 
 /// Which camera looks where the robot goes.

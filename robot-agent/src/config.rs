@@ -3,6 +3,7 @@
 //! What a key may hold is read off the types below (their JSON schema): the check of a file, the environment's names
 //! and `robot-agent config docs` all come from there, so that no second list can drift away from them.
 
+mod audio;
 mod base;
 mod camera;
 mod docs;
@@ -13,6 +14,7 @@ mod navigation;
 mod qos;
 mod schema;
 
+pub use audio::Audio;
 pub(crate) use base::{BUMPERS_MAX, RANGES_MAX};
 pub use base::{Base, BaseKind, Bumper, RangeKind, RangeSensor, Ros, Side};
 pub use camera::{Camera, CameraRecording, Separate};
@@ -73,6 +75,9 @@ pub struct Config {
     /// The voice.
     #[serde(default)]
     pub speech: Speech,
+    /// Microphone and loudspeaker.
+    #[serde(default)]
+    pub audio: Audio,
     /// Calibration of cameras and sensors, kept in each episode as it stands here. Any keys.
     #[serde(default)]
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
@@ -187,6 +192,7 @@ impl Config {
         self.base.check(self.ros.commands)?;
         self.navigation.check(&self.ros.topics.cmd_vel)?;
         self.link.check()?;
+        self.audio.check()?;
         for (n, camera) in self.cameras.iter().enumerate() {
             camera.check()?;
             let twice = self.cameras.iter().take(n).any(|other| other.name == camera.name);

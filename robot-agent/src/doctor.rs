@@ -1,6 +1,7 @@
 //! `robot-agent doctor`: looks at everything that a drive needs, and says of each part whether it works, and if not,
 //! what to do. It takes nothing from a running agent, leaves nothing behind, and ends in bounded time.
 
+mod audio;
 mod cameras;
 mod identity;
 mod machine;
@@ -13,7 +14,7 @@ mod server;
 pub(crate) use report::Report;
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Audio, Config};
 use crate::diagnostics::Diagnostics;
 use crate::home::Home;
 use crate::media::CameraConfig;
@@ -42,7 +43,7 @@ pub(crate) async fn examine(config: &Config, domain_id: u16, tell: impl Fn(&str)
     tell("encoders");
     let cameras = Arc::new(CameraConfig::all_of(config, domain_id));
     let (of_encoders, of_cameras) = (Arc::clone(&cameras), Arc::clone(&cameras));
-    let (agent, again) = (Arc::clone(&agent), agent);
+    let (agent, again, of_audio) = (Arc::clone(&agent), Arc::clone(&agent), agent);
     report.checks.extend(blocking(move || cameras::encoders(&of_encoders, &agent)).await);
     tell("what the ROS graph told");
     report.checks.extend(judge_ros(config, domain_id, listening.await));
@@ -51,6 +52,11 @@ pub(crate) async fn examine(config: &Config, domain_id: u16, tell: impl Fn(&str)
     if config.cameras.is_empty() {
         let why = "none is configured: only programs may drive, if the policy permits it";
         report.checks.push(Check::not_checked("camera", "all", why));
+    }
+    if config.audio != Audio::default() {
+        tell("microphone and loudspeaker");
+        let audio = config.audio.clone();
+        report.checks.extend(blocking(move || audio::audio(&audio, &of_audio)).await);
     }
     report.checks.push(clocks.compare(server::Clocks::now()));
     report

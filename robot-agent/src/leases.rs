@@ -3,8 +3,10 @@
 
 mod goals;
 mod intervene;
+mod link_stats;
 
 use crate::adapt;
+use crate::audio::Audio;
 use crate::clock;
 use crate::drive;
 use crate::home::Home;
@@ -69,6 +71,7 @@ pub(crate) struct Leases {
     drive: SyncSender<drive::Message>,
     cameras: OnceLock<Vec<Camera>>,
     requests: OnceLock<Weak<Requests>>,
+    audio: OnceLock<Arc<Audio>>,
     book: Mutex<Book>,
     /// Held while a lease is opened or ended: one at a time.
     changing: tokio::sync::Mutex<()>,
@@ -96,6 +99,7 @@ impl Leases {
             drive,
             cameras: OnceLock::new(),
             requests: OnceLock::new(),
+            audio: OnceLock::new(),
             book: Mutex::new(book),
             changing: tokio::sync::Mutex::new(()),
             spare: Mutex::new(None),
@@ -202,9 +206,10 @@ impl Leases {
         let this = Arc::clone(self);
         let cameras = u8::try_from(self.cameras().len()).unwrap_or(u8::MAX);
         let events = move |event| this.link_event(generation, event);
-        let (reach, sending) =
-            (&self.fixed.reach, adapt::sending(self.fixed.congestion, self.cameras()));
-        let (offer, servers) = (&request.offer_sdp, &request.ice_servers);
+        let (reach, offer) = (&self.fixed.reach, &request.offer_sdp);
+        let mut sending = adapt::sending(self.fixed.congestion, self.cameras());
+        sending.audio = self.has_audio();
+        let servers = &request.ice_servers;
         link::Session::accept_with(reach, sending, offer, servers, cameras, events).await
     }
 
@@ -215,6 +220,11 @@ impl Leases {
             LinkEvent::KeyframeWanted { camera } => {
                 if let Some(camera) = self.cameras().get(usize::from(camera)) {
                     camera.force_keyframe();
+                }
+            }
+            LinkEvent::Audio(packet) => {
+                if let Some(audio) = self.audio() {
+                    audio.hear(generation, packet);
                 }
             }
             LinkEvent::Estop(packet) => {
@@ -459,28 +469,6 @@ impl Leases {
         }
     }
 
-    fn record_link(&self) {
-        let Some(link) = self.shared.lease().and_then(|lease| lease.link) else { return };
-        let stats = link.stats();
-        let at_ns = clock::wall_ns();
-        let record = ros_msgs::longrein_msgs::LinkStats {
-            stamp: ros_msgs::builtin_interfaces::Time::from_ns(at_ns),
-            rtt_ms: stats.rtt_ms.unwrap_or(f64::NAN),
-            jitter_ms: f64::NAN,
-            video_loss: stats.loss,
-            video_kbps: f64::NAN,
-            available_kbps: f64::NAN,
-            frames_sent: stats.frames_sent,
-            packets_sent: stats.packets_sent,
-            nacks: stats.packets_nacked,
-            keyframe_requests: stats.keyframes_asked,
-            drive_received: stats.drive_received,
-            drive_refused: self.shared.status().refused,
-            telemetry_sent: 0,
-        };
-        self.recorder.put(at_ns, Record::Link(Box::new(record)));
-    }
-
     async fn handle(self: &Arc<Self>, generation: u64, event: LinkEvent) {
         match event {
             LinkEvent::Connected => self.spare_connected(generation),
@@ -506,7 +494,7 @@ impl Leases {
                 let why = link.stats().closed_why.unwrap_or_default();
                 self.tell_episode("link-closed", &why, String::new());
             }
-            LinkEvent::Drive(..) | LinkEvent::KeyframeWanted { .. } => {}
+            LinkEvent::Drive(..) | LinkEvent::Audio(_) | LinkEvent::KeyframeWanted { .. } => {}
         }
     }
 
@@ -535,6 +523,8 @@ impl Leases {
             ToRobot::Lamp { level } => return self.wish(link, Wish::Lamp(level)).await,
             ToRobot::Horn {} => return self.wish(link, Wish::Horn).await,
             ToRobot::Say { text } => return self.wish(link, Wish::Say(text)).await,
+            ToRobot::Listen { active } => return self.listen(generation, active),
+            ToRobot::Talk { active } => return self.talk(generation, active),
             ToRobot::LinkStats { .. } => {
                 self.tell_episode("driver-link", "what the driver's end sees", text.to_owned());
                 Ok(())

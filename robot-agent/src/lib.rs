@@ -3,6 +3,7 @@
 //! shown on their own.
 
 mod adapt;
+mod audio;
 mod autonomy;
 mod backoff;
 mod blind;

@@ -193,7 +193,10 @@ impl Requests {
 
     /// What the robot has beside wheels and cameras.
     pub(crate) fn equipment(&self) -> FromRobot {
+        let audio = self.leases.audio();
         FromRobot::Equipment {
+            microphone: audio.is_some_and(|audio| audio.has_microphone()),
+            loudspeaker: audio.is_some_and(|audio| audio.has_loudspeaker()),
             lamp: self.shared.has_lamp.load(Ordering::Relaxed),
             horn: self.shared.has_horn.load(Ordering::Relaxed),
             voice: self.speaks(),

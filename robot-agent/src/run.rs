@@ -1,5 +1,6 @@
 //! `robot-agent run`: wires the parts together, and takes them apart in order.
 
+use crate::audio::Audio;
 use crate::budget::Budget;
 use crate::close::{CloseWords, Layout};
 use crate::compass::Compass;
@@ -127,6 +128,7 @@ pub(crate) async fn run(mut config: Config, domain_id: u16) -> Result<()> {
 
     navigation::start(&config.navigation, domain_id, &shared, &leases)?;
 
+    leases.set_audio(Audio::start(&config.audio, &shared).context("starting the audio")?);
     let voice = start_voice(&config, &recorder)?;
     let requests = Arc::new(Requests::new(Arc::clone(&leases), Arc::clone(&shared), base, voice));
     leases.set_requests(&requests);

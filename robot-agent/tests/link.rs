@@ -8,11 +8,16 @@ use protocol::units::{MonoMs, MonoNs};
 use robot_agent::clock;
 use robot_agent::link::{LinkError, LinkEvent, LinkStats, Reach, SendError, Sending, Session};
 use robot_agent::media::EncodedFrame;
+use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::configuration::media_engine::MIME_TYPE_OPUS;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::{
     TransportLayerNack, nack_pairs_from_sequence_numbers,
 };
-use rtc::rtp_transceiver::rtp_sender::{RTCRtpHeaderExtensionCapability, RtpCodecKind};
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RTCRtpHeaderExtensionCapability,
+    RtpCodecKind,
+};
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +26,8 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
+use webrtc::media_stream::track_local::TrackLocal;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
@@ -69,10 +76,34 @@ struct Driver {
     channels: Vec<(u16, Arc<dyn DataChannel>)>,
     got: UnboundedReceiver<Got>,
     offer: String,
+    /// Its voice, when it offers sound.
+    voice: Option<Arc<TrackLocalStaticRTP>>,
+}
+
+/// A track of a voice.
+fn voice(ssrc: u32) -> Arc<TrackLocalStaticRTP> {
+    let codec = RTCRtpCodec {
+        mime_type: MIME_TYPE_OPUS.to_owned(),
+        clock_rate: 48_000,
+        channels: 2,
+        ..Default::default()
+    };
+    let coding = RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() };
+    let encoding =
+        RTCRtpEncodingParameters { rtp_coding_parameters: coding, codec, ..Default::default() };
+    let name = "voice".to_owned();
+    let (kind, encodings) = (RtpCodecKind::Audio, vec![encoding]);
+    let track = MediaStreamTrack::new(name.clone(), name.clone(), name, kind, encodings);
+    Arc::new(TrackLocalStaticRTP::new(track))
 }
 
 impl Driver {
     async fn new(videos: usize) -> Self {
+        Self::with(videos, None).await
+    }
+
+    /// With sound, its voice by this source.
+    async fn with(videos: usize, sound: Option<u32>) -> Self {
         _ = rustls::crypto::ring::default_provider().install_default();
         let (tell, got) = unbounded_channel();
         let mut media = MediaEngine::default();
@@ -95,6 +126,14 @@ impl Driver {
             let init = RTCRtpTransceiverInit { direction, ..Default::default() };
             connection.add_transceiver_from_kind(RtpCodecKind::Video, Some(init)).await.unwrap();
         }
+        let voice = sound.map(voice);
+        if let Some(voice) = &voice {
+            let init = |direction| RTCRtpTransceiverInit { direction, ..Default::default() };
+            let ear = Some(init(RTCRtpTransceiverDirection::Recvonly));
+            connection.add_transceiver_from_kind(RtpCodecKind::Audio, ear).await.unwrap();
+            let (track, mouth) = (Arc::clone(voice), init(RTCRtpTransceiverDirection::Sendonly));
+            connection.add_transceiver_from_track(track, Some(mouth)).await.unwrap();
+        }
         let mut channels = Vec::new();
         for id in [channel::DRIVE, channel::TELEMETRY, channel::SESSION, channel::ESTOP] {
             let latest_wins = id == channel::DRIVE || id == channel::TELEMETRY;
@@ -108,7 +147,7 @@ impl Driver {
             channels.push((id, Arc::clone(&lane)));
             tokio::spawn(read(id, lane, tell.clone()));
         }
-        let mut driver = Self { connection, channels, got, offer: String::new() };
+        let mut driver = Self { connection, channels, got, offer: String::new(), voice };
         let offer = driver.connection.create_offer(None).await.unwrap();
         driver.connection.set_local_description(offer).await.unwrap();
         driver.until(|got| matches!(got, Got::Gathered).then_some(())).await;
@@ -198,12 +237,16 @@ impl Robot {
     }
 
     async fn accept_at(reach: &Reach, driver: &mut Driver, cameras: u8) -> Self {
+        Self::accept_with(reach, driver, cameras, false).await
+    }
+
+    async fn accept_with(reach: &Reach, driver: &mut Driver, cameras: u8, audio: bool) -> Self {
         let (tell, events) = unbounded_channel();
         let tell = move |event| _ = tell.send(event);
+        let sending = Sending { audio, ..Sending::UNLIMITED };
         let (session, answer) =
-            Session::accept_with(reach, Sending::UNLIMITED, &driver.offer, &[], cameras, tell)
-                .await
-                .unwrap();
+            Session::accept_with(reach, sending, &driver.offer, &[], cameras, tell).await.unwrap();
+        assert_eq!(answer.contains("opus"), audio, "{answer}");
         driver.connect(answer).await;
         let mut robot = Self { session, events };
         robot.until(|event| (event == LinkEvent::Connected).then_some(())).await;
@@ -452,4 +495,62 @@ async fn a_robot_behind_a_forwarded_port_is_driven_through_it_and_no_other_way()
     driver.send_text(channel::SESSION, &text).await;
     robot.until(|event| matches!(event, LinkEvent::SessionText(_)).then_some(())).await;
     assert!(carried[0].load(Ordering::Relaxed) > before + 50_000, "{carried:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sound_goes_both_ways_beside_the_pictures() {
+    let mut driver = Driver::with(1, Some(77)).await;
+    let mut robot = Robot::accept_with(&Reach::default(), &mut driver, 1, true).await;
+    robot.session.send_frame(&frame(0, clock::mono_ns(), true, 500));
+    assert!(!driver.frame(0).await.is_empty(), "pictures as ever");
+
+    // From the robot: in order, 20 ms apart.
+    let said: Vec<Bytes> = (0..3_u8).map(|n| Bytes::from(vec![0x78, n, n])).collect();
+    for (n, packet) in (0..).zip(&said) {
+        robot.session.send_audio(n * 960, packet.clone());
+    }
+    let mut heard = Vec::new();
+    while heard.len() < said.len() {
+        let packet = driver.until(|got| match got {
+            Got::Rtp { mid, packet } if mid == "microphone" => Some(packet),
+            _other => None,
+        });
+        heard.push(packet.await);
+    }
+    let payloads: Vec<&Bytes> = heard.iter().map(|packet| &packet.payload).collect();
+    assert_eq!(payloads, said.iter().collect::<Vec<_>>());
+    for two in heard.windows(2) {
+        let (one, next) = (&two[0].header, &two[1].header);
+        assert_eq!(next.sequence_number, one.sequence_number.wrapping_add(1));
+        assert_eq!(next.timestamp, one.timestamp.wrapping_add(960));
+    }
+
+    // From the driver.
+    let track = driver.voice.clone().unwrap();
+    let header = rtc::rtp::Header {
+        version: 2,
+        payload_type: 111,
+        sequence_number: 9,
+        timestamp: 4_800,
+        ssrc: 77,
+        ..Default::default()
+    };
+    let payload = Bytes::from_static(&[0x78, 1, 2, 3]);
+    track.write_rtp(rtc::rtp::Packet { header, payload }).await.unwrap();
+    let packet = robot.until(|event| match event {
+        LinkEvent::Audio(packet) => Some(packet),
+        _other => None,
+    });
+    let packet = packet.await;
+    assert_eq!(packet[..8], [0x80, 111, 0, 9, 0, 0, 0x12, 0xc0]);
+    assert_eq!(packet[12..], [0x78, 1, 2, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_robot_without_sound_declines_it_and_nothing_else() {
+    let mut driver = Driver::with(1, Some(77)).await;
+    let robot = Robot::accept(&mut driver, 1).await;
+    robot.session.send_audio(0, Bytes::from_static(&[1]));
+    robot.session.send_frame(&frame(0, clock::mono_ns(), true, 500));
+    assert!(!driver.frame(0).await.is_empty());
 }

@@ -2,7 +2,7 @@
 // the drive, and reads the page as a person would. Steering looks only at what the page itself shows (bearing of the
 // next checkpoint, heading, safety state), never at the simulator.
 //
-// node headless-pilot.mjs --chromium PATH --join URL --mission ID [--screenshots DIR] [--hold] [--turn SECONDS] [--goal]
+// node headless-pilot.mjs --chromium PATH --join URL --mission ID [--screenshots DIR] [--hold] [--turn SECONDS] [--goal] [--talk]
 //     [--relay udp|tcp]
 //
 // The last line on standard output is one JSON object. With --hold, each change of what the page tells its driver is a
@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { LET_GO_FIRST, steer } from "./driving.mjs";
-import { launch, percentile } from "./launch.mjs";
+import { BEEPING, launch, percentile } from "./launch.mjs";
 
 const { values: args } = parseArgs({
   options: {
@@ -26,6 +26,8 @@ const { values: args } = parseArgs({
     turn: { type: "string" },
     // Let the robot drive itself to a place on the map, take over, place another goal by keyboard alone, end the drive.
     goal: { type: "boolean", default: false },
+    // Listen to the robot, then talk through it while turning, then end the drive.
+    talk: { type: "boolean", default: false },
     // Only over a TURN server, reached this way: what a network that lets nothing else through leaves of WebRTC.
     relay: { type: "string" },
     "max-seconds": { type: "string", default: "300" },
@@ -34,7 +36,7 @@ const { values: args } = parseArgs({
 
 const progress = (text) => process.stderr.write(`    pilot: ${text}\n`);
 
-const { page, close } = await launch(args.chromium);
+const { page, close } = await launch(args.chromium, undefined, args.talk ? BEEPING : []);
 const consoleErrors = [];
 page.on("console", (message) => {
   if (message.type() === "error") consoleErrors.push(`${message.text()} (${message.location().url})`);
@@ -211,6 +213,60 @@ async function goals() {
   };
 }
 
+/** Within `seconds`, the loudest tone that the robot's sound has above 100 Hz. */
+async function loudestTone(seconds) {
+  return page.evaluate(async (seconds) => {
+    const stream = document.querySelector('[data-testid="robot-sound"]').srcObject;
+    const context = new AudioContext();
+    await context.resume();
+    const analyser = context.createAnalyser();
+    analyser.fftSize = 8192;
+    context.createMediaStreamSource(stream).connect(analyser);
+    const bins = new Float32Array(analyser.frequencyBinCount);
+    const hzPerBin = context.sampleRate / analyser.fftSize;
+    let loudest = { hz: 0, db: -200 };
+    for (const until = Date.now() + seconds * 1000; Date.now() < until; ) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      analyser.getFloatFrequencyData(bins);
+      for (const [n, db] of bins.entries()) {
+        if (n * hzPerBin > 100 && db > loudest.db) loudest = { hz: n * hzPerBin, db };
+      }
+    }
+    await context.close();
+    return loudest;
+  }, seconds);
+}
+
+/** Listens to the robot, and talks through it while it turns. */
+async function talk() {
+  const loud = (tone) => tone.db > -60;
+  await byTest("listen").waitFor({ timeout: 10_000 });
+  const before = await loudestTone(1);
+  await byTest("listen").click();
+  let heard = await loudestTone(1);
+  for (let n = 0; n < 10 && !loud(heard); n += 1) heard = await loudestTone(1);
+  await shot("listens");
+  progress(`hears ${heard.hz.toFixed(0)} Hz at ${heard.db.toFixed(0)} dB`);
+  await byTest("listen").click();
+  await page.waitForTimeout(1_000);
+  const after = await loudestTone(1);
+  // The first press opens the browser's microphone.
+  const pressed = () => page.locator('[data-testid="push-to-talk"][aria-pressed="true"]');
+  await page.keyboard.down("KeyT");
+  await pressed().waitFor({ timeout: 10_000 });
+  const pressedAt = Date.now();
+  const driving = await until("drive while talking", ["KeyA"], (now) => now.state === "driving");
+  await shot("talks");
+  while (Date.now() - pressedAt < 3_000) {
+    await hold(LET_GO_FIRST.includes((await view()).reason) ? [] : ["KeyA"]);
+    await page.waitForTimeout(60);
+  }
+  await page.keyboard.up("KeyT");
+  const talkedMs = Date.now() - pressedAt;
+  await turn(2);
+  return { before, heard, after, talked_ms: talkedMs, state: driving.state };
+}
+
 async function drive() {
   const deadline = Date.now() + Number(args["max-seconds"]) * 1000;
   let blockedSince = 0;
@@ -276,7 +332,7 @@ try {
   const firstPictureMs = await page.evaluate(() => globalThis.__longrein.firstFrameMs ?? null);
   progress(`sees the street ${Date.now() - clicked} ms after taking the mission`);
   await shot("ready");
-  const ways = { hold: holdOn, turn: () => turn(Number(args.turn)), goal: goals };
+  const ways = { hold: holdOn, turn: () => turn(Number(args.turn)), goal: goals, talk };
   const way = Object.keys(ways).find((name) => args[name]);
   if (way === undefined) await greet();
   const driving = way === undefined ? drive() : ways[way]();
@@ -303,6 +359,7 @@ try {
     loop_samples: samples.length,
     console_errors: consoleErrors,
     goals: args.goal ? drove : null,
+    sound: args.talk ? drove : null,
   };
   if (args.screenshots) {
     for (const [path, name] of [

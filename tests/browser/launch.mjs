@@ -4,8 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-/** Starts Chromium; `close` ends it and removes its profile. */
-export async function launch(executablePath, viewport = { width: 1440, height: 810 }) {
+/** A microphone that beeps, given without a question. */
+export const BEEPING = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
+
+/** Starts Chromium, with `more` flags; `close` ends it and removes its profile. */
+export async function launch(executablePath, viewport = { width: 1440, height: 810 }, more = []) {
   const profile = mkdtempSync(join(tmpdir(), "longrein-chromium-"));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath,
@@ -21,6 +24,7 @@ export async function launch(executablePath, viewport = { width: 1440, height: 8
       "--disable-sync",
       "--disable-features=WebRtcHideLocalIpsWithMdns",
       "--autoplay-policy=no-user-gesture-required",
+      ...more,
     ],
   });
   const close = async () => {

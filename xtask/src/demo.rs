@@ -64,13 +64,14 @@ pub fn run(args: &Args) -> Result<()> {
     std::fs::create_dir_all(&args.data)
         .with_context(|| format!("cannot make {}", args.data.display()))?;
     let data = args.data.canonicalize()?;
+    let options = Options::new(&data)?;
     let options = Options {
         http_port: args.port,
         seed: args.seed,
         ros_domain: domain_of(args.port),
-        robot_toml: format!("{CLOSE_SENSORS}{NAVIGATION}"),
+        robot_toml: format!("{CLOSE_SENSORS}{NAVIGATION}{}", options.audio_toml()),
         sim_args: vec!["--autonomy".to_owned()],
-        ..Options::new(&data)?
+        ..options
     };
     if stop.load(Ordering::SeqCst) {
         bail!("stopped");

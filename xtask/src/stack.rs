@@ -165,6 +165,19 @@ impl Options {
         self.data.join("sim-stats.json")
     }
 
+    /// What the robot's loudspeaker played last.
+    pub fn loudspeaker_wav(&self) -> PathBuf {
+        self.data.join("loudspeaker.wav")
+    }
+
+    /// Configuration for a microphone that hears a tone, and a loudspeaker that is a file.
+    pub fn audio_toml(&self) -> String {
+        let loudspeaker =
+            format!("wavenc ! filesink location={:?}", shown(&self.loudspeaker_wav()));
+        let tone = "audiotestsrc is-live=true wave=sine freq=440 volume=0.3";
+        format!("[audio]\nmicrophone = {tone:?}\nloudspeaker = {loudspeaker:?}\n")
+    }
+
     /// The simulator's trace of every 10 ms.
     pub fn sim_trace(&self) -> PathBuf {
         self.data.join("sim-trace.jsonl")

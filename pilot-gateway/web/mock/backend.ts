@@ -399,6 +399,7 @@ export async function createMockBackend(): Promise<Backend> {
           setTimeout(() => events.session('{"type":"ended","why":"released"}'), 100);
         return true;
       },
+      sendVoice: () => {},
       sendEstop: (packet) => {
         robot.estop(packet);
         return true;

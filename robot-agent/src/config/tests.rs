@@ -292,3 +292,16 @@ fn a_camera_is_recorded_as_its_owner_says() {
     assert!(refused(&with("bitrate = 5")).contains("did you mean `bitrate_kbps`?"));
     assert!(docs().contains("[[camera]]") && docs().contains("CAMERA__0__RECORDING__SEPARATE"));
 }
+
+#[test]
+fn microphone_and_loudspeaker_are_off_until_they_are_named() {
+    let default = Config::parse(GOOD).unwrap().audio;
+    assert_eq!((default.microphone, default.loudspeaker), (None, None));
+    let with = |keys: &str| format!("{GOOD}[audio]\n{keys}\n");
+    let own =
+        Config::parse(&with("microphone = \"pulsesrc\"\nloudspeaker = \"pulsesink\"")).unwrap();
+    assert_eq!(own.audio.microphone.as_deref(), Some("pulsesrc"));
+    assert!(refused(&with("microphone = \" \"")).contains("audio.microphone is empty"));
+    assert!(refused(&with("record = true")).contains("unknown key `record`"));
+    assert!(refused(&with("jitter_ms = 501")).contains("must be 0 to 500"));
+}

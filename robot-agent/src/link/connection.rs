@@ -1,6 +1,7 @@
 //! Builds the peer connection and answers the offer.
 
 use super::LinkError;
+use super::audio::{self, Spoken};
 use super::fec::Fec;
 use super::inbound::{self, Lane};
 use super::offer::Offer;
@@ -36,6 +37,7 @@ use tokio::sync::{Notify, mpsc};
 use webrtc::data_channel::{DataChannel, RTCDataChannelInit};
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
     RTCConfigurationBuilder, RTCIceCandidateType, RTCIceGatheringState, RTCIceServer,
@@ -66,7 +68,7 @@ pub(super) async fn answer(
     reach: &Reach,
     ice_servers: &[IceServer],
     shared: &Arc<Shared>,
-    frames: Vec<mpsc::Receiver<EncodedFrame>>,
+    (frames, spoken): (Vec<mpsc::Receiver<EncodedFrame>>, Option<mpsc::Receiver<Spoken>>),
     outgoing: Outgoing,
 ) -> Result<String, LinkError> {
     let gathered = Arc::new(Notify::new());
@@ -86,6 +88,7 @@ pub(super) async fn answer(
             .map_err(negotiation)?;
         tracks.push(track);
     }
+    let microphone = microphone(connection.as_ref(), shared).await?;
     let channels = channels(connection.as_ref()).await?;
     let offered = RTCSessionDescription::offer(place.heard(&offer.sdp)).map_err(refused)?;
     connection.set_remote_description(offered).await.map_err(refused)?;
@@ -104,7 +107,26 @@ pub(super) async fn answer(
         return Err(LinkError::NoH264);
     }
     start(shared, frames, tracks, channels, outgoing);
+    if let (Some(spoken), Some(track)) = (spoken, microphone) {
+        shared.runtime.spawn(audio::run(spoken, track, Arc::clone(shared)));
+    }
     Ok(place.told(&answer.sdp))
+}
+
+/// The track that the driver's end hears the robot on.
+async fn microphone(
+    connection: &dyn PeerConnection,
+    shared: &Shared,
+) -> Result<Option<Arc<TrackLocalStaticRTP>>, LinkError> {
+    let Some(lane) = shared.audio() else { return Ok(None) };
+    let track = Arc::new(lane.track());
+    let direction = RTCRtpTransceiverDirection::Sendonly;
+    let init = RTCRtpTransceiverInit { direction, ..Default::default() };
+    connection
+        .add_transceiver_from_track(Arc::clone(&track) as Arc<dyn TrackLocal>, Some(init))
+        .await
+        .map_err(negotiation)?;
+    Ok(Some(track))
 }
 
 fn start(
@@ -135,6 +157,9 @@ async fn build(
     gathered: &Arc<Notify>,
 ) -> Result<Arc<dyn PeerConnection>, LinkError> {
     let mut media = media_engine().map_err(negotiation)?;
+    if shared.audio().is_some() {
+        audio::register(&mut media).map_err(negotiation)?;
+    }
     let extension = RTCRtpHeaderExtensionCapability { uri: PLAYOUT_DELAY_URI.to_owned() };
     media.register_header_extension(extension, RtpCodecKind::Video, None).map_err(negotiation)?;
     // The parts of the default set that a sender of video needs, and our tap nearest to the application.
@@ -168,7 +193,7 @@ fn congestion_control(
     media: &mut MediaEngine,
     shared: &Shared,
 ) -> webrtc::error::Result<Registry> {
-    let Sending { congestion, bounds } = shared.sending;
+    let Sending { congestion, bounds, .. } = shared.sending;
     let Some(estimator) = Paced::new(congestion, bounds, Arc::clone(&shared.path)) else {
         return Ok(registry);
     };
@@ -328,6 +353,12 @@ impl PeerConnectionEventHandler for Handler {
     async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
         if state == RTCIceGatheringState::Complete {
             self.gathered.notify_one();
+        }
+    }
+
+    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
+        if let Some(session) = self.session.upgrade() {
+            session.runtime.spawn(audio::receive(track, Arc::clone(&session)));
         }
     }
 

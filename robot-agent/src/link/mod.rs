@@ -11,6 +11,7 @@
 //! Nothing here decides: a session that is open says only that packets can travel. Whether wheels may turn is
 //! decided by the safety core, from the packets' content and age.
 
+mod audio;
 mod capture;
 mod connection;
 mod error;
@@ -27,6 +28,7 @@ mod stats;
 mod tap;
 mod video;
 
+pub use audio::AUDIO_PAYLOAD_TYPE;
 pub use error::{LinkError, SendError};
 pub(crate) use reach::PORTS;
 pub use reach::{Advertised, Reach};
@@ -50,6 +52,8 @@ pub enum LinkEvent {
     Drive(Bytes, MonoMs),
     /// A message of the session lane.
     SessionText(String),
+    /// A packet of the driver's voice: RTP with Opus, as [`AUDIO_PAYLOAD_TYPE`].
+    Audio(Bytes),
     /// A packet of the e-stop lane, undecoded.
     Estop(Bytes),
     /// The driver's end cannot go on without a keyframe of this camera.

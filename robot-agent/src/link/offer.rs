@@ -14,6 +14,8 @@ pub(super) struct Offer {
     pub(super) sdp: String,
     /// Video sections that want to receive, in order.
     pub(super) videos: u8,
+    /// Whether there is a section for sound.
+    pub(super) audio: bool,
 }
 
 /// Checks an offer's size and shape. Whether it is valid SDP is for the WebRTC stack to say.
@@ -41,6 +43,7 @@ pub(super) fn check(sdp: &str) -> Result<Offer, LinkError> {
         return refuse("it has no DTLS fingerprint");
     }
     let videos = u8::try_from(count("m=video ")).unwrap_or(u8::MAX);
+    let audio = count("m=audio ") > 0;
     // Names that only multicast DNS knows: the driver's checks arrive here all the same, and resolving names
     // on a stranger's word is not this side's business.
     let sdp = sdp
@@ -48,7 +51,7 @@ pub(super) fn check(sdp: &str) -> Result<Offer, LinkError> {
         .filter(|line| !(line.starts_with("a=candidate:") && line.contains(".local ")))
         .flat_map(|line| [line, "\r\n"])
         .collect();
-    Ok(Offer { sdp, videos })
+    Ok(Offer { sdp, videos, audio })
 }
 
 #[cfg(test)]

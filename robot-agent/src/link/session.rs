@@ -1,5 +1,6 @@
 //! A session as its user sees it, and what its tasks share.
 
+use super::audio::AudioLane;
 use super::connection;
 use super::offer;
 use super::outbound::{Lanes, SESSION_LEN_MAX};
@@ -25,18 +26,21 @@ const ACCEPTED: u8 = 1;
 /// The session is over.
 const OVER: u8 = 2;
 
-/// How much video a link may send.
+/// What a link sends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sending {
-    /// What decides about it.
+    /// Sound both ways, if the offer has it: see [`Session::send_audio`] and [`LinkEvent::Audio`].
+    pub audio: bool,
+    /// What decides how much video.
     pub congestion: Congestion,
     /// Limits, video with its packets' headers.
     pub bounds: Bounds,
 }
 
 impl Sending {
-    /// All that the cameras give, whatever the path carries.
+    /// All that the cameras give, whatever the path carries, and no sound.
     pub const UNLIMITED: Self = Self {
+        audio: false,
         congestion: Congestion::Off,
         bounds: Bounds { min_bps: 0.0, start_bps: 0.0, max_bps: 0.0 },
     };
@@ -68,7 +72,7 @@ impl Session {
         Self::accept_with(&reach, sending, offer_sdp, ice_servers, cameras, events).await
     }
 
-    /// As [`Session::accept`], where the robot is reached as `reach` says, and with a limit to what is sent.
+    /// As [`Session::accept`], where the robot is reached as `reach` says, with a limit to what is sent, and with sound.
     pub async fn accept_with(
         reach: &Reach,
         sending: Sending,
@@ -78,6 +82,7 @@ impl Session {
         events: impl Fn(LinkEvent) + Send + Sync + 'static,
     ) -> Result<(Self, String), LinkError> {
         let offer = offer::check(offer_sdp)?;
+        let (audio, spoken) = (sending.audio && offer.audio).then(AudioLane::new).unzip();
         let (lanes, outgoing) = Lanes::new();
         let (videos, frames) = (0..cameras.min(offer.videos)).map(VideoLane::new).unzip();
         let shared = Arc::new(Shared {
@@ -90,6 +95,7 @@ impl Session {
             path: Arc::default(),
             flight: Mutex::default(),
             videos,
+            audio,
             lanes,
             connection: Mutex::new(None),
             runtime: tokio::runtime::Handle::current(),
@@ -98,7 +104,10 @@ impl Session {
         let (reach, servers) = (reach.clone(), ice_servers.to_vec());
         let setup = {
             let shared = Arc::clone(&shared);
-            async move { connection::answer(&offer, &reach, &servers, &shared, frames, outgoing).await }
+            async move {
+                let inside = (frames, spoken);
+                connection::answer(&offer, &reach, &servers, &shared, inside, outgoing).await
+            }
         };
         // In a task of its own, so that an offer on which the stack's parser trips ends as an error here.
         let answer = tokio::spawn(setup)
@@ -142,6 +151,15 @@ impl Session {
     /// Whether the session is over.
     pub fn is_over(&self) -> bool {
         *self.shared.closed.borrow()
+    }
+
+    /// Hands over 20 ms of sound as Opus with its RTP timestamp (48 kHz); never waits.
+    pub fn send_audio(&self, timestamp: u32, packet: bytes::Bytes) {
+        if let Some(lane) = &self.shared.audio
+            && self.shared.connected.load(Ordering::Acquire)
+        {
+            lane.offer(timestamp, packet);
+        }
     }
 
     /// When the frame with this RTP timestamp was captured; `None` if none of the last seconds had it.
@@ -220,6 +238,7 @@ pub(super) struct Shared {
     pub(super) path: Arc<Shown>,
     flight: Mutex<Flight>,
     videos: Vec<VideoLane>,
+    audio: Option<AudioLane>,
     pub(super) lanes: Lanes,
     /// Taken out on close: the stack refers back to this through its handler.
     connection: Mutex<Option<Arc<dyn PeerConnection>>>,
@@ -289,6 +308,10 @@ impl Shared {
         self.videos.get(usize::from(camera))
     }
 
+    pub(super) fn audio(&self) -> Option<&AudioLane> {
+        self.audio.as_ref()
+    }
+
     /// The camera whose packets have this source.
     pub(super) fn camera_of(&self, ssrc: u32) -> Option<&VideoLane> {
         self.videos.iter().find(|lane| lane.ssrc == ssrc)
@@ -313,6 +336,8 @@ impl Shared {
     /// The stack has negotiated a payload type for this source.
     pub(super) fn stream_bound(&self, ssrc: u32, payload_type: u8) {
         if let Some(lane) = self.camera_of(ssrc) {
+            lane.bind(payload_type);
+        } else if let Some(lane) = self.audio().filter(|lane| lane.ssrc == ssrc) {
             lane.bind(payload_type);
         }
     }

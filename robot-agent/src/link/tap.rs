@@ -144,8 +144,11 @@ impl Interceptor for Tap {
             extension.and_then(|e| u8::try_from(e.id).ok())
         };
         let packetiser = Packetiser::new(id(PLAYOUT_DELAY_URI), id(TRANSPORT_CC_URI));
-        self.streams.insert(info.ssrc, packetiser);
         if let Some(session) = self.session.upgrade() {
+            // Sound comes in packets already.
+            if session.camera_of(info.ssrc).is_some() {
+                self.streams.insert(info.ssrc, packetiser);
+            }
             session.stream_bound(info.ssrc, info.payload_type);
         }
     }

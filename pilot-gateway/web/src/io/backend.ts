@@ -14,6 +14,8 @@ export interface LinkEvents {
   readonly session: (text: string) => void;
   readonly estop: (bytes: Uint8Array) => void;
   readonly video: (camera: number, stream: MediaStream) => void;
+  /** What the robot's microphone hears, once the driver listens. */
+  readonly sound: (stream: MediaStream) => void;
   readonly open: () => void;
   /** The link has gone for good; a new one is needed. */
   readonly lost: (words: string) => void;
@@ -34,6 +36,8 @@ export interface Link {
   readonly sendDrive: (packet: Uint8Array<ArrayBuffer>) => boolean;
   readonly sendSession: (text: string) => boolean;
   readonly sendEstop: (packet: Uint8Array<ArrayBuffer>) => boolean;
+  /** The driver's voice on its way to the robot; null for silence. */
+  readonly sendVoice: (track: MediaStreamTrack | null) => void;
   readonly counters: () => Promise<VideoCounters | null>;
   readonly close: () => void;
 }

@@ -42,6 +42,11 @@ export interface DriveView {
   readonly clearRefused: boolean;
   /** What the robot has beside wheels and cameras; null until it said so. */
   readonly equipment: Equipment | null;
+  /** What the robot's microphone hears; null without one. */
+  readonly sound: MediaStream | null;
+  /** The driver listens; holds its button to talk. */
+  readonly listens: boolean;
+  readonly talks: boolean;
   readonly leaseId: string | null;
   readonly episode: string | null;
   /** Why the drive could not start; it can be tried again. */
@@ -70,6 +75,9 @@ export const NO_VIEW: DriveView = {
   aim: null,
   clearRefused: false,
   equipment: null,
+  sound: null,
+  listens: false,
+  talks: false,
   leaseId: null,
   episode: null,
   failure: null,

@@ -27,6 +27,7 @@ import { linkMeter } from "./link-meter";
 import type { ShownFrame } from "./media";
 import { callRobot, type Failure, type Granted, takeLease } from "./opening";
 import { type ReceiptWriter, receiptWriter } from "./receipts";
+import { voiceLane } from "./voice-lane";
 
 const TICK_MS = 20;
 const VIEW_EVERY_MS = 50;
@@ -68,6 +69,9 @@ export interface Drive {
   readonly setLamp: (level: number) => void;
   readonly horn: () => void;
   readonly sayAloud: (text: string) => void;
+  /** Turns the robot's sound on or off; holds the button to talk, or lets it go. */
+  readonly listen: (active: boolean) => void;
+  readonly talk: (held: boolean) => void;
   /** Ends the drive: the robot stops, seals its recording and is free. */
   readonly end: () => Promise<void>;
   /** Lets go of everything at once, as when the page goes away. */
@@ -203,6 +207,20 @@ export function startDrive(options: DriveOptions): Drive {
 
   function horn(): void {
     if (view.equipment?.horn === true) ask({ type: "horn" });
+  }
+
+  // ---- sound -----------------------------------------------------------------------------------------------
+
+  const voice = voiceLane({
+    send: (track) => keeper.link()?.sendVoice(track),
+    say: (active) => void (keeper.isOpen() && !ended && say({ type: "talk", active })),
+    changed: (talks) => show({ talks }),
+    failed: (why) => show({ notice: m().noMicrophone(why) }),
+  });
+
+  function listen(active: boolean): void {
+    show({ listens: active });
+    if (keeper.isOpen() && !ended) say({ type: "listen", active });
   }
 
   // ---- the control loop ------------------------------------------------------------------------------------
@@ -360,6 +378,7 @@ export function startDrive(options: DriveOptions): Drive {
   }
 
   function doubted(words: string): void {
+    voice.release();
     // A closed stream leaves a black picture behind, which is shown as any other: it counts for nothing.
     videoAtMs = null;
     seen = { kind: "nothing" };
@@ -385,6 +404,7 @@ export function startDrive(options: DriveOptions): Drive {
       session: onSession,
       estop: onEstop,
       video: options.onVideo,
+      sound: (sound) => show({ sound }),
       opened: (first) => {
         if (!first) receipts?.again();
         // The robot forgets a goal with its link.
@@ -394,7 +414,8 @@ export function startDrive(options: DriveOptions): Drive {
             : view.goal;
         videoAtMs = null;
         seen = { kind: "nothing" };
-        show({ goal, connection: "open", connectionWords: "", notice: null });
+        show({ goal, sound: null, connection: "open", connectionWords: "", notice: null });
+        if (view.listens) listen(true);
       },
       doubted,
       back: () => show({ connection: "open", connectionWords: "" }),
@@ -477,6 +498,7 @@ export function startDrive(options: DriveOptions): Drive {
     every(RENEW_EVERY_MS, renew),
     every(RECEIPT_EVERY_MS, () => receipts?.flush()),
     every(LINK_STATS_EVERY_MS, measureLink),
+    voice.close,
     controls.close,
   ];
   void open();
@@ -501,6 +523,8 @@ export function startDrive(options: DriveOptions): Drive {
     setLamp: (level) => ask({ type: "lamp", level }),
     horn,
     sayAloud: (text) => ask({ type: "say", text }),
+    listen,
+    talk: (held) => (held ? voice.press() : voice.release()),
     end,
     close,
   };

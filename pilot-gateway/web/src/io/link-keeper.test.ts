@@ -30,6 +30,7 @@ function world() {
       session: (text) => said.push(text),
       estop: () => {},
       video: (camera) => said.push(`video ${camera}`),
+      sound: () => said.push("sound"),
       opened: (first) => said.push(first ? "opened" : "opened again"),
       doubted: () => said.push("doubted"),
       back: () => said.push("back"),

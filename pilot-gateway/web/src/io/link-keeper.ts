@@ -19,7 +19,8 @@ const FINAL_CODES = ["lease-ended", "forbidden", "bad-signature"];
 /** What the robot may say on a link before it is taken. */
 const EARLY_MAX = 16;
 
-export interface KeeperEvents extends Pick<LinkEvents, "telemetry" | "session" | "estop" | "video"> {
+export interface KeeperEvents
+  extends Pick<LinkEvents, "telemetry" | "session" | "estop" | "video" | "sound"> {
   /** A link carries the drive from now on; `first` is the first of all. */
   readonly opened: (first: boolean) => void;
   /** Nothing comes any more, and another link is tried. */
@@ -120,6 +121,7 @@ export function linkKeeper(
       session: (text) => pass(() => events.session(text)),
       estop: (bytes) => pass(() => events.estop(bytes)),
       video: (camera, stream) => pass(() => events.video(camera, stream)),
+      sound: (stream) => pass(() => events.sound(stream)),
       open: () => {
         open = true;
         take();

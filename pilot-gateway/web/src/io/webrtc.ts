@@ -78,7 +78,11 @@ export async function openLink(
   for (const { receiver } of cameras) {
     if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
   }
+  // Offered to every robot; one without sound declines. After the pictures, whose order counts.
+  const ear = pc.addTransceiver("audio", { direction: "recvonly" });
+  const mouth = pc.addTransceiver("audio", { direction: "sendonly" });
   pc.addEventListener("track", ({ transceiver, track }) => {
+    if (transceiver === ear) events.sound(new MediaStream([track]));
     const camera = cameras.indexOf(transceiver);
     if (camera >= 0) events.video(camera, new MediaStream([track]));
   });
@@ -129,6 +133,7 @@ export async function openLink(
     sendDrive: (packet) => drive.bufferedAmount === 0 && send(drive, packet.buffer),
     sendSession: (text) => send(session, text),
     sendEstop: (packet) => send(estop, packet.buffer),
+    sendVoice: (track) => void mouth.sender.replaceTrack(track).catch(() => {}),
     counters: async () => (front === undefined ? null : countersOf(front)),
     close: () => {
       closed = true;

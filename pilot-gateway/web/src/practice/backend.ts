@@ -134,6 +134,8 @@ export async function createPracticeBackend(
             if (text.includes('"release"')) events.session('{"type":"ended","why":"released"}');
             return true;
           },
+          // It has no ears.
+          sendVoice: () => undefined,
           sendEstop: (packet) => {
             mine.estop(packet);
             return true;

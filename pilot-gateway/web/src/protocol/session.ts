@@ -33,6 +33,8 @@ export type ToRobot =
   | { type: "lamp"; level: number }
   | { type: "horn" }
   | { type: "say"; text: string }
+  | { type: "listen"; active: boolean }
+  | { type: "talk"; active: boolean }
   | { type: "goal"; id: number; position: { lat_deg: number; lon_deg: number } }
   | { type: "cancel_goal" }
   | {
@@ -51,7 +53,13 @@ export interface Equipment {
   readonly voice: boolean;
   /** 0 (off) to LAMP_LEVEL_MAX, as it was last set. */
   readonly lampLevel: number;
+  /** The driver can listen to the robot. */
+  readonly microphone: boolean;
+  /** The driver can talk through the robot. */
+  readonly loudspeaker: boolean;
 }
+/** How often a driver that talks says that it still holds its button. */
+export const TALK_EVERY_MS = 500;
 export const LAMP_LEVEL_MAX = 3;
 /** Longest text that the robot says aloud, in characters. */
 export const SAY_CHARS_MAX = 500;
@@ -104,5 +112,8 @@ function parseEquipment(value: Record<string, unknown>): FromRobot | null {
   const { lamp, horn, voice, lamp_level: level } = value;
   if (typeof lamp !== "boolean" || typeof horn !== "boolean" || typeof voice !== "boolean") return null;
   if (typeof level !== "number" || !(level >= 0 && level <= LAMP_LEVEL_MAX)) return null;
-  return { type: "equipment", equipment: { lamp, horn, voice, lampLevel: level } };
+  // A robot of before there was sound says nothing of it.
+  const microphone = value["microphone"] === true;
+  const loudspeaker = value["loudspeaker"] === true;
+  return { type: "equipment", equipment: { lamp, horn, voice, lampLevel: level, microphone, loudspeaker } };
 }

@@ -105,6 +105,27 @@ describe("golden vectors of protocol/", () => {
     expect(parseFromRobot('{"type":"goal","id":7,"state":"lost","detail":""}')).toBeNull();
   });
 
+  it("equipment", () => {
+    const { to_robot, from_robot } = vectors("equipment") as { to_robot: ToRobot[]; from_robot: object[] };
+    const sent: ToRobot[] = [
+      { type: "lamp", level: 3 },
+      { type: "horn" },
+      { type: "say", text: "May I pass?" },
+      { type: "listen", active: true },
+      { type: "talk", active: true },
+      { type: "talk", active: false },
+    ];
+    expect(sent).toEqual(to_robot);
+    const equipment = { lamp: true, horn: false, voice: true, lampLevel: 2 };
+    const read = from_robot.map((message) => parseFromRobot(JSON.stringify(message)));
+    expect(read).toEqual([
+      { type: "equipment", equipment: { ...equipment, microphone: true, loudspeaker: true } },
+      { type: "equipment", equipment: { ...equipment, microphone: false, loudspeaker: false } },
+    ]);
+    const older = { ...from_robot[1], microphone: undefined, loudspeaker: undefined };
+    expect(parseFromRobot(JSON.stringify(older))).toEqual(read[1]);
+  });
+
   it("reasons", () => {
     const reasons = vectors("reasons") as {
       number: number;

@@ -289,7 +289,7 @@ export const cockpitDe: typeof cockpitEn = {
     marker: "Ziel",
   },
   extras: {
-    title: "Lampe, Hupe und Stimme",
+    title: "Lampe, Hupe, Stimme und Ton",
     lamp: "Lampe",
     on: "an",
     off: "aus",
@@ -299,6 +299,10 @@ export const cockpitDe: typeof cockpitEn = {
     help: "Der Roboter sagt es den Menschen um ihn. Während Sie schreiben, fahren die Tasten nicht.",
     example: "Entschuldigung, darf ich vorbei?",
     sayIt: "Sag es",
+    sound: "Ton",
+    talk: "Sprechen",
+    talking: "Sie sprechen",
+    holdTalk: "T halten",
   },
   cockpit: {
     title: "Cockpit",
@@ -348,6 +352,7 @@ export const cockpitDe: typeof cockpitEn = {
     noConnection: "Es gibt keine Verbindung zum Roboter.",
     stopNotSent: (why) => `Der Halt konnte über den Server nicht gesendet werden: ${why}`,
     clearNeedsLink: "Ohne Verbindung zum Roboter kann der Halt nicht aufgehoben werden.",
+    noMicrophone: (why) => `Der Browser gibt kein Mikrofon: ${why}`,
     didNotOpen: "Die Verbindung kam nicht zustande.",
     anotherWay: "Ein anderer Weg wird gesucht.",
     notHeard: "Vom Roboter kommt keine Meldung.",

@@ -195,7 +195,7 @@ export const cockpitEn = {
     marker: "goal",
   },
   extras: {
-    title: "Lamp, horn and voice",
+    title: "Lamp, horn, voice and sound",
     lamp: "Lamp",
     on: "on",
     off: "off",
@@ -205,6 +205,10 @@ export const cockpitEn = {
     help: "The robot says it to the people around it. While you type, the keys do not drive.",
     example: "Excuse me, may I pass?",
     sayIt: "Say it",
+    sound: "Sound",
+    talk: "Talk",
+    talking: "Talking",
+    holdTalk: "hold T",
   },
   cockpit: {
     title: "Cockpit",
@@ -254,6 +258,7 @@ export const cockpitEn = {
     noConnection: "There is no connection to the robot.",
     stopNotSent: (why: string) => `The stop could not be sent by the server: ${why}`,
     clearNeedsLink: "The stop can't be cleared without a connection to the robot.",
+    noMicrophone: (why: string) => `The browser gives no microphone: ${why}`,
     didNotOpen: "The connection did not open.",
     anotherWay: "Looking for another way.",
     notHeard: "The robot is not heard.",

@@ -248,7 +248,7 @@ export function Cockpit(props: CockpitProps): JSX.Element {
       <Show when={props.replaying}>
         <Replay frames={recorder.frames()} onClose={props.onReplay} />
       </Show>
-      <Extras equipment={props.view.equipment} drive={props.drive} />
+      <Extras view={props.view} drive={props.drive} />
       <ThumbPad setPad={props.drive.setPad} />
       <button
         type="button"

@@ -1,13 +1,17 @@
 /** What the robot has beside wheels and cameras: lamp, horn, voice. Shown only as far as it has them. */
 import { createSignal, type JSX, Show } from "solid-js";
 import type { Drive } from "../../io/drive";
-import { type Equipment, LAMP_LEVEL_MAX, SAY_CHARS_MAX } from "../../protocol/session";
+import type { DriveView } from "../../io/drive-view";
+import { LAMP_LEVEL_MAX, SAY_CHARS_MAX } from "../../protocol/session";
 import { m } from "../say";
+import { Sound } from "./sound";
 
-export function Extras(props: { equipment: Equipment | null; drive: Drive }): JSX.Element {
+export function Extras(props: { view: DriveView; drive: Drive }): JSX.Element {
   const [talking, setTalking] = createSignal(false);
-  const has = (part: "lamp" | "horn" | "voice") => props.equipment?.[part] === true;
-  const lit = () => (props.equipment?.lampLevel ?? 0) > 0;
+  const equipment = () => props.view.equipment;
+  const has = (part: "lamp" | "horn" | "voice") => equipment()?.[part] === true;
+  const sounds = () => equipment()?.microphone === true || equipment()?.loudspeaker === true;
+  const lit = () => (equipment()?.lampLevel ?? 0) > 0;
   let talk: HTMLButtonElement | undefined;
   const close = () => {
     setTalking(false);
@@ -22,7 +26,7 @@ export function Extras(props: { equipment: Equipment | null; drive: Drive }): JS
     close();
   };
   return (
-    <Show when={has("lamp") || has("horn") || has("voice")}>
+    <Show when={has("lamp") || has("horn") || has("voice") || sounds()}>
       <div class="extras" role="toolbar" aria-label={m().extras.title}>
         <Show when={has("lamp")}>
           <button
@@ -52,6 +56,7 @@ export function Extras(props: { equipment: Equipment | null; drive: Drive }): JS
             {m().extras.say} <small>{m().extras.aloud}</small>
           </button>
         </Show>
+        <Sound view={props.view} drive={props.drive} />
         <Show when={talking()}>
           <form class="panel say" onSubmit={submit}>
             <label for="say-text">{m().extras.help}</label>

@@ -136,6 +136,9 @@ enum Stage {
     Ended { why: String, forget_at: MonoMs },
 }
 
+/// Why a lease is over that its robot knows nothing of any more.
+const LEASE_GONE: &str = "robot-restarted";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Open {
     opened: Opened,
@@ -161,6 +164,8 @@ struct Open {
     camera: u8,
     /// Newest time of the robot's clock that a state or a picture brought.
     robot_stamp: Option<MonoMs>,
+    /// The robot has said that it has this lease.
+    confirmed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -251,6 +256,7 @@ impl Drivers {
             seen: Seen::Nothing,
             camera: 0,
             robot_stamp: None,
+            confirmed: false,
         });
     }
 
@@ -396,7 +402,11 @@ impl Drivers {
         let Some(driver) = self.robots.get_mut(&state.robot) else { return };
         let Stage::Open(open) = &mut driver.stage else { return };
         open.robot_stamp = open.robot_stamp.max(Some(MonoMs(state.robot_ms)));
-        if let Some(why) = verdict::end_of(state, &open.opened) {
+        let held = state.lease == Some(open.opened.lease_id);
+        // One that had the lease and says nothing of it any more was started anew.
+        let gone = (open.confirmed && !held).then(|| LEASE_GONE.to_owned());
+        open.confirmed |= held;
+        if let Some(why) = verdict::end_of(state, &open.opened).or(gone) {
             driver.stage = Stage::Ended { why, forget_at: now.plus(REMEMBER_MS) };
         }
     }

@@ -233,6 +233,22 @@ fn a_lease_that_the_robot_ended_ends_here() {
 }
 
 #[test]
+fn a_robot_that_was_started_anew_has_no_lease_any_more() {
+    let mut drivers = open();
+    let idle = |lease| RobotState {
+        lease,
+        ..verdict::tests::state(SafetyState::Idle, Reason::NoLease, self::lease(), 0, 1)
+    };
+    drivers.heard(NOW, &idle(None));
+    assert_eq!(drivers.active(), 1, "said before it took the lease");
+    drivers.heard(NOW, &idle(Some(lease())));
+    assert_eq!(drivers.active(), 1);
+    drivers.heard(NOW, &idle(None));
+    let why = drivers.touch(NOW, &robot(), &did(1)).unwrap_err();
+    assert_eq!(why, Refusal::Ended { robot: robot(), why: "robot-restarted".to_owned() });
+}
+
+#[test]
 fn numbered_commands_are_tied_to_packets_until_their_receipt() {
     let mut drivers = open();
     let wish = |mps| Wish::new(mps, 0.0, 1000.0).unwrap();

@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::leases::Leases;
 use crate::link::rate::ladder::{self, Configured, Live};
-use crate::link::rate::{Bounds, Congestion, PathState, protection};
+use crate::link::rate::{Bounds, Congestion, Punctuality};
 use crate::link::{Sending, Session};
 use crate::media::Camera;
 use protocol::units::MonoNs;
@@ -11,20 +11,15 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// How often it is looked at.
-const EVERY: Duration = Duration::from_millis(50);
+const EVERY: Duration = Duration::from_millis(25);
 /// Every so many looks the log gets it, for whoever wants to know.
-const TOLD_EVERY: u32 = 4;
+const TOLD_EVERY: u32 = 8;
 /// Less than this is no picture that anybody could drive by, bits a second.
 const MIN_BPS: f64 = 120e3;
 /// A path of which nothing is known gets this at first, and more within a second if it carries it.
 const START_BPS: f64 = 1_500e3;
 /// A far end that never reports gets what is configured.
 const NO_REPORTS_AFTER: Duration = Duration::from_secs(3);
-/// Reports come every tenth of a second or so. Without news for so much longer than the round trip, what is sent now would wait
-/// behind what was sent before.
-const OVERDUE: Duration = Duration::from_millis(230);
-/// The driver's end sends its reports at latest so much after a packet came.
-const REPORT_WITHIN: Duration = Duration::from_millis(250);
 /// Beyond this the bitrate counts as changed, as a share.
 const CHANGE: f64 = 0.04;
 
@@ -55,6 +50,7 @@ fn first(cameras: &[Camera], backwards: bool) -> usize {
 pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
     let mut begun = Instant::now();
     let mut set: Vec<Live> = Vec::new();
+    let mut punctuality = Punctuality::default();
     let mut ticked = 0_u32;
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -72,7 +68,7 @@ pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
         }
         let (path, overdue) = link.path();
         let target_bps = match path.target_bps {
-            Some(target) => target / (1.0 + protection(&path)),
+            Some(target) => target / (1.0 + link.repair_share()),
             None if link.is_unlimited() || begun.elapsed() > NO_REPORTS_AFTER => f64::INFINITY,
             None => START_BPS,
         };
@@ -82,9 +78,21 @@ pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
             let stats = link.stats();
             let nacked = stats.packets_nacked;
             let (keyframes, frames) = (stats.keyframes_asked, stats.frames_sent);
-            tracing::debug!(?path, ?overdue, ?set, nacked, keyframes, frames, "path");
+            let (playout_ms, repair) = (stats.playout_ms, link.repair_share());
+            tracing::debug!(
+                ?path,
+                ?overdue,
+                ?set,
+                nacked,
+                keyframes,
+                frames,
+                playout_ms,
+                repair,
+                "path"
+            );
         }
-        if waits(&path, overdue) {
+        let missed = |round_trip| punctuality.misses(Instant::now(), overdue, round_trip);
+        if path.round_trip.is_some_and(missed) {
             let until = clock::mono_ns().0 + 2 * u64::try_from(EVERY.as_nanos()).unwrap_or(0);
             cameras.iter().for_each(|camera| camera.hold_live(MonoNs(until)));
         }
@@ -92,14 +100,6 @@ pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
     if !leases.has_link() {
         apply(leases.cameras(), &mut set, f64::INFINITY, false);
     }
-}
-
-/// Whether what is sent now would wait behind what was sent before.
-fn waits(path: &PathState, overdue: Duration) -> bool {
-    path.round_trip.is_some_and(|round_trip| {
-        let usual = round_trip.min(REPORT_WITHIN * 2);
-        overdue > (usual + OVERDUE).max(REPORT_WITHIN + Duration::from_millis(50))
-    })
 }
 
 fn apply(cameras: &[Camera], set: &mut [Live], target_bps: f64, backwards: bool) {

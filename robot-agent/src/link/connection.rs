@@ -10,6 +10,7 @@ use super::rate::Paced;
 use super::reach::{Place, Reach};
 use super::repair::Repair;
 use super::session::{Sending, Shared};
+use super::step::Step;
 use super::tap::{PLAYOUT_DELAY_URI, TRANSPORT_CC_URI, Tap};
 use super::video::{self, VideoLane};
 use crate::media::EncodedFrame;
@@ -165,11 +166,11 @@ async fn build(
     // The parts of the default set that a sender of video needs, and our tap nearest to the application.
     let registry = congestion_control(Registry::new(), &mut media, shared).map_err(negotiation)?;
     let registry = registry
-        .with(Slot::from(3_500), Repair::new(shared))
-        .with(Slot::FecEncoder, Fec::new(shared))
+        .with(Slot::from(3_500), Step::of(Repair::new(shared)))
+        .with(Slot::FecEncoder, Step::of(Fec::new(shared)))
         .with(Slot::NackResponder, NackResponderBuilder::new().build())
         .with(Slot::SenderReport, SenderReportBuilder::new().build())
-        .with(Slot::from(14_000), Tap::new(shared));
+        .with(Slot::from(14_000), Step::of(Tap::new(shared)));
     let handler = Handler { session: Arc::downgrade(shared), gathered: Arc::clone(gathered) };
     let configuration =
         RTCConfigurationBuilder::new().with_ice_servers(usable(ice_servers)).build();

@@ -1,126 +1,115 @@
 //! Forward error correction, where sending again would come too late.
 //!
 //! Beyond a round trip of about 150 ms a packet that is sent again arrives after the pictures that wait for it have grown old.
-//! So each frame is followed by packets that make up for some of its own (FlexFEC, draft-ietf-payload-flexible-fec-scheme-03,
-//! which browsers have; its numbers are the stack's). How many depends on what the path loses; they are interleaved, since radio
-//! loses packets in runs.
+//! So each frame is followed by packets that make up for lost ones (FlexFEC, draft-ietf-payload-flexible-fec-scheme-03,
+//! which browsers have). How many depends on what the path loses; which protects what, [`window`] decides.
+
+mod window;
 
 use super::rate::protection;
 use super::session::Shared;
-use rtc::interceptor::{
-    AttributedPacket, FlexFec03Encoder, Interceptor, Packet, StreamInfo, TaggedPacket,
-};
+use super::step::Work;
+use rtc::interceptor::{AttributedPacket, Packet, StreamInfo, TaggedPacket};
 use rtc::rtp;
-use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
+use rtc::shared::marshal::MarshalSize;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use window::{PART_LEN_MAX, Window};
 
-/// Packets that are protected together at most: what the format's masks can name, and a little less.
-const BLOCK_MAX: usize = 100;
+/// From this share on even the smallest frame is followed by two.
+const STRONG: f64 = 0.25;
+/// How much a frame counts in the mean of what repair costs.
+const WEIGHT: f64 = 0.1;
 
-struct Protected {
-    encoder: FlexFec03Encoder,
-    /// The packets of the frame that is passing by.
-    block: Vec<rtp::Packet>,
-}
-
-/// The interceptor. Weak, because the stack that owns it is owned by the session.
+/// The work of protecting. Weak, because the stack that owns it is owned by the session.
 pub(super) struct Fec {
     session: Weak<Shared>,
     /// By source of the video.
-    streams: BTreeMap<u32, Protected>,
-    reads: VecDeque<TaggedPacket>,
-    writes: VecDeque<TaggedPacket>,
+    streams: BTreeMap<u32, Window>,
+    /// Bytes of video and of repair in a frame of late.
+    video_len: f64,
+    repair_len: f64,
 }
 
 impl Fec {
     pub(super) fn new(session: &Arc<Shared>) -> Self {
-        Self {
-            session: Arc::downgrade(session),
-            streams: BTreeMap::new(),
-            reads: VecDeque::new(),
-            writes: VecDeque::new(),
-        }
+        let session = Arc::downgrade(session);
+        Self { session, streams: BTreeMap::new(), video_len: 0.0, repair_len: 0.0 }
     }
 
     /// What follows a packet.
     fn after(&mut self, packet: &rtp::Packet) -> Vec<rtp::Packet> {
-        let Some(stream) = self.streams.get_mut(&packet.header.ssrc) else { return Vec::new() };
-        let share = self.session.upgrade().map_or(0.0, |session| protection(&session.path.get()));
+        let Some(window) = self.streams.get_mut(&packet.header.ssrc) else { return Vec::new() };
+        let Some(session) = self.session.upgrade() else { return Vec::new() };
+        let share = protection(&session.path.get());
         if share == 0.0 {
-            stream.block.clear();
+            window.clear();
+            session.counters.repair_permille.store(0, Ordering::Relaxed);
+            (self.video_len, self.repair_len) = (0.0, 0.0);
             return Vec::new();
         }
-        stream.block.push(packet.clone());
-        if !packet.header.marker && stream.block.len() < BLOCK_MAX {
+        window.push(packet);
+        self.video_len += WEIGHT * packet.marshal_size() as f64;
+        let part = window.part_len();
+        if !packet.header.marker && part < PART_LEN_MAX {
             return Vec::new();
         }
-        let block = std::mem::take(&mut stream.block);
-        stream.encoder.encode(&block, repairs(block.len(), share))
+        let repair = window.repair(repairs(part, share));
+        let repair_len: usize = repair.iter().map(MarshalSize::marshal_size).sum();
+        self.repair_len += WEIGHT * repair_len as f64;
+        let permille = permille(self.repair_len, self.video_len);
+        session.counters.repair_permille.store(permille, Ordering::Relaxed);
+        self.video_len *= 1.0 - WEIGHT;
+        self.repair_len *= 1.0 - WEIGHT;
+        repair
     }
 }
 
 /// How many packets protect so many.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
-fn repairs(packets: usize, share: f64) -> u32 {
-    (packets.min(BLOCK_MAX) as f64 * share).ceil() as u32
+fn repairs(packets: usize, share: f64) -> usize {
+    let least = if share >= STRONG { 2 } else { 1 };
+    ((packets.min(PART_LEN_MAX) as f64 * share).ceil() as usize).max(least)
 }
 
-impl Protocol<TaggedPacket, TaggedPacket, ()> for Fec {
-    type Rout = TaggedPacket;
-    type Wout = TaggedPacket;
-    type Eout = ();
-    type Error = Error;
-    type Time = Instant;
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 3,000")]
+fn permille(repair_len: f64, video_len: f64) -> u32 {
+    (repair_len / video_len.max(1.0) * 1e3).clamp(0.0, 3e3) as u32
+}
 
-    fn handle_read(&mut self, msg: TaggedPacket) -> Result<(), Error> {
-        self.reads.push_back(msg);
-        Ok(())
-    }
-
-    fn poll_read(&mut self) -> Option<TaggedPacket> {
-        self.reads.pop_front()
-    }
-
-    fn handle_write(&mut self, msg: TaggedPacket) -> Result<(), Error> {
-        let (now, transport) = (msg.now, msg.transport);
-        let repair = match &msg.message.packet {
+impl Work for Fec {
+    fn outbound(
+        &mut self,
+        message: TaggedPacket,
+        out: &mut VecDeque<TaggedPacket>,
+    ) -> Result<(), Error> {
+        let (now, transport) = (message.now, message.transport);
+        let repair = match &message.message.packet {
             Packet::Rtp(packet) => self.after(packet),
             _other => Vec::new(),
         };
-        self.writes.push_back(msg);
+        out.push_back(message);
         let tagged = |packet| TaggedPacket {
             now,
             transport,
             message: AttributedPacket::new(Packet::Rtp(packet)),
         };
-        self.writes.extend(repair.into_iter().map(tagged));
+        out.extend(repair.into_iter().map(tagged));
         Ok(())
     }
 
-    fn poll_write(&mut self) -> Option<TaggedPacket> {
-        self.writes.pop_front()
-    }
-}
-
-impl Interceptor for Fec {
-    fn bind_local_stream(&mut self, info: &StreamInfo) {
+    fn bound(&mut self, stream: &StreamInfo) {
         // A far end that has no FlexFEC has neither.
-        if let (Some(ssrc), Some(payload_type)) = (info.ssrc_fec, info.payload_type_fec) {
-            let encoder = FlexFec03Encoder::new(payload_type, ssrc);
-            self.streams.insert(info.ssrc, Protected { encoder, block: Vec::new() });
+        if let (Some(ssrc), Some(payload_type)) = (stream.ssrc_fec, stream.payload_type_fec) {
+            self.streams.insert(stream.ssrc, Window::new(payload_type, ssrc, stream.ssrc));
         }
     }
 
-    fn unbind_local_stream(&mut self, info: &StreamInfo) {
-        self.streams.remove(&info.ssrc);
+    fn unbound(&mut self, stream: &StreamInfo) {
+        self.streams.remove(&stream.ssrc);
     }
-
-    fn bind_remote_stream(&mut self, _info: &StreamInfo) {}
-
-    fn unbind_remote_stream(&mut self, _info: &StreamInfo) {}
 }
 
 #[cfg(test)]
@@ -128,9 +117,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_has_at_least_one_packet_that_protects_it() {
+    fn every_frame_is_followed_by_repair_and_small_ones_by_more_where_much_is_lost() {
         assert_eq!(repairs(1, 0.15), 1);
+        assert_eq!(repairs(1, 0.32), 2);
         assert_eq!(repairs(10, 0.25), 3);
-        assert_eq!(repairs(10_000, 0.5), 50);
+        assert_eq!(repairs(10_000, 0.5), 24);
+    }
+
+    #[test]
+    fn what_repair_costs_is_a_share_of_the_video() {
+        assert_eq!(permille(300.0, 1_000.0), 300);
+        assert_eq!((permille(5.0, 0.0), permille(0.0, 0.0)), (3_000, 0));
     }
 }

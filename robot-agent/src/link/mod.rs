@@ -25,6 +25,7 @@ mod reach;
 mod repair;
 mod session;
 mod stats;
+mod step;
 mod tap;
 mod video;
 

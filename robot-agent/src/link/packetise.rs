@@ -1,5 +1,6 @@
 //! Cuts a frame into RTP packets (RFC 6184, packetization mode 1).
 
+use super::rate::Playout;
 use super::video::random_u32;
 use bytes::Bytes;
 use rtc::rtp;
@@ -9,9 +10,6 @@ use rtc::shared::error::Error;
 
 /// Payload of one packet: fits a path MTU of 1280 with IPv6, UDP, SRTP, RTP header and extensions.
 const PAYLOAD_LEN_MAX: usize = 1_150;
-/// Twelve bits minimum, twelve bits maximum, in units of 10 ms: show each frame at once.
-const PLAYOUT_DELAY_NONE: &[u8] = &[0, 0, 0];
-
 /// In place of the transport-wide sequence number.
 const NUMBER_NONE: &[u8] = &[0, 0];
 
@@ -33,15 +31,20 @@ impl Packetiser {
         Self { payloader: H264Payloader::default(), sequence_number, playout_id, number_id }
     }
 
-    /// The packets of `frame`, whose payload is an access unit in Annex B form. None for one without a picture:
+    /// The packets of `frame`, which is shown after `playout_units` of 10 ms, and whose payload is an access unit in Annex B form. None for one without a picture:
     /// parameter sets are kept and go out before the next picture.
-    pub(super) fn packets(&mut self, frame: &rtp::Packet) -> Result<Vec<rtp::Packet>, Error> {
+    pub(super) fn packets(
+        &mut self,
+        frame: &rtp::Packet,
+        playout_units: u16,
+    ) -> Result<Vec<rtp::Packet>, Error> {
         let payloads = self.payloader.payload(PAYLOAD_LEN_MAX, &frame.payload)?;
         let last = payloads.len().saturating_sub(1);
+        let playout = Bytes::copy_from_slice(&Playout::bytes(playout_units));
         payloads
             .into_iter()
             .enumerate()
-            .map(|(index, payload)| self.packet(&frame.header, index == last, payload))
+            .map(|(index, payload)| self.packet(&frame.header, index == last, &playout, payload))
             .collect()
     }
 
@@ -49,13 +52,14 @@ impl Packetiser {
         &mut self,
         header: &rtp::Header,
         marker: bool,
+        playout: &Bytes,
         payload: Bytes,
     ) -> Result<rtp::Packet, Error> {
         let sequence_number = self.sequence_number;
         self.sequence_number = sequence_number.wrapping_add(1);
         let mut header = rtp::Header { sequence_number, marker, ..header.clone() };
         if let Some(id) = self.playout_id {
-            header.set_extension(id, Bytes::from_static(PLAYOUT_DELAY_NONE))?;
+            header.set_extension(id, playout.clone())?;
         }
         if let Some(id) = self.number_id {
             // The number is written on the way out. Its place must be there before: error correction is computed
@@ -82,13 +86,13 @@ mod tests {
         let mut stream = Packetiser::new(Some(3), Some(4));
         let mut numbers = Vec::new();
         for _frame in 0..2 {
-            let packets = stream.packets(&access_unit(4_000)).unwrap();
+            let packets = stream.packets(&access_unit(4_000), 4).unwrap();
             assert!(packets.len() >= 4, "{}", packets.len());
             for (index, packet) in packets.iter().enumerate() {
                 assert!(packet.payload.len() <= PAYLOAD_LEN_MAX);
                 assert_eq!(packet.header.marker, index + 1 == packets.len());
                 assert_eq!((packet.header.timestamp, packet.header.ssrc), (9, 7));
-                assert_eq!(packet.header.get_extension(3).as_deref(), Some(PLAYOUT_DELAY_NONE));
+                assert_eq!(packet.header.get_extension(3).as_deref(), Some(&[0, 0x40, 4][..]));
                 assert_eq!(packet.header.get_extension(4).as_deref(), Some(NUMBER_NONE));
                 numbers.push(packet.header.sequence_number);
             }
@@ -100,6 +104,6 @@ mod tests {
     fn what_has_no_picture_gives_no_packet() {
         let mut stream = Packetiser::new(None, None);
         let empty = rtp::Packet { header: rtp::Header::default(), payload: Bytes::new() };
-        assert_eq!(stream.packets(&empty).unwrap().len(), 0);
+        assert_eq!(stream.packets(&empty, 0).unwrap().len(), 0);
     }
 }

@@ -3,18 +3,19 @@
 //! A browser asks for a packet every 100 ms or so until it comes, whatever the round trip. Answered each time, a path that
 //! is full gets many times what it could not carry in the first place, and nothing comes through any more. So a packet goes
 //! out again at most once in a round trip, all of them together get a share of the bitrate, and what the budget does not
-//! cover is not repaired: the next picture then begins anew.
+//! cover is not repaired: the next picture then begins anew. So it does when many packets at once did not fit into a queue:
+//! by the time they had come through, newer pictures would wait behind them.
 
 use super::session::Shared;
 use super::stats::add;
-use rtc::interceptor::{Interceptor, Packet, StreamInfo, TaggedPacket};
+use super::step::Work;
+use rtc::interceptor::{Packet, StreamInfo, TaggedPacket};
 use rtc::rtcp;
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::{
     TransportLayerNack, nack_pairs_from_sequence_numbers,
 };
-use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,11 @@ const PACKET_LEN: f64 = 1_200.0;
 const AGAIN_MIN: Duration = Duration::from_millis(25);
 /// Packets that are remembered for each stream.
 const REMEMBERED: usize = 2_048;
+/// So many packets that are asked for at once, behind so long a queue (ms), are not worth sending again.
+const HOPELESS_PACKETS: usize = 8;
+const HOPELESS_QUEUE_MS: f64 = 80.0;
+/// Browsers ask no longer for a packet than this.
+const GIVEN_UP_FOR: Duration = Duration::from_secs(3);
 
 /// The budget, and what was sent again when.
 #[derive(Debug, Default)]
@@ -75,13 +81,15 @@ impl Ledger {
     }
 }
 
-/// The interceptor, between the wire and what answers requests. Weak, because the stack that owns it is owned by the
+/// The work between the wire and what answers requests. Weak, because the stack that owns it is owned by the
 /// session.
 pub(super) struct Repair {
     session: Weak<Shared>,
     ledger: Ledger,
-    reads: VecDeque<TaggedPacket>,
-    writes: VecDeque<TaggedPacket>,
+    /// By source: the newest packet that was sent.
+    newest: BTreeMap<u32, u16>,
+    /// By source: up to which packet nothing is sent again, and since when.
+    given_up: BTreeMap<u32, (u16, Instant)>,
 }
 
 impl Repair {
@@ -89,8 +97,8 @@ impl Repair {
         Self {
             session: Arc::downgrade(session),
             ledger: Ledger::default(),
-            reads: VecDeque::new(),
-            writes: VecDeque::new(),
+            newest: BTreeMap::new(),
+            given_up: BTreeMap::new(),
         }
     }
 
@@ -100,70 +108,78 @@ impl Repair {
         let path = session.path.get();
         self.ledger.refill(now, path.target_bps.unwrap_or(UNKNOWN_BPS));
         let not_before = path.round_trip.unwrap_or_default().max(AGAIN_MIN);
-        let (mut granted, mut given_up) = (Vec::new(), false);
-        for number in nack.nacks.iter().flat_map(|pair| pair.packet_list()) {
-            add(&session.counters.packets_nacked, 1);
-            match self.ledger.grant((nack.media_ssrc, number), now, not_before) {
-                Some(true) => granted.push(number),
-                Some(false) => {}
-                None => given_up = true,
+        let source = nack.media_ssrc;
+        let asked = || nack.nacks.iter().flat_map(|pair| pair.packet_list());
+        add(&session.counters.packets_nacked, u64::try_from(asked().count()).unwrap_or(0));
+        // Numbers begin again some time.
+        self.given_up.retain(|_, (_, since)| now.saturating_duration_since(*since) < GIVEN_UP_FOR);
+        let over = self.given_up.get(&source).map(|(newest, _)| *newest);
+        let wanted: Vec<u16> = asked()
+            .filter(|number| over.is_none_or(|newest| is_after(*number, newest)))
+            .take(REMEMBERED)
+            .collect();
+        let mut granted = Vec::new();
+        let mut hopeless = wanted.len() >= HOPELESS_PACKETS && path.queue_ms > HOPELESS_QUEUE_MS;
+        if !hopeless {
+            for number in wanted {
+                match self.ledger.grant((source, number), now, not_before) {
+                    Some(true) => granted.push(number),
+                    Some(false) => {}
+                    None => hopeless = true,
+                }
             }
         }
-        if given_up {
-            session.repair_given_up(nack.media_ssrc);
+        if hopeless && session.begin_anew(source) {
+            self.given_up.extend(self.newest.get(&source).map(|newest| (source, (*newest, now))));
         }
         let nacks = nack_pairs_from_sequence_numbers(&granted);
         (!granted.is_empty()).then(|| TransportLayerNack { nacks, ..nack.clone() })
     }
 }
 
-impl Protocol<TaggedPacket, TaggedPacket, ()> for Repair {
-    type Rout = TaggedPacket;
-    type Wout = TaggedPacket;
-    type Eout = ();
-    type Error = Error;
-    type Time = Instant;
-
-    fn handle_read(&mut self, mut msg: TaggedPacket) -> Result<(), Error> {
-        if let Packet::Rtcp(packets) = &mut msg.message.packet {
-            let now = msg.now;
-            let mut left: Vec<Box<dyn rtcp::Packet>> = Vec::with_capacity(packets.len());
-            for packet in packets.drain(..) {
-                match packet.as_any().downcast_ref::<TransportLayerNack>() {
-                    None => left.push(packet),
-                    Some(nack) => {
-                        left.extend(self.granted(nack, now).map(|nack| Box::new(nack) as Box<_>));
-                    }
-                }
-            }
-            *packets = left;
-        }
-        self.reads.push_back(msg);
-        Ok(())
-    }
-
-    fn poll_read(&mut self) -> Option<TaggedPacket> {
-        self.reads.pop_front()
-    }
-
-    fn handle_write(&mut self, msg: TaggedPacket) -> Result<(), Error> {
-        self.writes.push_back(msg);
-        Ok(())
-    }
-
-    fn poll_write(&mut self) -> Option<TaggedPacket> {
-        self.writes.pop_front()
-    }
+/// Whether a number comes after another, in the half of the circle that lies ahead.
+fn is_after(number: u16, other: u16) -> bool {
+    (1..0x8000).contains(&number.wrapping_sub(other))
 }
 
-impl Interceptor for Repair {
-    fn bind_local_stream(&mut self, _info: &StreamInfo) {}
+impl Work for Repair {
+    fn inbound(&mut self, message: &mut TaggedPacket) {
+        let Packet::Rtcp(packets) = &mut message.message.packet else { return };
+        let now = message.now;
+        let mut left: Vec<Box<dyn rtcp::Packet>> = Vec::with_capacity(packets.len());
+        for packet in packets.drain(..) {
+            match packet.as_any().downcast_ref::<TransportLayerNack>() {
+                None => left.push(packet),
+                Some(nack) => {
+                    left.extend(self.granted(nack, now).map(|nack| Box::new(nack) as Box<_>));
+                }
+            }
+        }
+        *packets = left;
+    }
 
-    fn unbind_local_stream(&mut self, _info: &StreamInfo) {}
+    fn outbound(
+        &mut self,
+        message: TaggedPacket,
+        out: &mut VecDeque<TaggedPacket>,
+    ) -> Result<(), Error> {
+        if let Packet::Rtp(packet) = &message.message.packet
+            && let Some(newest) = self.newest.get_mut(&packet.header.ssrc)
+        {
+            *newest = packet.header.sequence_number;
+        }
+        out.push_back(message);
+        Ok(())
+    }
 
-    fn bind_remote_stream(&mut self, _info: &StreamInfo) {}
+    fn bound(&mut self, stream: &StreamInfo) {
+        self.newest.insert(stream.ssrc, 0);
+    }
 
-    fn unbind_remote_stream(&mut self, _info: &StreamInfo) {}
+    fn unbound(&mut self, stream: &StreamInfo) {
+        self.newest.remove(&stream.ssrc);
+        self.given_up.remove(&stream.ssrc);
+    }
 }
 
 #[cfg(test)]
@@ -182,6 +198,12 @@ mod tests {
         }
         assert_eq!(ledger.grant((2, 7), at(300), round_trip), Some(true));
         assert_eq!(ledger.grant((1, 7), at(300), round_trip), Some(true));
+    }
+
+    #[test]
+    fn what_was_given_up_ends_at_the_newest_packet_of_then_also_around_the_corner() {
+        assert!(is_after(11, 10) && !is_after(10, 10) && !is_after(9, 10));
+        assert!(is_after(3, 65_530) && !is_after(65_530, 3));
     }
 
     #[test]

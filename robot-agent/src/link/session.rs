@@ -143,6 +143,11 @@ impl Session {
         (path, overdue)
     }
 
+    /// What repair costs beside the video, as a share of it.
+    pub fn repair_share(&self) -> f64 {
+        f64::from(self.shared.counters.repair_permille.load(Ordering::Relaxed)) / 1e3
+    }
+
     /// Whether nothing decides how much is sent.
     pub fn is_unlimited(&self) -> bool {
         self.shared.sending.congestion == Congestion::Off
@@ -325,12 +330,15 @@ impl Shared {
         }
     }
 
-    /// What was lost of this source is not sent again: its next picture must need nothing of it.
-    pub(super) fn repair_given_up(&self, ssrc: u32) {
+    /// What was lost of this source is not sent again: its next picture must need nothing of it. `false`: that was asked
+    /// for a moment ago.
+    pub(super) fn begin_anew(&self, ssrc: u32) -> bool {
         let lane = self.camera_of(ssrc);
-        if let Some(lane) = lane.filter(|lane| lane.may_ask_afresh(crate::clock::mono_ms())) {
+        let lane = lane.filter(|lane| lane.may_ask_afresh(crate::clock::mono_ms()));
+        if let Some(lane) = lane {
             self.tell(LinkEvent::KeyframeWanted { camera: lane.camera });
         }
+        lane.is_some()
     }
 
     /// The stack has negotiated a payload type for this source.

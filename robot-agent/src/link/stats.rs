@@ -26,6 +26,8 @@ pub struct LinkStats {
     pub loss: f64,
     /// Round trip by RTCP in its newest report, milliseconds; `None` before the first.
     pub rtt_ms: Option<f64>,
+    /// For how long the driver's end is asked to keep pictures back, milliseconds.
+    pub playout_ms: u32,
     /// Drive packets that arrived.
     pub drive_received: u64,
     /// Messages dropped unread: too long, of the wrong kind, or faster than any driver sends.
@@ -47,6 +49,9 @@ pub(super) struct Counters {
     pub(super) loss_256: AtomicU32,
     /// Microseconds; 0 for unknown.
     pub(super) rtt_us: AtomicU64,
+    /// Bytes of repair for each thousand of video.
+    pub(super) repair_permille: AtomicU32,
+    pub(super) playout_ms: AtomicU32,
     pub(super) drive_received: AtomicU64,
     pub(super) inbound_refused: AtomicU64,
     pub(super) telemetry_dropped: AtomicU64,
@@ -73,6 +78,7 @@ impl Counters {
             keyframes_asked: get(&self.keyframes_asked),
             loss: f64::from(self.loss_256.load(Ordering::Relaxed)) / 256.0,
             rtt_ms: (rtt_us > 0).then(|| milliseconds(rtt_us)),
+            playout_ms: self.playout_ms.load(Ordering::Relaxed),
             drive_received: get(&self.drive_received),
             inbound_refused: get(&self.inbound_refused),
             telemetry_dropped: get(&self.telemetry_dropped),

@@ -5,20 +5,21 @@
 //! ids of header extensions are told, when a stream is bound.
 
 use super::packetise::Packetiser;
+use super::rate::Playout;
 use super::session::Shared;
 use super::stats::add;
-use rtc::interceptor::{Interceptor, Packet, StreamInfo, TaggedPacket};
+use super::step::Work;
+use rtc::interceptor::{Packet, StreamInfo, TaggedPacket};
 use rtc::rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtcp::receiver_report::ReceiverReport;
 use rtc::rtcp::reception_report::ReceptionReport;
 use rtc::rtp;
-use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Asks the receiver for a playout delay within bounds.
 pub(super) const PLAYOUT_DELAY_URI: &str =
@@ -29,13 +30,12 @@ pub(super) const TRANSPORT_CC_URI: &str =
 /// Seconds from the NTP epoch (1900) to the Unix epoch.
 const NTP_OFFSET_S: u64 = 2_208_988_800;
 
-/// The interceptor. Weak, because the stack that owns it is owned by the session.
+/// The work. Weak, because the stack that owns it is owned by the session.
 pub(super) struct Tap {
     session: Weak<Shared>,
     /// By source.
     streams: BTreeMap<u32, Packetiser>,
-    reads: VecDeque<TaggedPacket>,
-    writes: VecDeque<TaggedPacket>,
+    playout: Playout,
 }
 
 impl Tap {
@@ -43,8 +43,7 @@ impl Tap {
         Self {
             session: Arc::downgrade(session),
             streams: BTreeMap::new(),
-            reads: VecDeque::new(),
-            writes: VecDeque::new(),
+            playout: Playout::default(),
         }
     }
 
@@ -88,78 +87,64 @@ fn round_trip_us(report: &ReceptionReport, now: SystemTime) -> Option<u64> {
     (ticks < 60 << 16).then(|| u64::from(ticks) * 1_000_000 / 65_536)
 }
 
-impl Protocol<TaggedPacket, TaggedPacket, ()> for Tap {
-    type Rout = TaggedPacket;
-    type Wout = TaggedPacket;
-    type Eout = ();
-    type Error = Error;
-    type Time = Instant;
-
-    fn handle_read(&mut self, msg: TaggedPacket) -> Result<(), Error> {
-        if let Packet::Rtcp(packets) = &msg.message.packet {
+impl Work for Tap {
+    fn inbound(&mut self, message: &mut TaggedPacket) {
+        if let Packet::Rtcp(packets) = &message.message.packet {
             packets.iter().for_each(|packet| self.read_rtcp(packet.as_ref()));
         }
-        self.reads.push_back(msg);
-        Ok(())
     }
 
-    fn poll_read(&mut self) -> Option<TaggedPacket> {
-        self.reads.pop_front()
-    }
-
-    fn handle_write(&mut self, msg: TaggedPacket) -> Result<(), Error> {
-        let Packet::Rtp(frame) = &msg.message.packet else {
-            self.writes.push_back(msg);
+    fn outbound(
+        &mut self,
+        message: TaggedPacket,
+        out: &mut VecDeque<TaggedPacket>,
+    ) -> Result<(), Error> {
+        let Packet::Rtp(frame) = &message.message.packet else {
+            out.push_back(message);
             return Ok(());
         };
         let Some(stream) = self.streams.get_mut(&frame.header.ssrc) else {
-            self.writes.push_back(msg);
+            out.push_back(message);
             return Ok(());
         };
-        let packets = stream.packets(frame)?;
-        if let Some(session) = self.session.upgrade() {
+        let session = self.session.upgrade();
+        let path = session.as_ref().map(|session| session.path.get()).unwrap_or_default();
+        let playout_units = self.playout.follow(message.now, &path);
+        let packets = stream.packets(frame, playout_units)?;
+        if let Some(session) = session {
             let payload_len: usize = packets.iter().map(|packet| packet.payload.len()).sum();
             let count = |n: usize| u64::try_from(n).unwrap_or(0);
             add(&session.counters.packets_sent, count(packets.len()));
             add(&session.counters.bytes_sent, count(payload_len));
+            session.counters.playout_ms.store(u32::from(playout_units) * 10, Ordering::Relaxed);
         }
         let tagged = |packet: rtp::Packet| TaggedPacket {
-            now: msg.now,
-            transport: msg.transport,
+            now: message.now,
+            transport: message.transport,
             message: Packet::Rtp(packet).into(),
         };
-        self.writes.extend(packets.into_iter().map(tagged));
+        out.extend(packets.into_iter().map(tagged));
         Ok(())
     }
 
-    fn poll_write(&mut self) -> Option<TaggedPacket> {
-        self.writes.pop_front()
-    }
-}
-
-impl Interceptor for Tap {
-    fn bind_local_stream(&mut self, info: &StreamInfo) {
+    fn bound(&mut self, stream: &StreamInfo) {
         let id = |uri| {
-            let extension = info.rtp_header_extensions.iter().find(|e| e.uri == uri);
+            let extension = stream.rtp_header_extensions.iter().find(|e| e.uri == uri);
             extension.and_then(|e| u8::try_from(e.id).ok())
         };
         let packetiser = Packetiser::new(id(PLAYOUT_DELAY_URI), id(TRANSPORT_CC_URI));
         if let Some(session) = self.session.upgrade() {
             // Sound comes in packets already.
-            if session.camera_of(info.ssrc).is_some() {
-                self.streams.insert(info.ssrc, packetiser);
+            if session.camera_of(stream.ssrc).is_some() {
+                self.streams.insert(stream.ssrc, packetiser);
             }
-            session.stream_bound(info.ssrc, info.payload_type);
+            session.stream_bound(stream.ssrc, stream.payload_type);
         }
     }
 
-    fn unbind_local_stream(&mut self, info: &StreamInfo) {
-        self.streams.remove(&info.ssrc);
+    fn unbound(&mut self, stream: &StreamInfo) {
+        self.streams.remove(&stream.ssrc);
     }
-
-    fn bind_remote_stream(&mut self, _info: &StreamInfo) {}
-
-    fn unbind_remote_stream(&mut self, _info: &StreamInfo) {}
 }
 
 #[cfg(test)]

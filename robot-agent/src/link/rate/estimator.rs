@@ -224,6 +224,11 @@ impl Estimator {
         self.queue_ms
     }
 
+    /// By how much delays vary from one report to the next without a queue, ms.
+    pub fn jitter_ms(&self) -> f64 {
+        self.jitter_ms
+    }
+
     /// Share of packets lost of late, 0 to 1.
     pub fn loss(&self) -> f64 {
         self.fates.loss()

@@ -1,4 +1,4 @@
-//! How long nothing was heard of what was sent.
+//! How long nothing was heard of what was sent, and whether that is unusual.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -30,9 +30,92 @@ impl Flight {
     }
 }
 
+/// What is usual is forgotten by half in this time.
+const USUAL_HALF: Duration = Duration::from_secs(4);
+/// A report is missed when it is this much later than usual, ms.
+const SLACK_MS: f64 = 45.0;
+/// But not before so long, ms: a machine that was busy for a moment looks much the same.
+const LEAST_MS: f64 = 200.0;
+/// Reports come this much after the round trip, ms: at least, when nothing is known yet; and at most, when they are due.
+const AFTER_ROUND_TRIP_MS: f64 = 110.0;
+const DUE_AFTER_ROUND_TRIP_MS: f64 = 230.0;
+/// The longest round trip that is waited for, ms.
+const ROUND_TRIP_MAX_MS: f64 = 500.0;
+
+/// How late reports usually are, and whether one is missed now.
+#[derive(Debug, Default)]
+pub(crate) struct Punctuality {
+    usual_ms: f64,
+    /// The longest wait since a report came last.
+    peak_ms: f64,
+    looked: Option<Instant>,
+}
+
+impl Punctuality {
+    /// Whether what is sent now would wait behind what was sent before, by how long nothing was heard of that.
+    pub(crate) fn misses(&mut self, now: Instant, overdue: Duration, round_trip: Duration) -> bool {
+        let overdue_ms = overdue.as_secs_f64() * 1e3;
+        let round_trip_ms = (round_trip.as_secs_f64() * 1e3).min(ROUND_TRIP_MAX_MS);
+        let due_ms = (round_trip_ms + DUE_AFTER_ROUND_TRIP_MS).max(LEAST_MS + 100.0);
+        if let Some(looked) = self.looked.replace(now) {
+            let passed = now.saturating_duration_since(looked).as_secs_f64();
+            self.usual_ms *= 0.5_f64.powf(passed / USUAL_HALF.as_secs_f64());
+        }
+        if overdue_ms < self.peak_ms {
+            // A report came. What a full path held up is not what is usual.
+            self.usual_ms = self.usual_ms.max(self.peak_ms.min(due_ms));
+            self.peak_ms = 0.0;
+        }
+        self.peak_ms = self.peak_ms.max(overdue_ms);
+        let missed_ms = (round_trip_ms + AFTER_ROUND_TRIP_MS).max(self.usual_ms + SLACK_MS);
+        overdue_ms > missed_ms.clamp(LEAST_MS, due_ms)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Looks every 25 ms while a report comes every `every` ms about what was sent `round_trip` ms before.
+    fn missed(punctuality: &mut Punctuality, from: Instant, every: u64, round_trip: u64) -> usize {
+        (0..400)
+            .filter(|n| {
+                let ms = n * 25;
+                let overdue = Duration::from_millis(round_trip + ms % every);
+                let now = from + Duration::from_millis(ms);
+                punctuality.misses(now, overdue, Duration::from_millis(round_trip))
+            })
+            .count()
+    }
+
+    #[test]
+    fn a_report_is_missed_by_what_is_usual_on_this_path() {
+        let mut punctuality = Punctuality::default();
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!(missed(&mut punctuality, start, 75, 104), 0, "always in time");
+        let round_trip = Duration::from_millis(104);
+        let mut late = |ms| punctuality.misses(at(10_000), Duration::from_millis(ms), round_trip);
+        assert!(!late(210) && late(225));
+        // Reports that come less often, or unevenly: after a few the waits are usual.
+        let mut uneven = Punctuality::default();
+        assert!(missed(&mut uneven, start, 150, 104) <= 4);
+        assert_eq!(missed(&mut uneven, at(10_000), 150, 104), 0);
+    }
+
+    #[test]
+    fn a_busy_moment_on_a_short_path_and_a_silence_on_any_are_told_apart() {
+        let (mut punctuality, start) = (Punctuality::default(), Instant::now());
+        let ms = Duration::from_millis;
+        assert!(!punctuality.misses(start, ms(190), ms(1)));
+        assert!(punctuality.misses(start, ms(301), ms(1)));
+        // Whatever came before: a long silence does not make the next one usual.
+        for n in 0..100 {
+            punctuality.misses(start + ms(n * 25), ms(n * 25), ms(104));
+        }
+        punctuality.misses(start + ms(2_500), ms(0), ms(104));
+        assert!(punctuality.misses(start + ms(2_600), ms(340), ms(104)));
+    }
 
     #[test]
     fn what_was_reported_on_is_not_waited_for() {

@@ -1,9 +1,10 @@
 //! How much video the path to the driver carries, and what the cameras make of it.
 //!
-//! Three pure parts, and a handle between the threads that run them. The [`Estimator`] turns the driver's end's reports
+//! Pure parts, and a handle between the threads that run them. The [`Estimator`] turns the driver's end's reports
 //! on packets into a bitrate; [`ladder`] turns a bitrate into a bitrate, size and rate of frames for each camera;
-//! `Flight` knows for how long nothing was heard of what was sent, so that frames are left out before they are
-//! encoded, not queued where they grow old.
+//! `Flight` knows for how long nothing was heard of what was sent, and `Punctuality` whether that is unusual, so that
+//! frames are left out before they are encoded, not queued where they grow old. And `Playout` says for how long the
+//! driver's end should keep pictures back, so that they come evenly.
 
 mod estimator;
 mod flight;
@@ -11,10 +12,13 @@ pub mod ladder;
 mod pacing;
 #[cfg(test)]
 mod path;
+mod playout;
 
 pub use estimator::{Bounds, Estimator};
 pub(super) use flight::Flight;
+pub(crate) use flight::Punctuality;
 pub(super) use pacing::Paced;
+pub(super) use playout::Playout;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,6 +47,8 @@ pub struct PathState {
     pub target_bps: Option<f64>,
     /// Delay by queues on the way, milliseconds.
     pub queue_ms: f64,
+    /// By how much the delay varies from one report to the next without a queue, milliseconds.
+    pub jitter_ms: f64,
     /// Share of packets lost in the last seconds while there was no queue, 0 to 1.
     pub loss: f64,
     /// Shortest time of late from a packet's departure to the report on it; `None` before the first.
@@ -57,13 +63,13 @@ const REPAIR_TOO_LATE: Duration = Duration::from_millis(150);
 const LOSS_WORTH: f64 = 0.003;
 
 /// Packets of repair for each packet of video, 0 to 0.5.
-pub fn protection(path: &PathState) -> f64 {
+pub(super) fn protection(path: &PathState) -> f64 {
     let late = path.round_trip.is_some_and(|round_trip| round_trip >= REPAIR_TOO_LATE);
     if !late || path.loss < LOSS_WORTH {
         return 0.0;
     }
-    // Losses come in runs: several times their mean is needed to cover most frames.
-    (0.12 + 4.0 * path.loss).min(0.5)
+    // Losses come in runs: several times their mean is needed to mend most frames.
+    (0.12 + 5.0 * path.loss).min(0.5)
 }
 
 /// [`PathState`] between the stack's thread and those that ask. The lock is held for a copy.

@@ -65,6 +65,7 @@ impl BandwidthEstimator for Paced {
                 PathState {
                     target_bps: Some(estimator.target_bps()),
                     queue_ms: estimator.queue_ms(),
+                    jitter_ms: estimator.jitter_ms(),
                     loss: estimator.loss(),
                     round_trip: estimator.round_trip(),
                     reported: self.reported,

@@ -9,6 +9,7 @@ use super::outbound::{self, Outgoing, SEND_BUFFER_LEN};
 use super::rate::Paced;
 use super::reach::{Place, Reach};
 use super::repair::Repair;
+use super::reports::Reports;
 use super::session::{Sending, Shared};
 use super::step::Step;
 use super::tap::{PLAYOUT_DELAY_URI, TRANSPORT_CC_URI, Tap};
@@ -192,10 +193,12 @@ async fn build(
 fn congestion_control(
     registry: Registry,
     media: &mut MediaEngine,
-    shared: &Shared,
+    shared: &Arc<Shared>,
 ) -> webrtc::error::Result<Registry> {
     let Sending { congestion, bounds, .. } = shared.sending;
-    let Some(estimator) = Paced::new(congestion, bounds, Arc::clone(&shared.path)) else {
+    let Some(estimator) =
+        Paced::new(congestion, bounds, Arc::clone(&shared.path), Arc::clone(&shared.covered))
+    else {
         return Ok(registry);
     };
     let feedback = RTCPFeedback { typ: "transport-cc".to_owned(), parameter: String::new() };
@@ -205,6 +208,7 @@ fn congestion_control(
     // The chain tells the pacer only of changes: it must begin with the estimator's own pace.
     let pacer = PacerBuilder::new().with_target_bitrate(estimator.target_bitrate());
     Ok(registry
+        .with(Slot::from(500), Step::of(Reports::new(shared)))
         .with(Slot::CongestionControl, CongestionControlBuilder::new(estimator).build())
         .with(Slot::TwccSender, TwccSenderBuilder::new().build())
         .with(Slot::Pacer, pacer.build()))

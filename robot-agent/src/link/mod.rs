@@ -23,6 +23,7 @@ mod packetise;
 pub mod rate;
 mod reach;
 mod repair;
+mod reports;
 mod session;
 mod stats;
 mod step;

@@ -4,7 +4,7 @@ use super::audio::AudioLane;
 use super::connection;
 use super::offer;
 use super::outbound::{Lanes, SESSION_LEN_MAX};
-use super::rate::{Bounds, Congestion, Flight, PathState, Shown};
+use super::rate::{Bounds, Congestion, Covered, Flight, PathState, Shown};
 use super::stats::{Counters, LinkStats, add};
 use super::video::VideoLane;
 use super::{LinkError, LinkEvent, Reach, SendError};
@@ -93,6 +93,7 @@ impl Session {
             counters: Counters::default(),
             sending,
             path: Arc::default(),
+            covered: Arc::default(),
             flight: Mutex::default(),
             videos,
             audio,
@@ -241,6 +242,7 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) sending: Sending,
     pub(super) path: Arc<Shown>,
+    pub(super) covered: Arc<Covered>,
     flight: Mutex<Flight>,
     videos: Vec<VideoLane>,
     audio: Option<AudioLane>,

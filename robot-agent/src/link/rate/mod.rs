@@ -6,6 +6,7 @@
 //! frames are left out before they are encoded, not queued where they grow old. And `Playout` says for how long the
 //! driver's end should keep pictures back, so that they come evenly.
 
+mod covered;
 mod estimator;
 mod flight;
 pub mod ladder;
@@ -14,6 +15,7 @@ mod pacing;
 mod path;
 mod playout;
 
+pub(super) use covered::Covered;
 pub use estimator::{Bounds, Estimator};
 pub(super) use flight::Flight;
 pub(crate) use flight::Punctuality;

@@ -1,6 +1,6 @@
 //! An estimator in the stack's chain: told of every report, asked for the pace at which packets may leave.
 
-use super::{Congestion, Estimator, PathState, Shown};
+use super::{Congestion, Covered, Estimator, PathState, Shown};
 use rtc::interceptor::{BandwidthEstimator, Gcc, PacketReport};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ enum Kind {
 pub(crate) struct Paced {
     kind: Kind,
     shown: Arc<Shown>,
+    covered: Arc<Covered>,
     pace_bps: f64,
     reported: Option<Instant>,
 }
@@ -33,6 +34,7 @@ impl Paced {
         congestion: Congestion,
         bounds: super::Bounds,
         shown: Arc<Shown>,
+        covered: Arc<Covered>,
     ) -> Option<Self> {
         let kind = match congestion {
             Congestion::Delay => Kind::Delay(Box::new(Estimator::new(bounds))),
@@ -41,7 +43,7 @@ impl Paced {
             }
             Congestion::Off => return None,
         };
-        Some(Self { kind, shown, pace_bps: UNPACED_BPS, reported: None })
+        Some(Self { kind, shown, covered, pace_bps: UNPACED_BPS, reported: None })
     }
 
     fn pace_of(state: &PathState) -> f64 {
@@ -61,7 +63,11 @@ impl BandwidthEstimator for Paced {
         self.reported = reports.iter().map(|report| report.departure).max().max(self.reported);
         let state = match &mut self.kind {
             Kind::Delay(estimator) => {
-                estimator.on_reports(now, reports);
+                let known = |report: &&PacketReport| {
+                    report.arrived || self.covered.has(report.twcc_sequence_number)
+                };
+                let known: Vec<PacketReport> = reports.iter().filter(known).cloned().collect();
+                estimator.on_reports(now, &known);
                 PathState {
                     target_bps: Some(estimator.target_bps()),
                     queue_ms: estimator.queue_ms(),

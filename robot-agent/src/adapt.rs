@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::leases::Leases;
 use crate::link::rate::ladder::{self, Configured, Live};
-use crate::link::rate::{Bounds, Congestion, Punctuality};
+use crate::link::rate::{Bounds, Congestion, Jam, Jammed, Punctuality};
 use crate::link::{Sending, Session};
 use crate::media::Camera;
 use protocol::units::MonoNs;
@@ -20,6 +20,11 @@ const MIN_BPS: f64 = 120e3;
 const START_BPS: f64 = 1_500e3;
 /// A far end that never reports gets what is configured.
 const NO_REPORTS_AFTER: Duration = Duration::from_secs(3);
+/// Frames are never further apart than this for want of room on the link; nor those of the cameras that look elsewhere.
+const APART_MAX: Duration = Duration::from_millis(200);
+const APART_MAX_OTHERS: Duration = Duration::from_secs(1);
+/// The new beginning behind a jam must be small.
+const JAMMED: f64 = 0.5;
 /// Beyond this the bitrate counts as changed, as a share.
 const CHANGE: f64 = 0.04;
 
@@ -50,7 +55,7 @@ fn first(cameras: &[Camera], backwards: bool) -> usize {
 pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
     let mut begun = Instant::now();
     let mut set: Vec<Live> = Vec::new();
-    let mut punctuality = Punctuality::default();
+    let (mut punctuality, mut jam) = (Punctuality::default(), Jammed::default());
     let mut ticked = 0_u32;
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -72,7 +77,14 @@ pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
             None if link.is_unlimited() || begun.elapsed() > NO_REPORTS_AFTER => f64::INFINITY,
             None => START_BPS,
         };
-        apply(cameras, &mut set, target_bps, leases.goes_backwards());
+        let missed = |round_trip| punctuality.misses(Instant::now(), overdue, round_trip);
+        let missed = path.round_trip.is_some_and(missed);
+        let jam = jam.follow(Instant::now(), missed, path.queue_ms);
+        let share = if jam == Jam::No { 1.0 } else { JAMMED };
+        apply(cameras, &mut set, share * target_bps, leases.goes_backwards());
+        if jam == Jam::Begins {
+            link.begin_anew();
+        }
         ticked += 1;
         if ticked.is_multiple_of(TOLD_EVERY) {
             let stats = link.stats();
@@ -91,14 +103,20 @@ pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
                 "path"
             );
         }
-        let missed = |round_trip| punctuality.misses(Instant::now(), overdue, round_trip);
-        if path.round_trip.is_some_and(missed) {
-            let until = clock::mono_ns().0 + 2 * u64::try_from(EVERY.as_nanos()).unwrap_or(0);
-            cameras.iter().for_each(|camera| camera.hold_live(MonoNs(until)));
+        if missed {
+            hold(cameras, first(cameras, leases.goes_backwards()));
         }
     }
     if !leases.has_link() {
         apply(leases.cameras(), &mut set, f64::INFINITY, false);
+    }
+}
+
+/// Leaves out frames for a moment: all but five a second of the camera that matters, nearly all of the others.
+fn hold(cameras: &[Camera], first: usize) {
+    let until = clock::mono_ns().0 + 2 * u64::try_from(EVERY.as_nanos()).unwrap_or(0);
+    for (index, camera) in cameras.iter().enumerate() {
+        camera.hold_live(MonoNs(until), if index == first { APART_MAX } else { APART_MAX_OTHERS });
     }
 }
 

@@ -9,13 +9,12 @@
 use super::session::Shared;
 use super::stats::add;
 use super::step::Work;
-use rtc::interceptor::{Packet, StreamInfo, TaggedPacket};
+use rtc::interceptor::{Packet, TaggedPacket};
 use rtc::rtcp;
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::{
     TransportLayerNack, nack_pairs_from_sequence_numbers,
 };
-use rtc::shared::error::Error;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -36,8 +35,6 @@ const REMEMBERED: usize = 2_048;
 /// So many packets that are asked for at once, behind so long a queue (ms), are not worth sending again.
 const HOPELESS_PACKETS: usize = 8;
 const HOPELESS_QUEUE_MS: f64 = 80.0;
-/// Browsers ask no longer for a packet than this.
-const GIVEN_UP_FOR: Duration = Duration::from_secs(3);
 
 /// The budget, and what was sent again when.
 #[derive(Debug, Default)]
@@ -86,20 +83,11 @@ impl Ledger {
 pub(super) struct Repair {
     session: Weak<Shared>,
     ledger: Ledger,
-    /// By source: the newest packet that was sent.
-    newest: BTreeMap<u32, u16>,
-    /// By source: up to which packet nothing is sent again, and since when.
-    given_up: BTreeMap<u32, (u16, Instant)>,
 }
 
 impl Repair {
     pub(super) fn new(session: &Arc<Shared>) -> Self {
-        Self {
-            session: Arc::downgrade(session),
-            ledger: Ledger::default(),
-            newest: BTreeMap::new(),
-            given_up: BTreeMap::new(),
-        }
+        Self { session: Arc::downgrade(session), ledger: Ledger::default() }
     }
 
     /// What is left of a request.
@@ -111,11 +99,9 @@ impl Repair {
         let source = nack.media_ssrc;
         let asked = || nack.nacks.iter().flat_map(|pair| pair.packet_list());
         add(&session.counters.packets_nacked, u64::try_from(asked().count()).unwrap_or(0));
-        // Numbers begin again some time.
-        self.given_up.retain(|_, (_, since)| now.saturating_duration_since(*since) < GIVEN_UP_FOR);
-        let over = self.given_up.get(&source).map(|(newest, _)| *newest);
+        let lane = session.camera_of(source);
         let wanted: Vec<u16> = asked()
-            .filter(|number| over.is_none_or(|newest| is_after(*number, newest)))
+            .filter(|number| lane.is_none_or(|lane| !lane.is_given_up(*number, now)))
             .take(REMEMBERED)
             .collect();
         let mut granted = Vec::new();
@@ -129,17 +115,12 @@ impl Repair {
                 }
             }
         }
-        if hopeless && session.begin_anew(source) {
-            self.given_up.extend(self.newest.get(&source).map(|newest| (source, (*newest, now))));
+        if hopeless && let Some(lane) = lane {
+            session.begin_anew(lane, now);
         }
         let nacks = nack_pairs_from_sequence_numbers(&granted);
         (!granted.is_empty()).then(|| TransportLayerNack { nacks, ..nack.clone() })
     }
-}
-
-/// Whether a number comes after another, in the half of the circle that lies ahead.
-fn is_after(number: u16, other: u16) -> bool {
-    (1..0x8000).contains(&number.wrapping_sub(other))
 }
 
 impl Work for Repair {
@@ -156,29 +137,6 @@ impl Work for Repair {
             }
         }
         *packets = left;
-    }
-
-    fn outbound(
-        &mut self,
-        message: TaggedPacket,
-        out: &mut VecDeque<TaggedPacket>,
-    ) -> Result<(), Error> {
-        if let Packet::Rtp(packet) = &message.message.packet
-            && let Some(newest) = self.newest.get_mut(&packet.header.ssrc)
-        {
-            *newest = packet.header.sequence_number;
-        }
-        out.push_back(message);
-        Ok(())
-    }
-
-    fn bound(&mut self, stream: &StreamInfo) {
-        self.newest.insert(stream.ssrc, 0);
-    }
-
-    fn unbound(&mut self, stream: &StreamInfo) {
-        self.newest.remove(&stream.ssrc);
-        self.given_up.remove(&stream.ssrc);
     }
 }
 
@@ -198,12 +156,6 @@ mod tests {
         }
         assert_eq!(ledger.grant((2, 7), at(300), round_trip), Some(true));
         assert_eq!(ledger.grant((1, 7), at(300), round_trip), Some(true));
-    }
-
-    #[test]
-    fn what_was_given_up_ends_at_the_newest_packet_of_then_also_around_the_corner() {
-        assert!(is_after(11, 10) && !is_after(10, 10) && !is_after(9, 10));
-        assert!(is_after(3, 65_530) && !is_after(65_530, 3));
     }
 
     #[test]

@@ -144,6 +144,12 @@ impl Session {
         (path, overdue)
     }
 
+    /// Gives up what is on its way: pictures begin anew behind it.
+    pub fn begin_anew(&self) {
+        let now = Instant::now();
+        self.shared.videos.iter().for_each(|lane| self.shared.begin_anew(lane, now));
+    }
+
     /// What repair costs beside the video, as a share of it.
     pub fn repair_share(&self) -> f64 {
         f64::from(self.shared.counters.repair_permille.load(Ordering::Relaxed)) / 1e3
@@ -332,15 +338,13 @@ impl Shared {
         }
     }
 
-    /// What was lost of this source is not sent again: its next picture must need nothing of it. `false`: that was asked
-    /// for a moment ago.
-    pub(super) fn begin_anew(&self, ssrc: u32) -> bool {
-        let lane = self.camera_of(ssrc);
-        let lane = lane.filter(|lane| lane.may_ask_afresh(crate::clock::mono_ms()));
-        if let Some(lane) = lane {
+    /// What was lost of a camera is not sent again: its next picture must need nothing of it. Not more often than such
+    /// a path can bear.
+    pub(super) fn begin_anew(&self, lane: &VideoLane, now: Instant) {
+        if lane.may_ask_afresh(crate::clock::mono_ms()) {
+            lane.give_up(now);
             self.tell(LinkEvent::KeyframeWanted { camera: lane.camera });
         }
-        lane.is_some()
     }
 
     /// The stack has negotiated a payload type for this source.

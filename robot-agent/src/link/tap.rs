@@ -103,7 +103,8 @@ impl Work for Tap {
             out.push_back(message);
             return Ok(());
         };
-        let Some(stream) = self.streams.get_mut(&frame.header.ssrc) else {
+        let ssrc = frame.header.ssrc;
+        let Some(stream) = self.streams.get_mut(&ssrc) else {
             out.push_back(message);
             return Ok(());
         };
@@ -116,6 +117,10 @@ impl Work for Tap {
             let count = |n: usize| u64::try_from(n).unwrap_or(0);
             add(&session.counters.packets_sent, count(packets.len()));
             add(&session.counters.bytes_sent, count(payload_len));
+            let newest = packets.last().map(|packet| packet.header.sequence_number);
+            if let (Some(lane), Some(newest)) = (session.camera_of(ssrc), newest) {
+                lane.sent(newest);
+            }
             session.counters.playout_ms.store(u32::from(playout_units) * 10, Ordering::Relaxed);
         }
         let tagged = |packet: rtp::Packet| TaggedPacket {

@@ -8,8 +8,9 @@ use crate::media::EncodedFrame;
 use protocol::units::MonoMs;
 use rtc::rtp;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
@@ -20,6 +21,8 @@ const QUEUE_MAX: usize = 2;
 const ASK_EVERY_MS: u64 = 50;
 /// And for what was lost and is not sent again: such a path carries few of them.
 const ASK_AFRESH_EVERY_MS: u64 = 600;
+/// Browsers ask for a packet no longer than this.
+const GIVEN_UP_FOR: Duration = Duration::from_secs(3);
 
 /// What senders and the RTP chain need to know of one camera's stream.
 #[derive(Debug)]
@@ -34,6 +37,10 @@ pub(super) struct VideoLane {
     /// 0 until negotiated.
     payload_type: AtomicU8,
     asked_ms: AtomicU64,
+    /// Number of the newest packet that was sent.
+    newest: AtomicU16,
+    /// Up to which number nothing is sent again, and since when.
+    given_up: Mutex<Option<(u16, Instant)>>,
     table: Mutex<CaptureTable>,
 }
 
@@ -50,6 +57,8 @@ impl VideoLane {
             awaiting_keyframe: AtomicBool::new(true),
             payload_type: AtomicU8::new(0),
             asked_ms: AtomicU64::new(0),
+            newest: AtomicU16::new(0),
+            given_up: Mutex::new(None),
             table: Mutex::new(CaptureTable::new(random_u32())),
         };
         (lane, frames)
@@ -81,6 +90,27 @@ impl VideoLane {
     /// The same for one in place of repair.
     pub(super) fn may_ask_afresh(&self, now: MonoMs) -> bool {
         self.may_ask_every(ASK_AFRESH_EVERY_MS, now)
+    }
+
+    /// A packet was sent.
+    pub(super) fn sent(&self, number: u16) {
+        self.newest.store(number, Ordering::Relaxed);
+    }
+
+    /// Nothing that was sent until now is sent again.
+    pub(super) fn give_up(&self, now: Instant) {
+        let newest = self.newest.load(Ordering::Relaxed);
+        *self.given_up.lock().unwrap_or_else(PoisonError::into_inner) = Some((newest, now));
+    }
+
+    /// Whether a packet is not to be sent again.
+    pub(super) fn is_given_up(&self, number: u16, now: Instant) -> bool {
+        let given_up = *self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        // Numbers begin again some time.
+        given_up.is_some_and(|(newest, since)| {
+            now.saturating_duration_since(since) < GIVEN_UP_FOR
+                && !(1..0x8000).contains(&number.wrapping_sub(newest))
+        })
     }
 
     fn may_ask_every(&self, every_ms: u64, now: MonoMs) -> bool {
@@ -120,6 +150,7 @@ pub(super) async fn run(
             ssrc: lane.ssrc,
             ..Default::default()
         };
+        tracing::trace!(camera, bytes = frame.data.len(), keyframe = frame.keyframe, "frame");
         // The whole frame at once: each write wakes the stack's loop, which costs more than a packet.
         let whole = rtp::Packet { header, payload: frame.data };
         if let Err(error) = track.write_rtp(whole).await {
@@ -164,6 +195,19 @@ mod tests {
         frames.try_recv().unwrap();
         assert!(!lane.offer_frame(&frame(false)), "its reference was dropped");
         assert!(lane.offer_frame(&frame(true)));
+    }
+
+    #[test]
+    fn what_is_given_up_ends_at_the_newest_packet_of_then_also_around_the_corner() {
+        let (lane, _frames) = VideoLane::new(0);
+        let now = Instant::now();
+        assert!(!lane.is_given_up(5, now));
+        for (newest, older, newer) in [(10, 10, 11), (65_530, 65_000, 3)] {
+            lane.sent(newest);
+            lane.give_up(now);
+            assert!(lane.is_given_up(older, now) && !lane.is_given_up(newer, now));
+        }
+        assert!(!lane.is_given_up(65_000, now + GIVEN_UP_FOR));
     }
 
     #[test]

@@ -222,9 +222,9 @@ impl Camera {
         }
     }
 
-    /// Leaves out frames of the live video until then.
-    pub fn hold_live(&self, until: MonoNs) {
-        lock(&self.state.live).hold(until);
+    /// Leaves out frames of the live video until then, but for one in each `apart_max`.
+    pub fn hold_live(&self, until: MonoNs, apart_max: Duration) {
+        lock(&self.state.live).hold(until, apart_max);
     }
 
     /// Whether the size of the live video may change: not while it is what is recorded.

@@ -1,9 +1,7 @@
 //! Which frames of a camera become live video.
 
 use protocol::units::MonoNs;
-
-/// Frames are never further apart than this for want of room on the link, ns: 5 a second.
-const APART_MAX_NS: u64 = 200_000_000;
+use std::time::Duration;
 
 /// What the link has asked for.
 #[derive(Debug, Default)]
@@ -15,6 +13,8 @@ pub(super) struct LiveVideo {
     /// When the next is due.
     due: MonoNs,
     hold: MonoNs,
+    /// Frames are never further apart than this while they are held.
+    apart_max_ns: u64,
     /// When one was let through last.
     newest: MonoNs,
 }
@@ -24,13 +24,14 @@ impl LiveVideo {
         self.every_ns = if fps >= of { 0 } else { 1_000_000_000 / u64::from(fps.max(1)) };
     }
 
-    pub(super) fn hold(&mut self, until: MonoNs) {
+    pub(super) fn hold(&mut self, until: MonoNs, apart_max: Duration) {
         self.hold = until;
+        self.apart_max_ns = u64::try_from(apart_max.as_nanos()).unwrap_or(u64::MAX);
     }
 
     /// Whether the frame captured then is encoded.
     pub(super) fn lets(&mut self, capture: MonoNs, now: MonoNs) -> bool {
-        let held = now < self.hold && now.since(self.newest) < APART_MAX_NS;
+        let held = now < self.hold && now.since(self.newest) < self.apart_max_ns;
         // A quarter of slack: a camera's frames do not come to the nanosecond.
         let early = self.every_ns > 0 && capture.0 + self.every_ns / 4 < self.due.0;
         if held || early {
@@ -73,10 +74,10 @@ mod tests {
     #[test]
     fn what_is_held_still_gives_five_a_second() {
         let mut live = LiveVideo::default();
-        live.hold(MonoNs(u64::MAX));
+        live.hold(MonoNs(u64::MAX), Duration::from_millis(200));
         let n = passed(&mut live, 10_000, 12_000);
         assert!((8..=11).contains(&n), "{n}");
-        live.hold(MonoNs(0));
+        live.hold(MonoNs(0), Duration::ZERO);
         assert_eq!(passed(&mut live, 20_000, 21_000), 30);
     }
 }

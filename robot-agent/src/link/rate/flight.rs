@@ -33,9 +33,9 @@ impl Flight {
 /// What is usual is forgotten by half in this time.
 const USUAL_HALF: Duration = Duration::from_secs(4);
 /// A report is missed when it is this much later than usual, ms.
-const SLACK_MS: f64 = 45.0;
+const SLACK_MS: f64 = 35.0;
 /// But not before so long, ms: a machine that was busy for a moment looks much the same.
-const LEAST_MS: f64 = 200.0;
+const LEAST_MS: f64 = 180.0;
 /// Reports come this much after the round trip, ms: at least, when nothing is known yet; and at most, when they are due.
 const AFTER_ROUND_TRIP_MS: f64 = 110.0;
 const DUE_AFTER_ROUND_TRIP_MS: f64 = 230.0;
@@ -56,7 +56,7 @@ impl Punctuality {
     pub(crate) fn misses(&mut self, now: Instant, overdue: Duration, round_trip: Duration) -> bool {
         let overdue_ms = overdue.as_secs_f64() * 1e3;
         let round_trip_ms = (round_trip.as_secs_f64() * 1e3).min(ROUND_TRIP_MAX_MS);
-        let due_ms = (round_trip_ms + DUE_AFTER_ROUND_TRIP_MS).max(LEAST_MS + 100.0);
+        let due_ms = (round_trip_ms + DUE_AFTER_ROUND_TRIP_MS).max(LEAST_MS + 120.0);
         if let Some(looked) = self.looked.replace(now) {
             let passed = now.saturating_duration_since(looked).as_secs_f64();
             self.usual_ms *= 0.5_f64.powf(passed / USUAL_HALF.as_secs_f64());
@@ -69,6 +69,45 @@ impl Punctuality {
         self.peak_ms = self.peak_ms.max(overdue_ms);
         let missed_ms = (round_trip_ms + AFTER_ROUND_TRIP_MS).max(self.usual_ms + SLACK_MS);
         overdue_ms > missed_ms.clamp(LEAST_MS, due_ms)
+    }
+}
+
+/// A missed report and a queue of this many ms are a jam: what was sent into it did not all fit.
+const JAM_QUEUE_MS: f64 = 60.0;
+/// The two need not come together; and a jam is over when neither was there for a while.
+const JAM_WITHIN: Duration = Duration::from_millis(300);
+const JAM_OVER: Duration = Duration::from_secs(1);
+
+/// Whether the path is jammed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Jam {
+    No,
+    /// Since now: pictures must begin anew behind it.
+    Begins,
+    Lasts,
+}
+
+/// Tells jams from queues that come and go.
+#[derive(Debug, Default)]
+pub(crate) struct Jammed {
+    missed: Option<Instant>,
+    jammed: Option<Instant>,
+}
+
+impl Jammed {
+    pub(crate) fn follow(&mut self, now: Instant, missed: bool, queue_ms: f64) -> Jam {
+        let within = |at: Option<Instant>, time| {
+            at.is_some_and(|at| now.saturating_duration_since(at) < time)
+        };
+        if missed {
+            self.missed = Some(now);
+        }
+        if queue_ms < JAM_QUEUE_MS || !within(self.missed, JAM_WITHIN) {
+            return Jam::No;
+        }
+        let lasts = within(self.jammed, JAM_OVER);
+        self.jammed = Some(now);
+        if lasts { Jam::Lasts } else { Jam::Begins }
     }
 }
 
@@ -96,7 +135,7 @@ mod tests {
         assert_eq!(missed(&mut punctuality, start, 75, 104), 0, "always in time");
         let round_trip = Duration::from_millis(104);
         let mut late = |ms| punctuality.misses(at(10_000), Duration::from_millis(ms), round_trip);
-        assert!(!late(210) && late(225));
+        assert!(!late(205) && late(216));
         // Reports that come less often, or unevenly: after a few the waits are usual.
         let mut uneven = Punctuality::default();
         assert!(missed(&mut uneven, start, 150, 104) <= 4);
@@ -104,10 +143,26 @@ mod tests {
     }
 
     #[test]
+    fn a_jam_is_a_queue_with_a_missed_report_and_begins_once() {
+        let (mut jammed, start) = (Jammed::default(), Instant::now());
+        let mut follow = |ms, missed, queue_ms| {
+            jammed.follow(start + Duration::from_millis(ms), missed, queue_ms)
+        };
+        assert_eq!(follow(0, false, 200.0), Jam::No, "reports come");
+        assert_eq!(follow(25, true, 10.0), Jam::No, "a report may be lost");
+        assert_eq!(follow(100, false, 100.0), Jam::Begins);
+        assert_eq!(follow(125, true, 250.0), Jam::Lasts);
+        assert_eq!(follow(400, false, 250.0), Jam::Lasts);
+        assert_eq!(follow(600, false, 250.0), Jam::No);
+        assert_eq!(follow(900, true, 90.0), Jam::Lasts, "the same one");
+        assert_eq!(follow(2_000, true, 90.0), Jam::Begins);
+    }
+
+    #[test]
     fn a_busy_moment_on_a_short_path_and_a_silence_on_any_are_told_apart() {
         let (mut punctuality, start) = (Punctuality::default(), Instant::now());
         let ms = Duration::from_millis;
-        assert!(!punctuality.misses(start, ms(190), ms(1)));
+        assert!(!punctuality.misses(start, ms(179), ms(1)));
         assert!(punctuality.misses(start, ms(301), ms(1)));
         // Whatever came before: a long silence does not make the next one usual.
         for n in 0..100 {

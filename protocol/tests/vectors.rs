@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod golden;
+
+use golden::golden;
 use protocol::WireError;
 use protocol::drive::{DriveCommand, Seen};
 use protocol::dsse::{Envelope, payload_type};
@@ -19,23 +22,6 @@ use protocol::signal;
 use protocol::telemetry::{self, Telemetry};
 use protocol::units::{GeoPoint, WallMs};
 use serde_json::{Value, json};
-use std::path::PathBuf;
-
-/// Compares `vectors` with the file of that name, or writes it when asked to.
-fn golden(name: &str, vectors: &Value) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors").join(name);
-    let text = serde_json::to_string_pretty(vectors).unwrap() + "\n";
-    if std::env::var_os("LONGREIN_BLESS").is_some() {
-        std::fs::write(&path, text).unwrap();
-        return;
-    }
-    let stored = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(
-        serde_json::from_str::<Value>(&stored).unwrap(),
-        *vectors,
-        "{name} differs; if the wire changed on purpose, run with LONGREIN_BLESS=1 and update SPEC.md"
-    );
-}
 
 fn error_kind(error: WireError) -> &'static str {
     match error {

@@ -24,7 +24,7 @@ const NO_REPORTS_AFTER: Duration = Duration::from_secs(3);
 const APART_MAX: Duration = Duration::from_millis(200);
 const APART_MAX_OTHERS: Duration = Duration::from_secs(1);
 /// The new beginning behind a jam must be small.
-const JAMMED: f64 = 0.5;
+const JAMMED: f64 = 0.3;
 /// Beyond this the bitrate counts as changed, as a share.
 const CHANGE: f64 = 0.04;
 

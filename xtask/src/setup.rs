@@ -4,6 +4,7 @@ use crate::{progress, root};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 /// What building and running needs.
@@ -189,12 +190,19 @@ pub fn web() -> Result<PathBuf> {
     Ok(folder.join("dist"))
 }
 
-/// Builds every program. Returns the folder that they are in.
+/// Builds every program, once in a process: what was begun with is what is measured to its end. Returns the folder that
+/// they are in.
 pub fn binaries() -> Result<PathBuf> {
+    static BUILT: Mutex<bool> = Mutex::new(false);
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if *built {
+        return Ok(target_dir().join("debug"));
+    }
     progress("building the programs (the first time takes minutes)");
     run(Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["build", "--workspace", "--bins"])
         .current_dir(root()))?;
+    *built = true;
     Ok(target_dir().join("debug"))
 }
 

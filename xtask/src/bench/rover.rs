@@ -170,6 +170,10 @@ pub(super) fn run(args: &Args) -> Result<Vec<Value>> {
     std::fs::create_dir_all(data.join("logs"))?;
     let data = data.canonicalize()?;
     let mut rows = one(&data.join("one"), args.seconds)?;
+    // Ten minutes' worth, whatever becomes of the rest.
+    for row in &rows {
+        progress(&row.to_string());
+    }
     if args.robots > 0 {
         rows.extend(many(&data.join("many"), args.robots, args.fleet_seconds)?);
     }

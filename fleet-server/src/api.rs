@@ -4,6 +4,7 @@ mod credentials;
 mod episodes;
 mod events;
 mod extract;
+mod heard_out;
 mod interventions;
 mod missions;
 mod money;
@@ -80,7 +81,8 @@ pub(crate) fn router(fleet: Arc<Fleet>) -> Router {
         .route("/v1/episodes/{id}/complete", post(episodes::complete))
         .route("/v1/episodes/{id}/files/{name}", get(episodes::file))
         .route("/v1/events", get(events::stream))
-        .layer(DefaultBodyLimit::max(JSON_MAX));
+        .layer(DefaultBodyLimit::max(JSON_MAX))
+        .layer(axum::middleware::from_fn(heard_out::hear_out));
     uploads
         .merge(rest)
         .fallback(async || Refused::not_found("endpoint; see /openapi.json"))

@@ -4,7 +4,6 @@ mod credentials;
 mod episodes;
 mod events;
 mod extract;
-mod heard_out;
 mod interventions;
 mod missions;
 mod money;
@@ -81,8 +80,7 @@ pub(crate) fn router(fleet: Arc<Fleet>) -> Router {
         .route("/v1/episodes/{id}/complete", post(episodes::complete))
         .route("/v1/episodes/{id}/files/{name}", get(episodes::file))
         .route("/v1/events", get(events::stream))
-        .layer(DefaultBodyLimit::max(JSON_MAX))
-        .layer(axum::middleware::from_fn(heard_out::hear_out));
+        .layer(DefaultBodyLimit::max(JSON_MAX));
     uploads
         .merge(rest)
         .fallback(async || Refused::not_found("endpoint; see /openapi.json"))
@@ -93,5 +91,6 @@ pub(crate) fn router(fleet: Arc<Fleet>) -> Router {
                 "this endpoint does not take that method; see /openapi.json",
             )
         })
+        .layer(axum::middleware::from_fn(body_drain::finish))
         .with_state(fleet)
 }

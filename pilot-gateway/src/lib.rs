@@ -24,7 +24,6 @@ pub mod programs;
 pub mod proxy;
 pub mod rates;
 pub mod relay;
-pub mod rest;
 pub mod rover;
 pub mod safety;
 pub mod session;
@@ -231,7 +230,7 @@ pub fn router(app: Shared) -> Router {
         .fallback(web::serve)
         // Each handler bounds its own body.
         .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn(rest::finish))
+        .layer(middleware::from_fn(body_drain::finish))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), web::finish))
         .with_state(app)
 }

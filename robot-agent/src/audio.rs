@@ -57,7 +57,7 @@ impl Audio {
         config: &config::Audio,
         shared: &Arc<Shared>,
     ) -> std::io::Result<Arc<Self>> {
-        let usable = |device: Device| match check(&device, config) {
+        let usable = |device: Device| match check(device, config) {
             None => false,
             Some(Ok(())) => true,
             Some(Err(why)) => {

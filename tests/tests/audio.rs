@@ -8,7 +8,6 @@ use episode::{Options as VerifyOptions, verify};
 use ros_msgs::longrein_msgs::Event;
 use std::path::Path;
 use system_tests::Rig;
-use xtask::browser::{self, Drive};
 use xtask::rig::fresh;
 use xtask::stack::Options;
 
@@ -45,15 +44,7 @@ fn a_pilot_hears_the_street_and_is_heard_only_while_it_holds_its_button() {
     options.robot_toml = options.audio_toml();
     let rig =
         Rig::start_on(Options { sim_args: vec!["--no-people".to_owned()], ..options }).unwrap();
-    let join = rig.stack.invite_pilot().unwrap();
-    let screenshots = rig.data().join("screenshots");
-    let drive = Drive {
-        join_url: &join,
-        mission: &rig.mission,
-        screenshots: Some(&screenshots),
-        more: &["--talk"],
-    };
-    let drove = browser::finish(browser::start(&drive).unwrap()).unwrap();
+    let drove = rig.drive(&["--talk"]).unwrap();
     let sound = &drove["sound"];
     let number = |pointer: &str| sound.pointer(pointer).unwrap().as_f64().unwrap();
     assert!(number("/before/db") < -90.0, "silence until the pilot wants to hear: {sound}");

@@ -5,7 +5,6 @@
 use serde_json::Value;
 use std::process::{Command, Output};
 use system_tests::{Rig, fresh};
-use xtask::browser::{self, Drive};
 use xtask::stack::{NAVIGATION, Options};
 
 fn run(rig: &Rig, program: &str, args: &[&str]) -> Output {
@@ -31,15 +30,7 @@ fn the_robot_drives_itself_to_a_click_until_the_pilot_takes_over() {
     let served = checks.iter().find(|check| check["what"] == "/navigate_to_pose").unwrap();
     assert_eq!(served["verdict"], "ok", "{served}");
 
-    let join = rig.stack.invite_pilot().unwrap();
-    let screenshots = rig.data().join("screenshots");
-    let drive = Drive {
-        join_url: &join,
-        mission: &rig.mission,
-        screenshots: Some(&screenshots),
-        more: &["--goal"],
-    };
-    let report = browser::finish(browser::start(&drive).unwrap()).unwrap();
+    let report = rig.drive(&["--goal"]).unwrap();
     assert_eq!(report["console_errors"], serde_json::json!([]), "the page wrote errors");
     let goals = &report["goals"];
     let metres = |key: &str| goals[key].as_f64().unwrap();

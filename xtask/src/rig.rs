@@ -222,6 +222,15 @@ impl Rig {
         self.stack.options.bin.join(name)
     }
 
+    /// A newly invited pilot drives the whole mission in a browser, with screenshots: what the page reported.
+    pub fn drive(&self, more: &[&str]) -> Result<Value> {
+        let join = self.stack.invite_pilot()?;
+        let screenshots = self.data().join("screenshots");
+        let screenshots = Some(screenshots.as_path());
+        let drive = Drive { join_url: &join, mission: &self.mission, screenshots, more };
+        browser::finish(browser::start(&drive)?)
+    }
+
     /// A headless Chromium that takes the mission and holds W until it is told otherwise.
     pub fn holding_pilot(&self) -> Result<Pilot> {
         self.holding_pilot_with(&[])

@@ -11,6 +11,7 @@ use std::process::Command;
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("fabric-tunnel", &[]),
+    ("body-drain", &[]),
     ("ros-msgs", &[]),
     ("episode", &["protocol", "ros-msgs"]),
     ("episode-export", &["protocol", "ros-msgs", "episode"]),
@@ -18,9 +19,9 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("ros-bridge", &["protocol", "ros-msgs"]),
     ("sim", &["protocol", "ros-msgs", "ros-bridge"]),
     ("fleet-core", &["protocol"]),
-    ("fleet-server", &["protocol", "fabric-tunnel", "episode", "fleet-core"]),
+    ("fleet-server", &["protocol", "body-drain", "fabric-tunnel", "episode", "fleet-core"]),
     ("turn-relay", &[]),
-    ("pilot-gateway", &["protocol", "fabric-tunnel", "agent-core", "turn-relay"]),
+    ("pilot-gateway", &["protocol", "body-drain", "fabric-tunnel", "agent-core", "turn-relay"]),
     (
         "robot-agent",
         &["protocol", "fabric-tunnel", "ros-msgs", "episode", "agent-core", "ros-bridge"],
@@ -55,6 +56,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     (
         "tokio",
         &[
+            "body-drain",
             "fabric-tunnel",
             "fleet-server",
             "pilot-gateway",

@@ -42,9 +42,10 @@ async fn a_robot_comes_reports_is_stopped_and_goes() {
     world.ok("GET", "/readyz", "", Value::Null).await;
     let mut news = world.fleet.events.listen();
     let session = zenoh::open(client(&endpoint)).await.unwrap();
-    let token = session.liveliness().declare_token(keyexpr::presence(&rover.id)).await.unwrap();
+    // As a robot does: who is seen can be stopped.
     let estop = keyexpr::estop(&rover.id);
     let stops = session.declare_queryable(&estop).await.unwrap();
+    let token = session.liveliness().declare_token(keyexpr::presence(&rover.id)).await.unwrap();
     let state = rover.state();
     let report = rover.message(&state);
     let put = session.put(&report.key, report.payload).attachment(report.attachment);

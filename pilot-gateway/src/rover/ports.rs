@@ -8,7 +8,6 @@ use super::refused::Refused;
 use crate::app::{Caller, Shared};
 use crate::clock;
 use crate::config::{EarthRover, load_key};
-use crate::rest;
 use crate::web;
 use anyhow::Context;
 use axum::extract::{Request, State};
@@ -95,7 +94,7 @@ fn router(app: &Shared, port: &Arc<Port>) -> Router {
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(Extension(Arc::clone(port)))
         .layer(middleware::from_fn_with_state(Arc::clone(port), guard))
-        .layer(middleware::from_fn(rest::finish))
+        .layer(middleware::from_fn(body_drain::finish))
         .layer(middleware::from_fn_with_state(Arc::clone(app), web::finish))
         .with_state(Arc::clone(app))
 }

@@ -2,6 +2,7 @@
 
 use crate::config;
 use crate::link::AUDIO_PAYLOAD_TYPE;
+use crate::media::parse;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use std::fmt;
@@ -47,14 +48,7 @@ pub(super) fn loudspeaker_text(sink: &str, jitter_ms: u32) -> String {
 /// Builds a pipeline, or says which element is missing or what else is wrong.
 pub(super) fn build(text: &str) -> Result<gst::Pipeline, String> {
     gst::init().map_err(|error| error.to_string())?;
-    let mut context = gst::ParseContext::new();
-    let parsed = gst::parse::launch_full(text, Some(&mut context), gst::ParseFlags::FATAL_ERRORS);
-    let missing: Vec<String> = context
-        .missing_elements()
-        .into_iter()
-        .map(|name| name.to_string())
-        .filter(|name| gst::ElementFactory::find(name).is_none())
-        .collect();
+    let (parsed, missing) = parse(text);
     if !missing.is_empty() {
         let missing = missing.join(", ");
         return Err(format!(
@@ -78,8 +72,8 @@ fn text(device: Device, config: &config::Audio) -> Option<String> {
 }
 
 /// Whether a device's pipeline can be built; none when the configuration has none. Opens nothing.
-pub(crate) fn check(device: &Device, config: &config::Audio) -> Option<Result<(), String>> {
-    text(*device, config).map(|text| build(&text).map(|_pipeline| ()))
+pub(crate) fn check(device: Device, config: &config::Audio) -> Option<Result<(), String>> {
+    text(device, config).map(|text| build(&text).map(|_pipeline| ()))
 }
 
 /// What a pipeline complains about, when it does.
@@ -160,12 +154,12 @@ mod tests {
         for (device, element) in
             [(Device::Microphone, "nosuchsrc"), (Device::Loudspeaker, "nosuchsink")]
         {
-            let why = check(&device, &wrong).unwrap().unwrap_err();
+            let why = check(device, &wrong).unwrap().unwrap_err();
             assert!(why.contains(element) && why.contains("apt-get"), "{why}");
-            assert_eq!(check(&device, &config::Audio::default()), None);
+            assert_eq!(check(device, &config::Audio::default()), None);
         }
         let right = config("audiotestsrc is-live=true", "fakesink");
-        assert_eq!(check(&Device::Microphone, &right), Some(Ok(())));
+        assert_eq!(check(Device::Microphone, &right), Some(Ok(())));
         assert_eq!(opens(Device::Loudspeaker, &right), Ok(()));
         let gone = config("filesrc location=/no/such", "filesink location=/no/such/folder/file");
         assert!(opens(Device::Loudspeaker, &gone).is_err());

@@ -23,7 +23,7 @@ pub(super) fn audio(config: &config::Audio, agent: &Agent) -> Vec<Check> {
         (Device::Microphone, "microphone", "Audio/Source"),
         (Device::Loudspeaker, "loudspeaker", "Audio/Sink"),
     ] {
-        let Some(built) = check(&device, config) else { continue };
+        let Some(built) = check(device, config) else { continue };
         let tried = match built {
             Err(why) => Check::failed(AREA, name, why, advice(name, config)),
             Ok(()) if agent.driven() => {

@@ -81,16 +81,12 @@ pub(super) async fn answer(
     shared.keep(Arc::clone(&connection));
     let mut tracks = Vec::new();
     for lane in shared.videos() {
-        let track = Arc::new(TrackLocalStaticRTP::new(track(lane)));
-        let direction = RTCRtpTransceiverDirection::Sendonly;
-        let init = RTCRtpTransceiverInit { direction, ..Default::default() };
-        connection
-            .add_transceiver_from_track(Arc::clone(&track) as Arc<dyn TrackLocal>, Some(init))
-            .await
-            .map_err(negotiation)?;
-        tracks.push(track);
+        tracks.push(sends(connection.as_ref(), TrackLocalStaticRTP::new(track(lane))).await?);
     }
-    let microphone = microphone(connection.as_ref(), shared).await?;
+    let microphone = match shared.audio() {
+        Some(lane) => Some(sends(connection.as_ref(), lane.track()).await?),
+        None => None,
+    };
     let channels = channels(connection.as_ref()).await?;
     let offered = RTCSessionDescription::offer(place.heard(&offer.sdp)).map_err(refused)?;
     connection.set_remote_description(offered).await.map_err(refused)?;
@@ -115,20 +111,19 @@ pub(super) async fn answer(
     Ok(place.told(&answer.sdp))
 }
 
-/// The track that the driver's end hears the robot on.
-async fn microphone(
+/// Adds a track that only goes out.
+async fn sends(
     connection: &dyn PeerConnection,
-    shared: &Shared,
-) -> Result<Option<Arc<TrackLocalStaticRTP>>, LinkError> {
-    let Some(lane) = shared.audio() else { return Ok(None) };
-    let track = Arc::new(lane.track());
+    track: TrackLocalStaticRTP,
+) -> Result<Arc<TrackLocalStaticRTP>, LinkError> {
+    let track = Arc::new(track);
     let direction = RTCRtpTransceiverDirection::Sendonly;
     let init = RTCRtpTransceiverInit { direction, ..Default::default() };
     connection
         .add_transceiver_from_track(Arc::clone(&track) as Arc<dyn TrackLocal>, Some(init))
         .await
         .map_err(negotiation)?;
-    Ok(Some(track))
+    Ok(track)
 }
 
 fn start(

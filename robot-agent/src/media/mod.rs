@@ -27,6 +27,7 @@ mod taps;
 
 pub use camera::{Camera, CameraStats};
 pub use error::MediaError;
+pub(crate) use pipeline::parse;
 
 use crate::config::{CameraRecording, Config};
 use bytes::Bytes;

@@ -86,7 +86,7 @@ pub(super) fn build(
          ! {encoder} ! video/x-h264,profile={profile},stream-format=byte-stream,alignment=au \
          ! appsink name=sink sync=false max-buffers=4 drop=false"
     );
-    let pipeline = parse(config, &text)?;
+    let pipeline = of_camera(config, &text)?;
     // The one clock whose time is CLOCK_MONOTONIC, whatever clock a source would bring.
     pipeline.use_clock(Some(&gst::SystemClock::obtain()));
     if form.is_some() {
@@ -114,7 +114,8 @@ fn source_text(config: &CameraConfig, form: Option<Form>) -> String {
     }
 }
 
-fn parse(config: &CameraConfig, text: &str) -> Result<gst::Pipeline, MediaError> {
+/// Parses a pipeline's text, and names the elements that this machine has not.
+pub(crate) fn parse(text: &str) -> (Result<gst::Element, gst::glib::Error>, Vec<String>) {
     let mut context = gst::ParseContext::new();
     let parsed = gst::parse::launch_full(text, Some(&mut context), gst::ParseFlags::FATAL_ERRORS);
     // The list also has elements that are there, but have no such property value.
@@ -124,9 +125,14 @@ fn parse(config: &CameraConfig, text: &str) -> Result<gst::Pipeline, MediaError>
         .map(|name| name.to_string())
         .filter(|name| gst::ElementFactory::find(name).is_none())
         .collect();
+    missing.sort();
+    missing.dedup();
+    (parsed, missing)
+}
+
+fn of_camera(config: &CameraConfig, text: &str) -> Result<gst::Pipeline, MediaError> {
+    let (parsed, missing) = parse(text);
     if !missing.is_empty() {
-        missing.sort();
-        missing.dedup();
         return Err(MediaError::MissingElement { camera: config.name.clone(), elements: missing });
     }
     parsed

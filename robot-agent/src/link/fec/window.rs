@@ -140,28 +140,20 @@ impl Window {
             summed.iter_mut().zip(rest).for_each(|(sum, byte)| *sum ^= byte);
             set(&mut masks, usize::from(kept.number.wrapping_sub(base.number)));
         }
-        let [words @ .., _, _, _, _, _, _, _, _] = &mut masks;
-        let words_len = match reach {
-            ..MASK_1 => {
-                words[0] |= 0x80;
-                2
-            }
-            MASK_1..MASK_2 => {
-                words[2] |= 0x80;
-                6
-            }
-            _ => {
-                masks[6] |= 0x80;
-                14
-            }
+        // The last mask that is there says so in its first bit.
+        let (last_mask, masks_len) = match reach {
+            ..MASK_1 => (0, 2),
+            MASK_1..MASK_2 => (2, 6),
+            _ => (6, 14),
         };
-        let mut payload = BytesMut::with_capacity(18 + words_len + body);
+        *masks.get_mut(last_mask)? |= 0x80;
+        let mut payload = BytesMut::with_capacity(18 + masks_len + body);
         payload.put_slice(&recovery);
         // One source, and three bytes reserved.
         payload.put_u32(1 << 24);
         payload.put_u32(self.media_ssrc);
         payload.put_u16(base.number);
-        payload.put_slice(masks.get(..words_len)?);
+        payload.put_slice(masks.get(..masks_len)?);
         payload.put_slice(&summed);
         let timestamp = last.timestamp;
         let sequence_number = self.sequence_number;

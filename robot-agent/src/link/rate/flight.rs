@@ -77,20 +77,25 @@ const JAM_QUEUE_MS: f64 = 60.0;
 /// The two need not come together; and a jam is over when neither was there for a while.
 const JAM_WITHIN: Duration = Duration::from_millis(300);
 const JAM_OVER: Duration = Duration::from_secs(1);
+/// So long after its beginning pictures are small: the first one must get through. Then what the path carries is known.
+const SMALL_FOR: Duration = Duration::from_millis(400);
 
 /// Whether the path is jammed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Jam {
+    /// No, or no longer unknown how much.
     No,
     /// Since now: pictures must begin anew behind it.
     Begins,
-    Lasts,
+    /// It began a moment ago.
+    Begun,
 }
 
 /// Tells jams from queues that come and go.
 #[derive(Debug, Default)]
 pub(crate) struct Jammed {
     missed: Option<Instant>,
+    began: Option<Instant>,
     jammed: Option<Instant>,
 }
 
@@ -102,12 +107,19 @@ impl Jammed {
         if missed {
             self.missed = Some(now);
         }
-        if queue_ms < JAM_QUEUE_MS || !within(self.missed, JAM_WITHIN) {
-            return Jam::No;
+        let jammed = queue_ms >= JAM_QUEUE_MS && within(self.missed, JAM_WITHIN);
+        let begins = jammed && !within(self.jammed, JAM_OVER);
+        if jammed {
+            self.jammed = Some(now);
         }
-        let lasts = within(self.jammed, JAM_OVER);
-        self.jammed = Some(now);
-        if lasts { Jam::Lasts } else { Jam::Begins }
+        if begins {
+            self.began = Some(now);
+            Jam::Begins
+        } else if within(self.began, SMALL_FOR) {
+            Jam::Begun
+        } else {
+            Jam::No
+        }
     }
 }
 
@@ -151,10 +163,10 @@ mod tests {
         assert_eq!(follow(0, false, 200.0), Jam::No, "reports come");
         assert_eq!(follow(25, true, 10.0), Jam::No, "a report may be lost");
         assert_eq!(follow(100, false, 100.0), Jam::Begins);
-        assert_eq!(follow(125, true, 250.0), Jam::Lasts);
-        assert_eq!(follow(400, false, 250.0), Jam::Lasts);
-        assert_eq!(follow(600, false, 250.0), Jam::No);
-        assert_eq!(follow(900, true, 90.0), Jam::Lasts, "the same one");
+        assert_eq!(follow(125, true, 250.0), Jam::Begun);
+        assert_eq!(follow(480, false, 10.0), Jam::Begun, "small for a moment, whatever comes");
+        assert_eq!(follow(520, true, 250.0), Jam::No, "what the path carries is known by now");
+        assert_eq!(follow(900, true, 90.0), Jam::No, "the same jam");
         assert_eq!(follow(2_000, true, 90.0), Jam::Begins);
     }
 

@@ -21,7 +21,7 @@ const MOST_MS: f64 = 90.0;
 /// Lowered after less was needed for so long.
 const LOWERED_AFTER: Duration = Duration::from_secs(5);
 
-/// The delay of one stream.
+/// The delay of a link's pictures.
 #[derive(Debug, Default)]
 pub(in crate::link) struct Playout {
     /// In units of 10 ms, as the header extension has it.
@@ -58,7 +58,8 @@ fn units(path: &PathState) -> u16 {
     } else if protection(path) > 0.0 {
         NEXT_FRAME_MS
     } else {
-        round_trip_ms + REPEAT_MS
+        // What comes too late all the same is not waited for.
+        Some(round_trip_ms + REPEAT_MS).filter(|ms| *ms <= MOST_MS).unwrap_or_default()
     };
     let jitter_ms =
         if path.jitter_ms < JITTER_HIDDEN_MS { 0.0 } else { JITTER_TIMES * path.jitter_ms };
@@ -79,6 +80,7 @@ mod tests {
         assert_eq!(units(&PathState::default()), 0);
         assert_eq!(units(&path(0.004, 240, 5.0)), 0);
         assert_eq!(units(&path(0.02, 50, 0.0)), 7, "a repeat comes in time");
+        assert_eq!(units(&path(0.02, 120, 0.0)), 0, "a repeat comes too late");
         assert_eq!(units(&path(0.05, 240, 0.0)), 4, "the next frame mends");
         assert_eq!(units(&path(0.0, 60, 20.0)), 3, "uneven");
         assert_eq!(units(&path(0.1, 140, 70.0)), 9);

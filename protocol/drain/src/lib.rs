@@ -1,4 +1,7 @@
-//! Takes the rest of a request's body before its refusal is sent.
+//! Takes the rest of a request's body before its answer is sent.
+//!
+//! A handler may answer without having read the body: it refuses, or needs none. The server then closes the connection,
+//! for what is still to come on it is not a request; and a client that sends the next one over it learns that only then.
 //!
 //! A client that is still sending when the server answers and closes gets a reset from the server's system, for there
 //! are bytes that nobody read. The reset throws away what the client has not read yet: the refusal itself. HTTP/1 has
@@ -61,7 +64,7 @@ impl Drop for Lent {
     fn drop(&mut self) {
         let rest = self.body.take().filter(|body| !self.ended && !body.is_end_stream());
         if let (Some(rest), Some(back), false) = (rest, self.back.take(), self.waits) {
-            // Nobody waits for it when the request was answered well.
+            // Nobody waits for it when the client has gone.
             back.send(rest).ok();
         }
     }
@@ -78,7 +81,7 @@ async fn drop_rest(back: oneshot::Receiver<Body>) {
     }
 }
 
-/// Layer over all routes: an answer that is a refusal waits until the body was read.
+/// Layer over all routes: an answer waits until the body was read.
 pub async fn finish(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
@@ -88,9 +91,7 @@ pub async fn finish(request: Request, next: Next) -> Response {
     let waits = parts.headers.contains_key(header::EXPECT);
     let lent = Lent { body: Some(body), back: Some(back), ended: false, waits };
     let response = next.run(Request::from_parts(parts, Body::new(lent))).await;
-    if response.status().is_client_error() || response.status().is_server_error() {
-        // Over the time: the client sends on and on, and may get its reset.
-        tokio::time::timeout(REST_WITHIN, drop_rest(rest)).await.ok();
-    }
+    // Over the time: the client sends on and on, and may get its reset.
+    tokio::time::timeout(REST_WITHIN, drop_rest(rest)).await.ok();
     response
 }

@@ -278,15 +278,18 @@ async fn a_flood_of_a_client_with_good_credentials_is_cut() {
     let peer = peer();
     let at = peer.local_addr().unwrap();
     assert_eq!(client.permit(at), None);
+    // How many of them reach the server is the kernel's affair, so the flood goes on until it was cut often enough.
     let began = std::time::Instant::now();
-    for _ in 0..5_000 {
-        client.say(at, &[7; 1_000]);
+    while server.stats().dropped.get() <= 1_000 {
+        assert!(began.elapsed() < PATIENCE, "only {} were cut", server.stats().dropped.get());
+        for _ in 0..100 {
+            client.say(at, &[7; 1_000]);
+        }
+        tokio::task::yield_now().await;
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let most = 100_000.0 + 200_000.0 * began.elapsed().as_secs_f64();
     let passed = server.stats().bytes.get() as f64;
+    let most = 100_000.0 + 200_000.0 * began.elapsed().as_secs_f64();
     assert!(passed > 50_000.0 && passed <= most, "{passed} bytes passed, at most {most} may");
-    assert!(server.stats().dropped.get() > 1_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

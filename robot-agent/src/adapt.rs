@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::leases::Leases;
 use crate::link::rate::ladder::{self, Configured, Live};
-use crate::link::rate::{Bounds, Congestion, Jam, Jammed, Punctuality};
+use crate::link::rate::{Bounds, Congestion, Jam, Jammed, Punctuality, SMALL_FOR};
 use crate::link::{Sending, Session};
 use crate::media::Camera;
 use protocol::units::MonoNs;
@@ -23,7 +23,10 @@ const NO_REPORTS_AFTER: Duration = Duration::from_secs(3);
 /// Frames are never further apart than this for want of room on the link; nor those of the cameras that look elsewhere.
 const APART_MAX: Duration = Duration::from_millis(200);
 const APART_MAX_OTHERS: Duration = Duration::from_secs(1);
-/// The new beginning behind a jam must be small.
+/// The new beginning behind a jam waits so long for some room in the queue, which may be full to the brim. It would have
+/// waited in there otherwise, or not have fitted in.
+const ROOM_AFTER: Duration = Duration::from_millis(100);
+/// And it must be small.
 const JAMMED: f64 = 0.3;
 /// Beyond this the bitrate counts as changed, as a share.
 const CHANGE: f64 = 0.04;
@@ -56,6 +59,7 @@ pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
     let mut begun = Instant::now();
     let mut set: Vec<Live> = Vec::new();
     let (mut punctuality, mut jam) = (Punctuality::default(), Jammed::default());
+    let mut others_wait = false;
     let mut ticked = 0_u32;
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -81,10 +85,9 @@ pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
         let missed = path.round_trip.is_some_and(missed);
         let jam = jam.follow(Instant::now(), missed, path.queue_ms);
         let share = if jam == Jam::No { 1.0 } else { JAMMED };
-        apply(cameras, &mut set, share * target_bps, leases.goes_backwards());
-        if jam == Jam::Begins {
-            link.begin_anew();
-        }
+        let first = first(cameras, leases.goes_backwards());
+        apply(cameras, &mut set, share * target_bps, first);
+        begin_anew(&link, cameras, first, jam, &mut others_wait);
         ticked += 1;
         if ticked.is_multiple_of(TOLD_EVERY) {
             let stats = link.stats();
@@ -104,25 +107,49 @@ pub(crate) async fn follow(link: Weak<Session>, leases: Arc<Leases>) {
             );
         }
         if missed {
-            hold(cameras, first(cameras, leases.goes_backwards()));
+            hold(cameras, first);
         }
     }
     if !leases.has_link() {
-        apply(leases.cameras(), &mut set, f64::INFINITY, false);
+        apply(leases.cameras(), &mut set, f64::INFINITY, first(leases.cameras(), false));
+    }
+}
+
+/// Behind a jam pictures begin anew: at once those of the camera that matters, and when they have got through those of the
+/// others.
+fn begin_anew(link: &Session, cameras: &[Camera], first: usize, jam: Jam, others_wait: &mut bool) {
+    let others = cameras.iter().enumerate().filter(|(index, _)| *index != first);
+    match jam {
+        Jam::Begins => {
+            if let Some(camera) = cameras.get(first) {
+                camera.hold_live(until(ROOM_AFTER), APART_MAX);
+                link.begin_anew(camera.config().camera);
+            }
+            others.for_each(|(_, camera)| camera.hold_live(until(SMALL_FOR), APART_MAX_OTHERS));
+            *others_wait = true;
+        }
+        Jam::No if std::mem::take(others_wait) => {
+            others.for_each(|(_, camera)| link.begin_anew(camera.config().camera));
+        }
+        Jam::No | Jam::Begun => {}
     }
 }
 
 /// Leaves out frames for a moment: all but five a second of the camera that matters, nearly all of the others.
 fn hold(cameras: &[Camera], first: usize) {
-    let until = clock::mono_ns().0 + 2 * u64::try_from(EVERY.as_nanos()).unwrap_or(0);
     for (index, camera) in cameras.iter().enumerate() {
-        camera.hold_live(MonoNs(until), if index == first { APART_MAX } else { APART_MAX_OTHERS });
+        camera
+            .hold_live(until(2 * EVERY), if index == first { APART_MAX } else { APART_MAX_OTHERS });
     }
 }
 
-fn apply(cameras: &[Camera], set: &mut [Live], target_bps: f64, backwards: bool) {
+fn until(time: Duration) -> MonoNs {
+    MonoNs(clock::mono_ns().0 + u64::try_from(time.as_nanos()).unwrap_or(0))
+}
+
+fn apply(cameras: &[Camera], set: &mut [Live], target_bps: f64, first: usize) {
     let all: Vec<Configured> = cameras.iter().map(configured).collect();
-    let shares = ladder::shares(&all, first(cameras, backwards), target_bps);
+    let shares = ladder::shares(&all, first, target_bps);
     for (((camera, configured), kbps), now) in cameras.iter().zip(&all).zip(shares).zip(set) {
         let next = ladder::live(configured, kbps, *now);
         let changed = (f64::from(next.kbps) / f64::from(now.kbps.max(1)) - 1.0).abs() > CHANGE;

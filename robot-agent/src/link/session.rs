@@ -144,10 +144,11 @@ impl Session {
         (path, overdue)
     }
 
-    /// Gives up what is on its way: pictures begin anew behind it.
-    pub fn begin_anew(&self) {
-        let now = Instant::now();
-        self.shared.videos.iter().for_each(|lane| self.shared.begin_anew(lane, now));
+    /// Gives up what is on its way of a camera: its pictures begin anew behind it.
+    pub fn begin_anew(&self, camera: u8) {
+        if let Some(lane) = self.shared.video(camera) {
+            self.shared.begin_anew(lane, Instant::now());
+        }
     }
 
     /// What repair costs beside the video, as a share of it.

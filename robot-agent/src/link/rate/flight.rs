@@ -78,7 +78,7 @@ const JAM_QUEUE_MS: f64 = 60.0;
 const JAM_WITHIN: Duration = Duration::from_millis(300);
 const JAM_OVER: Duration = Duration::from_secs(1);
 /// So long after its beginning pictures are small: the first one must get through. Then what the path carries is known.
-const SMALL_FOR: Duration = Duration::from_millis(400);
+pub(crate) const SMALL_FOR: Duration = Duration::from_millis(400);
 
 /// Whether the path is jammed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,8 +10,9 @@ const PICTURES: f64 = 0.9;
 const OTHER_SHARE: f64 = 0.18;
 /// Bits per pixel and frame, as a share of the configured, below which pictures become smaller.
 const SMALLER_BELOW: f64 = 0.45;
-/// And below which, at the least size or where the size must stay, there are fewer of them.
-const FEWER_BELOW: f64 = 0.3;
+/// And below which, at the least size or where the size must stay, there are fewer of them. Low: few pictures jump, and one
+/// that is lost then shows as a freeze.
+const FEWER_BELOW: f64 = 0.15;
 /// A step back up needs this much more than the step down.
 const BACK_UP: f64 = 1.35;
 
@@ -132,7 +133,8 @@ mod tests {
         let least = live(&FRONT, 60.0, full);
         assert!(least.scale == 334 && least.fps < 30 && least.fps >= FPS_MIN, "{least:?}");
         let fixed = Configured { scalable: false, ..FRONT };
-        let fewer = live(&fixed, 400.0, full);
+        assert_eq!(live(&fixed, 400.0, full).fps, 30, "rather a poorer picture than a jumping one");
+        let fewer = live(&fixed, 200.0, full);
         assert_eq!((fewer.scale, fewer.fps), (1_000, 15));
     }
 

@@ -18,7 +18,7 @@ mod playout;
 pub(super) use covered::Covered;
 pub use estimator::{Bounds, Estimator};
 pub(super) use flight::Flight;
-pub(crate) use flight::{Jam, Jammed, Punctuality};
+pub(crate) use flight::{Jam, Jammed, Punctuality, SMALL_FOR};
 pub(super) use pacing::Paced;
 pub(super) use playout::Playout;
 

@@ -168,7 +168,7 @@ impl Rover {
         let config: Config = serde_json::from_value(self.gateway.get("/v1/config", &token).await?)
             .context("/v1/config: the answer is not Longrein's")?;
         let (robot, relay) = (Some(self.robot.clone()), Some(config.relay_did));
-        let order = LeaseOrder { robot, mission, relay };
+        let order = LeaseOrder { robot, mission, relay, takeover: false };
         let grant: LeaseGrant = self.gateway.post("/v1/leases", &token, &order).await?;
         let lease = VerifiedLease::verify(grant.lease, &config.fleet_did)
             .context("the lease is not signed by the fleet of this gateway")?;

@@ -41,8 +41,12 @@ pub(crate) enum Act {
     ManageMissions,
     /// Deposits and the ledger.
     ManageMoney,
-    /// Take, renew and end leases.
+    /// Take leases.
     Drive,
+    /// Take leases from others. Whose the robot is decides beside the role.
+    TakeOver,
+    /// Renew and end leases. Their holder is who may.
+    KeepLease,
     /// Emergency stop of any robot.
     Stop,
     /// Upload episodes.
@@ -59,6 +63,8 @@ const ALLOWED: &[(Act, &[Role])] = &[
     (Act::ManageMissions, &[Role::Operator]),
     (Act::ManageMoney, &[Role::Operator]),
     (Act::Drive, &[Role::Pilot, Role::Agent]),
+    (Act::TakeOver, &[Role::Operator, Role::Owner, Role::Pilot, Role::Agent]),
+    (Act::KeepLease, &[Role::Operator, Role::Owner, Role::Pilot, Role::Agent]),
     (Act::Stop, &[Role::Operator, Role::Pilot, Role::Agent, Role::Owner, Role::Gateway]),
     (Act::Upload, &[Role::Robot]),
     (Act::ManageRobots, &[Role::Operator, Role::Owner]),

@@ -80,7 +80,7 @@ fn rules() -> serde_json::Value {
     let robots = |leaves: &[&str]| -> Vec<String> {
         leaves.iter().map(|leaf| format!("longrein/v1/robots/*/{leaf}")).collect()
     };
-    let told = robots(&["state", "telemetry", "camera/*/live"]);
+    let told = robots(&["state", "telemetry", "camera/*/live", "camera/*/video"]);
     let asked = robots(&[
         "signal",
         "lease",
@@ -91,7 +91,7 @@ fn rules() -> serde_json::Value {
         "settings",
         "camera/*",
     ]);
-    let (ordered, presence) = (robots(&["command"]), robots(&["presence"]));
+    let (ordered, presence) = (robots(&["command", "camera/*/heard"]), robots(&["presence"]));
     let rule = |id: &str, flow: &str, messages: &[&str], keys: &[String]| {
         serde_json::json!({
             "id": id, "permission": "allow", "flows": [flow], "messages": messages, "key_exprs": keys,

@@ -175,6 +175,9 @@ pub(crate) struct LeaseDoc {
 pub(crate) struct Ended {
     pub(crate) why: String,
     pub(crate) at: WallMs,
+    /// Who took over.
+    #[serde(default)]
+    pub(crate) by: Option<DriverRef>,
 }
 
 /// A while of a drive in which a person took over.

@@ -109,8 +109,10 @@ pub(crate) struct LeaseView {
     pub(crate) episode: EpisodeId,
     /// `live` or `ended`.
     pub(crate) state: &'static str,
-    /// Why it ended: `released`, `driver-gone`, `expired`, `fenced`, `stopping`.
+    /// Why it ended: `released`, `driver-gone`, `expired`, `fenced`, `taken-over`, `stopping`.
     pub(crate) why: Option<String>,
+    /// Name of who took over.
+    pub(crate) ended_by: Option<String>,
     /// Whether the robot has reported it.
     pub(crate) on_robot: bool,
     /// The intervention that is under way.
@@ -298,6 +300,7 @@ pub(crate) fn lease(doc: &LeaseDoc) -> LeaseView {
         episode: doc.id.into(),
         state: if doc.ended.is_some() { "ended" } else { "live" },
         why: doc.ended.as_ref().map(|ended| ended.why.clone()),
+        ended_by: doc.ended.as_ref().and_then(|ended| ended.by.as_ref()).map(|by| by.name.clone()),
         on_robot: doc.on_robot,
         intervention: doc.intervention,
         issued_at: lease.issued_at,

@@ -232,7 +232,8 @@ async fn order(
     caller: &Caller,
     mission: Option<MissionId>,
 ) -> Result<protocol::lease::VerifiedLease, ApiError> {
-    let order = LeaseOrder { robot: Some(robot.clone()), mission, relay: Some(app.did) };
+    let order =
+        LeaseOrder { robot: Some(robot.clone()), mission, relay: Some(app.did), takeover: false };
     let grant = app.fleet.take_lease(&order, &caller.token).await?;
     check_relay(app, relay::check_lease(app, robot, &caller.claims.did, grant.lease)?)
 }

@@ -136,6 +136,9 @@ pub struct LeaseOrder {
     pub mission: Option<MissionId>,
     /// The gateway that will carry packets, for a driver without a data channel.
     pub relay: Option<Did>,
+    /// Whether the lease of somebody else ends: only for an operator or an owner of the robot.
+    #[serde(default)]
+    pub takeover: bool,
 }
 
 /// A signed lease, as the fleet answers to an order and to a renewal.

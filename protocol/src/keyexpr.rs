@@ -45,6 +45,14 @@ pub fn camera(robot: &RobotId, camera: &str) -> String {
 pub fn camera_live(robot: &RobotId, camera: &str) -> String {
     key(robot, &format!("camera/{camera}/live"))
 }
+/// Every access unit of the live video of `camera` while somebody watches, signed ([`crate::watch::seal_video`]).
+pub fn camera_video(robot: &RobotId, camera: &str) -> String {
+    key(robot, &format!("camera/{camera}/video"))
+}
+/// [`crate::watch::VideoHeard`], put by gateways where somebody watches.
+pub fn camera_heard(robot: &RobotId, camera: &str) -> String {
+    key(robot, &format!("camera/{camera}/heard"))
+}
 /// Signed [`crate::rover::SensorReport`], put by the robot at 20 Hz while somebody subscribes.
 pub fn sensors(robot: &RobotId) -> String {
     key(robot, "telemetry")

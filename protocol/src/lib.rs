@@ -12,6 +12,7 @@
 //! - [`lease`]: who may drive, signed by the fleet, verified offline by the robot.
 //! - [`state`]: what a robot publishes to the fleet.
 //! - [`rover`]: what a program sees and asks of a robot beside driving: sensors, pictures, voice, lamp.
+//! - [`watch`]: video for spectators.
 //! - [`settings`]: what a robot's owner allows, signed by the owner, enforced by the robot.
 //! - [`safety`]: hazards, states and reasons, with the words a pilot reads.
 //! - [`dsse`], [`keys`], [`message`]: signatures. [`sealed`], [`credentials`]: who can read a message, who gets in.
@@ -40,6 +41,7 @@ pub mod signal;
 pub mod state;
 pub mod telemetry;
 pub mod units;
+pub mod watch;
 mod wire;
 
 pub use wire::WireError;

@@ -48,7 +48,12 @@ impl Driver {
         let code = text(&invitation, "code")?;
         let client = Client::new(&stack.url).join(&code, "Test driver", &holder)?;
         let robot: RobotId = ROBOT.parse()?;
-        let order = LeaseOrder { robot: Some(robot.clone()), mission, relay: Some(relay.did()) };
+        let order = LeaseOrder {
+            robot: Some(robot.clone()),
+            mission,
+            relay: Some(relay.did()),
+            takeover: false,
+        };
         let grant = client.post("/v1/leases", &to_value(order)?)?;
         let grant: LeaseGrant = serde_json::from_value(grant)?;
         let digest = sha2::Sha256::digest(grant.lease.body_unverified()?).into();

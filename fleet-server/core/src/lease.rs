@@ -61,7 +61,7 @@ pub enum Refusal {
 pub struct Granted {
     /// Its epoch.
     pub epoch: u64,
-    /// The holder's own older lease, which this one ends.
+    /// The lease that this one ends: the holder's own older one, or that of whom it takes over from.
     pub fenced: Option<LeaseId>,
 }
 
@@ -91,10 +91,15 @@ impl Page {
         if let Some(other) = self.live(now).filter(|live| live.holder != holder) {
             return Err(Refusal::Taken { left_ms: other.until.0.saturating_sub(now.0) });
         }
+        Ok(self.take_over(id, holder, now, ttl_ms))
+    }
+
+    /// Grants a new lease whoever holds the live one, which this ends. Who may do that is for the caller to know.
+    pub fn take_over(&mut self, id: LeaseId, holder: Did, now: WallMs, ttl_ms: u32) -> Granted {
         let fenced = self.live.map(|live| live.id);
         self.epoch = self.epoch.saturating_add(1);
         self.live = Some(Live { id, holder, renewal: 0, until: until(now, ttl_ms) });
-        Ok(Granted { epoch: self.epoch, fenced })
+        Granted { epoch: self.epoch, fenced }
     }
 
     /// Renews a lease; gives the number of the new copy.
@@ -176,6 +181,19 @@ mod tests {
         assert!(page.end(id(2)));
         assert!(!page.end(id(2)));
         assert_eq!(page.grant(id(3), did(2), WallMs(2), TTL).unwrap().epoch, 3);
+    }
+
+    #[test]
+    fn who_is_taken_over_from_cannot_come_back() {
+        let mut page = Page::default();
+        page.grant(id(1), did(1), WallMs(0), TTL).unwrap();
+        let taken = page.take_over(id(2), did(2), WallMs(1), TTL);
+        assert_eq!(taken, Granted { epoch: 2, fenced: Some(id(1)) });
+        assert_eq!(page.renew(id(1), &did(1), WallMs(2), TTL), Err(Refusal::Ended));
+        assert!(matches!(page.grant(id(3), did(1), WallMs(2), TTL), Err(Refusal::Taken { .. })));
+        assert!(!page.end(id(1)) && page.live(WallMs(2)).is_some_and(|live| live.id == id(2)));
+        let free = Page::default().take_over(id(1), did(1), WallMs(0), TTL);
+        assert_eq!(free, Granted { epoch: 1, fenced: None }, "of a robot that nobody drives");
     }
 
     proptest! {

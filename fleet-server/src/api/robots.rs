@@ -115,7 +115,7 @@ pub(crate) async fn take_lease(
     caller: Caller,
     Body(order): Body<LeaseOrder>,
 ) -> Result<(StatusCode, Json<LeaseGrant>)> {
-    caller.may(Act::Drive)?;
+    caller.may(if order.takeover { Act::TakeOver } else { Act::Drive })?;
     let mut tx = fleet.begin().await;
     let grant = leases::grant(&mut tx, &caller.0, order).await?;
     // The epoch is durable before anybody can show the lease to a robot.
@@ -132,7 +132,7 @@ pub(crate) async fn renew_lease(
     caller: Caller,
     Segment(id): Segment<LeaseId>,
 ) -> Result<Json<LeaseGrant>> {
-    caller.may(Act::Drive)?;
+    caller.may(Act::KeepLease)?;
     let mut tx = fleet.begin().await;
     let grant = leases::renew(&mut tx, id, &caller.0.did).await?;
     tx.commit().await?;
@@ -160,7 +160,7 @@ pub(crate) async fn end_lease(
     caller: Caller,
     Segment(id): Segment<LeaseId>,
 ) -> Result<Json<LeaseView>> {
-    caller.may(Act::Drive)?;
+    caller.may(Act::KeepLease)?;
     let mut tx = fleet.begin().await;
     let lease = tx.need::<LeaseDoc>(id, "lease").await?;
     if lease.lease.holder != caller.0.did {

@@ -154,6 +154,8 @@ pub(crate) struct LeaseOrder {
     mission: Option<String>,
     /// The gateway that will carry packets.
     relay: Option<String>,
+    /// Whether the lease of somebody else ends: only for an operator or an owner of the robot. False when left out.
+    takeover: bool,
 }
 
 /// A signed lease.

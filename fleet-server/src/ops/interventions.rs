@@ -95,7 +95,7 @@ async fn end_open(
     doc.intervention.take_if(|open| *open == id);
     let mut intervention = tx.need::<Intervention>(id, "intervention").await?;
     if intervention.ended.is_none() {
-        intervention.ended = Some(Ended { why: why.to_owned(), at: tx.now });
+        intervention.ended = Some(Ended { why: why.to_owned(), at: tx.now, by: None });
         tx.put(&intervention)?;
     }
     Ok(())

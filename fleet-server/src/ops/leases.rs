@@ -7,6 +7,7 @@ use crate::model::{
     DriverRef, Ended, Episode, EpisodeState, LeaseDoc, LeasePage, Mission, Principal, Reached,
     Robot,
 };
+use crate::ops::credentials::require_owner;
 use crate::ops::interventions;
 use crate::ops::missions::{advance, save};
 use crate::ops::settings;
@@ -51,10 +52,24 @@ pub(crate) async fn grant(
         page.page.end(expired);
         end_doc(tx, expired, "expired").await?;
     }
-    let granted = page.page.grant(id, caller.did, tx.now, TTL_MS)?;
-    // The own older lease ends first, so that the mission that it held is free again.
+    if order.takeover {
+        require_supervisor(caller, &robot)?;
+    }
+    let live = page.page.live(tx.now).copied();
+    let from_another = live.is_some_and(|live| live.holder != caller.did) && order.takeover;
+    let granted = if from_another {
+        page.page.take_over(id, caller.did, tx.now, TTL_MS)
+    } else {
+        page.page.grant(id, caller.did, tx.now, TTL_MS)?
+    };
+    // The lease before ends first, so that the mission that it held is free again.
     if let Some(fenced) = granted.fenced {
-        end_doc(tx, fenced, "fenced").await?;
+        let by = from_another.then(|| DriverRef { did: caller.did, name: caller.name.clone() });
+        if let Some(by) = &by {
+            tracing::warn!(robot = %robot.id, by = by.name, lease = %fenced, "a drive is taken over");
+        }
+        let why = if from_another { "taken-over" } else { "fenced" };
+        end_doc_by(tx, fenced, why, by).await?;
     }
     let mut mission = match mission {
         Some(mission) => Some(tx.need::<Mission>(mission.id, "mission").await?),
@@ -209,11 +224,16 @@ pub(crate) fn recording(doc: &LeaseDoc, now: WallMs) -> Episode {
 
 /// Writes down that a lease has ended, gives its mission back, and frees the robot.
 async fn end_doc(tx: &mut Txn<'_>, id: LeaseId, why: &str) -> Result<()> {
+    end_doc_by(tx, id, why, None).await
+}
+
+/// The same, by whoever took over.
+async fn end_doc_by(tx: &mut Txn<'_>, id: LeaseId, why: &str, by: Option<DriverRef>) -> Result<()> {
     let mut doc = tx.need::<LeaseDoc>(id, "lease").await?;
     if doc.ended.is_some() {
         return Ok(());
     }
-    doc.ended = Some(Ended { why: why.to_owned(), at: tx.now });
+    doc.ended = Some(Ended { why: why.to_owned(), at: tx.now, by });
     interventions::end_with_lease(tx, &mut doc, why).await?;
     let robot = doc.lease.robot.clone();
     if let Some(mission) = &doc.lease.mission
@@ -306,6 +326,16 @@ fn robot_of(order: &LeaseOrder, mission: Option<&Mission>) -> Result<RobotId> {
         (None, Some(mission)) => Ok(mission.robot.clone()),
         (None, None) => Err(Refused::bad_request("name a robot, a mission, or both")),
     }
+}
+
+/// Who may take a robot from its driver.
+fn require_supervisor(caller: &Principal, robot: &Robot) -> Result<()> {
+    require_owner(caller, robot).map_err(|_not_theirs| {
+        Refused::forbidden(format!(
+            "only an operator or an owner of {} may take it over from its driver",
+            robot.name
+        ))
+    })
 }
 
 fn require_online(tx: &Txn<'_>, robot: &Robot) -> Result<()> {

@@ -60,7 +60,10 @@ async fn shapes_of_the_protocol_have_the_fields_that_the_document_says() {
                 owners: vec![],
             }),
         ),
-        ("LeaseOrder", json!(api::LeaseOrder { robot: None, mission: None, relay: None })),
+        (
+            "LeaseOrder",
+            json!(api::LeaseOrder { robot: None, mission: None, relay: None, takeover: false }),
+        ),
         ("LeaseGrant", json!(api::LeaseGrant { lease: envelope.clone() })),
         ("BeginUpload", json!(api::BeginUpload { episode, manifest: envelope.clone() })),
         ("UploadStatus", json!(api::UploadStatus { files: vec![file.clone()], receipt: None })),

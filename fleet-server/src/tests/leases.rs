@@ -46,6 +46,40 @@ async fn one_driver_and_growing_epochs() {
 }
 
 #[tokio::test]
+async fn an_operator_or_an_owner_takes_over_and_nobody_else() {
+    let world = World::new().await;
+    let (ada, bob) = (world.person("pilot", 1, "Ada").await, world.person("pilot", 2, "Bob").await);
+    let oda = world.person("operator", 7, "Oda").await;
+    let mut rover = world.rover("rover-1", 3).await;
+    let mission = world.open_mission("rover-1", 100).await;
+    let (_, first) = world.take_lease(&ada, json!({"mission": mission})).await;
+    rover.lease = Some(first.lease_id);
+    rover.report(&world).await;
+    let over = json!({"mission": mission, "takeover": true});
+    world.refused(("POST", "/v1/leases", &bob.token), over.clone(), 403, "forbidden").await;
+    let renew = format!("/v1/leases/{}/renew", first.lease_id);
+    world.ok("POST", &renew, &ada.token, Value::Null).await;
+    // Without the word, an operator is no driver, and a driver finds the robot taken.
+    let plain = json!({"robot": "rover-1"});
+    world.refused(("POST", "/v1/leases", &oda.token), plain.clone(), 403, "forbidden").await;
+    world.refused(("POST", "/v1/leases", &bob.token), plain, 409, "robot-taken").await;
+    let (_, second) = world.take_lease(&oda, over).await;
+    assert_eq!(second.epoch, first.epoch + 1);
+    let ended = world.get(&format!("/v1/leases/{}", first.lease_id)).await;
+    assert_eq!((&ended["why"], &ended["ended_by"]), (&json!("taken-over"), &json!("Oda")));
+    world.refused(("POST", &renew, &ada.token), Value::Null, 409, "lease-ended").await;
+    let view = world.get(&format!("/v1/missions/{mission}")).await;
+    assert_eq!(view["driver"]["name"], "Oda", "the mission went along");
+    let renew = format!("/v1/leases/{}/renew", second.lease_id);
+    world.ok("POST", &renew, &oda.token, Value::Null).await;
+    // Whoever drives may take over from itself: it is no takeover.
+    let again = json!({"robot": "rover-1", "takeover": true});
+    let (_, third) = world.take_lease(&oda, again).await;
+    let fenced = world.get(&format!("/v1/leases/{}", second.lease_id)).await;
+    assert_eq!((third.epoch, &fenced["why"]), (second.epoch + 1, &json!("fenced")));
+}
+
+#[tokio::test]
 async fn a_restart_in_the_middle_of_a_drive_keeps_lease_and_progress() {
     let world = World::new().await;
     let ada = world.person("pilot", 1, "Ada").await;

@@ -62,6 +62,9 @@ pub struct Config {
     /// Where drivers find this robot.
     #[serde(default)]
     pub link: Link,
+    /// Who watches without driving.
+    #[serde(default)]
+    pub spectators: Spectators,
     /// What the safety core allows. See `docs/safety.md`.
     #[serde(default)]
     pub policy: Policy,
@@ -91,6 +94,22 @@ pub struct Config {
     /// With less free space than this the recorder counts as full.
     #[serde(default = "disk_free_mb_min")]
     pub disk_free_mb_min: u64,
+}
+
+/// Who watches without driving. Spectators see the driver's video, which is sent for them once more, over the message router,
+/// however many they are. When the driver's link is short they get still pictures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spectators {
+    /// How much they may cost, kbit/s and camera; above it pictures are left out. 0: nobody watches.
+    #[schemars(range(max = 100_000))]
+    pub kbps_max: u32,
+}
+
+impl Default for Spectators {
+    fn default() -> Self {
+        Self { kbps_max: 6_000 }
+    }
 }
 
 /// The message router.

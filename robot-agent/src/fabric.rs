@@ -7,6 +7,7 @@ use crate::live;
 use crate::requests::Requests;
 use crate::shared::{Shared, Status, lock};
 use crate::telemetry::{self, Publisher};
+use crate::watch;
 use anyhow::{Result, anyhow};
 use fabric_tunnel::{Files, Tunnel};
 use protocol::ids::RobotId;
@@ -44,6 +45,8 @@ pub(crate) struct Fabric {
     pub(crate) requests: Arc<Requests>,
     /// What the owner lets programs do, voice and lamp aside.
     pub(crate) terms: Terms,
+    /// How much video spectators may cost, kbit/s and camera; 0: there are none.
+    pub(crate) spectators_kbps_max: u32,
     /// With which messages are sealed. None on a fabric without certificates: one machine, for tests.
     pub(crate) seal: Option<FabricKey>,
 }
@@ -198,7 +201,8 @@ impl Fabric {
         for index in 0..self.leases.cameras().len() {
             self.camera(session, index).await?;
         }
-        live::start_cameras(self, session).await
+        live::start_cameras(self, session).await?;
+        watch::start(self, session, self.spectators_kbps_max).await
     }
 
     /// What a query asks, if it is short enough and sealed for us.

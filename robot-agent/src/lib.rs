@@ -44,3 +44,4 @@ mod telemetry;
 mod ticks;
 mod upload;
 mod voice;
+mod watch;

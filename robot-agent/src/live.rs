@@ -50,7 +50,7 @@ pub(crate) fn info_of(still: &Still) -> FrameInfo {
 
 /// Whether somebody subscribes.
 #[derive(Default)]
-struct Wanted {
+pub(crate) struct Wanted {
     wanted: Mutex<bool>,
     changed: Condvar,
 }
@@ -65,8 +65,16 @@ impl Wanted {
         *lock(&self.wanted)
     }
 
+    /// Asks Zenoh: it tells of changes, and one that was lost with a connection must not last.
+    pub(crate) fn ask(&self, publisher: &Publisher<'_>) {
+        match publisher.matching_status().wait() {
+            Ok(status) => self.set(status.matching()),
+            Err(error) => tracing::debug!(%error, "nobody knows who subscribes"),
+        }
+    }
+
     /// Waits until somebody subscribes, for `within` at most.
-    fn wait(&self, within: Duration) -> bool {
+    pub(crate) fn wait(&self, within: Duration) -> bool {
         let wanted = lock(&self.wanted);
         let waited = self.changed.wait_timeout_while(wanted, within, |wanted| !*wanted);
         *waited.unwrap_or_else(PoisonError::into_inner).0
@@ -92,7 +100,7 @@ impl Pace {
 }
 
 /// A publisher that knows whether somebody subscribes.
-async fn publisher(
+pub(crate) async fn publisher(
     session: &Session,
     key: String,
     priority: Priority,
@@ -157,19 +165,11 @@ impl Live {
             let wanted = self.wanted.wait(ASK_EVERY);
             if clock::mono_ms().since(asked) >= 1_000 {
                 asked = clock::mono_ms();
-                self.ask();
+                self.wanted.ask(&self.publisher);
             }
             if wanted {
                 self.next();
             }
-        }
-    }
-
-    /// Zenoh tells of changes; one that was lost with a connection must not last.
-    fn ask(&self) {
-        match self.publisher.matching_status().wait() {
-            Ok(status) => self.wanted.set(status.matching()),
-            Err(error) => tracing::debug!(%error, "nobody knows who subscribes"),
         }
     }
 

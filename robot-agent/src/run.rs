@@ -175,6 +175,7 @@ pub(crate) async fn run(mut config: Config, domain_id: u16) -> Result<()> {
         episodes_waiting: waiting,
         requests,
         terms: config.terms(),
+        spectators_kbps_max: config.spectators.kbps_max,
     };
     serve(&config, desk, fabric).await?;
     service.stopping();
@@ -345,7 +346,11 @@ fn start_cameras(
     for media in CameraConfig::all_of(config, domain_id) {
         let (shared, pictures) = (Arc::clone(shared), Arc::clone(&pictures));
         let name = media.name.clone();
-        let to_link = move |frame| Leases::frame(&shared, &frame);
+        let to_link = move |frame| {
+            // Who drives comes first.
+            Leases::frame(&shared, &frame);
+            shared.spectators.offer(&frame);
+        };
         let started = Camera::start_recorded(media, to_link, pictures, Arc::clone(&machine));
         cameras.push(started.with_context(|| format!("starting camera {name:?}"))?);
     }

@@ -7,6 +7,7 @@ use crate::link;
 use crate::senses::Senses;
 use crate::sensors::Sensors;
 use crate::ticks::Ticks;
+use crate::watch;
 use agent_core::{Outputs, Twist};
 use protocol::safety::{Reason, SafetyState};
 use protocol::state::Trouble;
@@ -100,6 +101,8 @@ impl Beats {
 /// Shared state.
 #[derive(Default)]
 pub(crate) struct Shared {
+    /// Where frames for spectators are handed in.
+    pub(crate) spectators: watch::Inlets,
     pub(crate) sensors: Mutex<Sensors>,
     /// The robot's own autonomy, as its driver uses it.
     pub(crate) autonomy: Mutex<Autonomy>,

@@ -18,11 +18,12 @@ use xtask::process::wait_for;
 use xtask::stack::ROBOT;
 
 /// Where a subscriber of everything would listen.
-const EVERYTHING: [&str; 5] = [
+const EVERYTHING: [&str; 6] = [
     "**",
     "longrein/v1/**",
     "longrein/v1/robots/*/state",
     "longrein/v1/robots/*/camera/*/live",
+    "longrein/v1/robots/*/camera/*/video",
     "longrein/v1/robots/*/telemetry",
 ];
 /// What is asked of robots.

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// A camera is healthy while its newest frame is younger than this.
 const HEALTHY_WITHIN_MS: u64 = 1_000;
+/// With less of its configured bitrate than this, percent, live video counts as reduced. An estimator wavers below the top.
+const REDUCED_PERCENT: u64 = 85;
 pub(super) type Sink = Arc<Mutex<dyn FnMut(EncodedFrame) + Send>>;
 
 /// A running camera. Dropping it stops it.
@@ -220,6 +222,14 @@ impl Camera {
             let (width, height) = size.unwrap_or((config.width, config.height));
             running.set_live_size(width, height);
         }
+    }
+
+    /// Whether the live video is clearly less than configured: its link does not carry all of it.
+    pub fn is_reduced(&self) -> bool {
+        let (config, live) = (&self.state.config, lock(&self.state.live));
+        let kbps = self.state.bitrate_kbps.load(Ordering::Relaxed);
+        let much_less = u64::from(kbps) * 100 < u64::from(config.bitrate_kbps) * REDUCED_PERCENT;
+        much_less || live.size.is_some() || live.is_slowed()
     }
 
     /// Leaves out frames of the live video until then, but for one in each `apart_max`.

@@ -24,6 +24,11 @@ impl LiveVideo {
         self.every_ns = if fps >= of { 0 } else { 1_000_000_000 / u64::from(fps.max(1)) };
     }
 
+    /// Whether some frames are left out.
+    pub(super) const fn is_slowed(&self) -> bool {
+        self.every_ns > 0
+    }
+
     pub(super) fn hold(&mut self, until: MonoNs, apart_max: Duration) {
         self.hold = self.hold.max(until);
         self.apart_max_ns = u64::try_from(apart_max.as_nanos()).unwrap_or(u64::MAX);

@@ -21,7 +21,11 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("fleet-core", &["protocol"]),
     ("fleet-server", &["protocol", "body-drain", "fabric-tunnel", "episode", "fleet-core"]),
     ("turn-relay", &[]),
-    ("pilot-gateway", &["protocol", "body-drain", "fabric-tunnel", "agent-core", "turn-relay"]),
+    ("watch-relay", &[]),
+    (
+        "pilot-gateway",
+        &["protocol", "body-drain", "fabric-tunnel", "agent-core", "turn-relay", "watch-relay"],
+    ),
     (
         "robot-agent",
         &["protocol", "fabric-tunnel", "ros-msgs", "episode", "agent-core", "ros-bridge"],
@@ -51,7 +55,13 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("rustdds", &["ros-bridge"], "talk to ROS through ros-bridge"),
     ("sled", &["fleet-server"], "store through fleet-server's Store trait"),
     ("turn-server-proto", &["turn-relay"], "turn-relay bounds it and gives it sockets"),
-    ("webrtc", &["robot-agent"], "one module of robot-agent wraps it"),
+    (
+        "webrtc",
+        &["robot-agent", "watch-relay"],
+        "robot-agent wraps it; watch-relay tests against it",
+    ),
+    ("rtc", &["robot-agent", "watch-relay"], "one module of robot-agent and watch-relay wrap it"),
+    ("quinn-udp", &["watch-relay"], "one socket of many datagrams"),
     ("parquet", &["episode-export"], "keep heavy export crates out of the rest"),
     (
         "tokio",
@@ -61,6 +71,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
             "fleet-server",
             "pilot-gateway",
             "turn-relay",
+            "watch-relay",
             "robot-agent",
             "ros-bridge",
             "longrein-cli",

@@ -14,6 +14,7 @@ use crate::rates::{Rate, Rates};
 use crate::rover::Rovers;
 use crate::states::{Heard, STATE_LEN_MAX, States};
 use crate::turn::Turn;
+use crate::watch::Watch;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, header};
 use protocol::api::{Role, SessionClaims};
@@ -68,6 +69,8 @@ pub struct App {
     pub rovers: Rovers,
     /// Relays, if there are any.
     pub turn: Option<Turn>,
+    /// Spectators.
+    pub watch: Watch,
     info: watch::Sender<Option<FleetInfo>>,
     states: Mutex<States>,
     drivers: Mutex<Drivers>,
@@ -111,6 +114,7 @@ impl App {
         key: PrivateKey,
         fabric: watch::Receiver<Option<Session>>,
         turn: Option<Turn>,
+        watch: Watch,
     ) -> anyhow::Result<Self> {
         let (key, fleet) = (Arc::new(key), Fleet::new(&config.fleet)?);
         let keys = Keys::new(config.is_sealed(), fleet.clone(), Arc::clone(&key));
@@ -129,6 +133,7 @@ impl App {
             frames: Frames::default(),
             rovers: Rovers::default(),
             turn,
+            watch,
             info: watch::Sender::new(None),
             states: Mutex::new(States::default()),
             tokens: Mutex::new(BTreeMap::new()),

@@ -1,6 +1,6 @@
 //! Configuration: a TOML file, then the environment, then flags; the later wins.
 
-use crate::turn;
+use crate::{turn, watch};
 use anyhow::{Context, bail};
 use clap::Parser;
 use protocol::ids::RobotId;
@@ -43,6 +43,9 @@ pub struct Args {
     /// TURN: a path for pilots whose network lets nothing else through
     #[command(flatten)]
     pub turn: turn::Args,
+    /// Spectators: from where their video is sent
+    #[command(flatten)]
+    pub watch: watch::settings::Args,
 }
 
 /// The configuration file. Unknown keys are refused, so that a typing error does not go unseen.
@@ -58,6 +61,7 @@ pub struct File {
     proxy_body_bytes_max: Option<usize>,
     ice_servers: Vec<IceServer>,
     turn: turn::File,
+    watch: watch::settings::File,
     earth_rover: Vec<EarthRover>,
 }
 
@@ -108,6 +112,8 @@ pub struct Config {
     pub ice_servers: Vec<IceServer>,
     /// Relays with credentials that end.
     pub turn: Option<turn::Settings>,
+    /// How spectators are served.
+    pub watch: watch_relay::Options,
     /// Robots with a port of their own for the Earth Rovers API.
     pub earth_rover: Vec<EarthRover>,
 }
@@ -139,8 +145,9 @@ impl Config {
             bail!("zenoh is {zenoh:?}; it must be an endpoint such as tls/127.0.0.1:7447");
         }
         let web = args.web.or(file.web);
+        let http = args.http.or(file.http).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7070)));
         Ok(Self {
-            http: args.http.or(file.http).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7070))),
+            http,
             fleet: fleet.trim_end_matches('/').to_owned(),
             zenoh,
             web: web.unwrap_or_else(|| PathBuf::from("pilot-gateway/web/dist")),
@@ -151,6 +158,7 @@ impl Config {
             proxy_body_bytes_max: file.proxy_body_bytes_max.unwrap_or(8 * 1024 * 1024),
             ice_servers: file.ice_servers,
             turn: turn::Settings::merge(args.turn, file.turn)?,
+            watch: watch::settings::merge(args.watch, file.watch, http)?,
             earth_rover: file.earth_rover,
         })
     }

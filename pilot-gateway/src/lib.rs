@@ -31,6 +31,7 @@ pub mod states;
 pub mod turn;
 pub mod verdict;
 pub mod views;
+pub mod watch;
 pub mod web;
 
 use crate::app::{App, Shared};
@@ -39,7 +40,7 @@ use anyhow::Context;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, delete, get, post};
+use axum::routing::{any, delete, get, patch, post};
 use axum::serve::ListenerExt;
 use axum::{Json, Router, middleware};
 use protocol::keys::PrivateKey;
@@ -48,7 +49,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::watch as channel;
 use tokio::task::JoinHandle;
 
 /// How often the gateway asks again who the fleet is.
@@ -63,7 +64,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub struct Gateway {
     app: Shared,
     address: SocketAddr,
-    stop: watch::Sender<bool>,
+    stop: channel::Sender<bool>,
     server: JoinHandle<std::io::Result<()>>,
     background: Vec<JoinHandle<()>>,
     rovers: Vec<SocketAddr>,
@@ -78,13 +79,18 @@ impl Gateway {
             format!("cannot listen on {}: choose another address with --http", config.http)
         })?;
         let address = listener.local_addr()?;
-        let (fabric_ready, fabric) = watch::channel(None);
+        let (fabric_ready, fabric) = channel::channel(None);
         let endpoint = config.zenoh.clone();
-        let turn = match &config.turn {
-            Some(settings) => Some(turn::Turn::start(settings).await?),
+        let spectators = watch::Watch::start(&config.watch)?;
+        let turn = match config.turn.clone() {
+            Some(settings) => {
+                // Spectators whose network lets nothing else through come over it, too.
+                let settings = settings.reaching(&spectators.addresses());
+                Some(turn::Turn::start(&settings).await?)
+            }
             None => None,
         };
-        let app = Arc::new(App::new(config, key, fabric, turn)?);
+        let app = Arc::new(App::new(config, key, fabric, turn, spectators)?);
         let on_state = {
             let app = Arc::downgrade(&app);
             move |sample: &zenoh::sample::Sample| {
@@ -97,6 +103,7 @@ impl Gateway {
             tokio::spawn(enter_fabric(Arc::clone(&app), endpoint, fabric_ready, on_state)),
             tokio::spawn(follow_fleet(Arc::clone(&app))),
             tokio::spawn(relay::run(Arc::clone(&app))),
+            tokio::spawn(watch::run(Arc::clone(&app))),
         ];
         let mut rovers = Vec::new();
         for rover in &app.config.earth_rover {
@@ -104,7 +111,7 @@ impl Gateway {
             rovers.push(address);
             background.extend(tasks);
         }
-        let (stop, mut stopped) = watch::channel(false);
+        let (stop, mut stopped) = channel::channel(false);
         let service = router(Arc::clone(&app)).into_make_service_with_connect_info::<SocketAddr>();
         let listener = listener.tap_io(|stream| {
             // Small answers must not wait for more; failing to say so costs only time.
@@ -140,6 +147,7 @@ impl Gateway {
     /// Releases every robot, answers what was asked, and stops.
     pub async fn shut_down(self) {
         relay::release_all(&self.app).await;
+        self.app.watch.stop();
         self.stop.send_replace(true);
         let abort = self.server.abort_handle();
         if tokio::time::timeout(DRAIN, self.server).await.is_err() {
@@ -162,7 +170,7 @@ impl Gateway {
 async fn enter_fabric(
     app: Shared,
     endpoint: String,
-    ready: watch::Sender<Option<zenoh::Session>>,
+    ready: channel::Sender<Option<zenoh::Session>>,
     on_state: impl Fn(&zenoh::sample::Sample) + Send + Sync + 'static,
 ) {
     if !app.config.is_sealed() {
@@ -214,6 +222,8 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/robots/{id}/session", post(session::open_session))
         .route("/v1/robots/{id}/ice-servers", post(turn::ice_servers))
         .route("/v1/robots/{id}/look", get(look::look))
+        .route("/v1/robots/{id}/watch", post(watch::http::watch).options(watch::http::options))
+        .route("/v1/robots/{id}/watch/{viewer}", patch(watch::http::patch).delete(watch::http::end))
         .route("/v1/robots/{id}/state", get(programs::state))
         .route(
             "/v1/robots/{id}/lease",
@@ -276,6 +286,7 @@ async fn metrics(State(app): State<Shared>) -> Response {
     if let Some(stats) = app.turn.as_ref().and_then(turn::Turn::stats) {
         metrics::render_turn(&mut text, stats);
     }
+    metrics::render_watch(&mut text, app.watch.stats());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 

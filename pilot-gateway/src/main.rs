@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 async fn main() -> ExitCode {
     let args = Args::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| {
-        EnvFilter::new(format!("info,zenoh=error,{}", turn_relay::LOG_FILTER))
+        EnvFilter::new(format!("info,zenoh=error,rtc_dtls=error,{}", turn_relay::LOG_FILTER))
     });
     tracing_subscriber::fmt()
         .with_env_filter(filter)

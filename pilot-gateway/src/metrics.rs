@@ -93,6 +93,22 @@ pub fn render_turn(text: &mut String, stats: &turn_relay::Stats) {
     }
 }
 
+/// What the server for spectators counted.
+pub fn render_watch(text: &mut String, stats: &watch_relay::Stats) {
+    let name = "longrein_gateway_watch_viewers";
+    let viewers = stats.viewers.load(Ordering::Relaxed);
+    // Writing to a String can't fail.
+    writeln!(
+        text,
+        "# HELP {name} Spectators there are now.\n# TYPE {name} gauge\n{name} {viewers}"
+    )
+    .ok();
+    for (name, count, help) in stats.all() {
+        let name = format!("longrein_gateway_watch_{name}_total");
+        writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {count}").ok();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,12 +26,14 @@ use utoipa::{Modify, OpenApi};
         crate::session::open_session, crate::turn::ice_servers,
         crate::look::look, crate::programs::state, crate::programs::take_lease, crate::programs::drive,
         crate::programs::stop, crate::programs::clear_stop, crate::programs::release_lease, crate::programs::receipt,
+        crate::watch::http::options, crate::watch::http::watch, crate::watch::http::patch, crate::watch::http::end,
     ),
     components(schemas(ProblemDocument)),
     modifiers(&SessionScheme),
     tags(
         (name = "programs", description = "Drive from a program: look, decide, drive with a time to live."),
         (name = "drive", description = "Drive from a browser."),
+        (name = "watch", description = "See a robot's live video, without driving it."),
         (name = "service", description = "About this gateway."),
     )
 )]

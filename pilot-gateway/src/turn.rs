@@ -156,6 +156,17 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The same, where clients may reach these sockets of this program as well.
+    #[must_use]
+    pub fn reaching(mut self, services: &[SocketAddr]) -> Self {
+        if let Some(server) = &mut self.server {
+            server.peers = std::mem::take(&mut server.peers).with_services(services);
+        }
+        self
+    }
+}
+
 fn read_secret(path: &std::path::Path) -> Result<Secret> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the TURN secret {}", path.display()))?;

@@ -51,19 +51,29 @@ impl FromStr for Network {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Peers {
     allowed: Vec<Network>,
+    /// Sockets of this program that are not relayed ports.
+    services: Vec<SocketAddr>,
 }
 
 impl Peers {
     /// Public addresses, and those of `allowed` whatever they are.
     pub const fn new(allowed: Vec<Network>) -> Self {
-        Self { allowed }
+        Self { allowed, services: Vec::new() }
+    }
+
+    /// And these sockets, wherever they are: other services of the same program.
+    #[must_use]
+    pub fn with_services(mut self, services: &[SocketAddr]) -> Self {
+        self.services.extend_from_slice(services);
+        self
     }
 
     /// Whether `own`, an address of the server itself, or another may be reached at all. Behind an address of the
     /// server only relayed ports may be: [`Peers::reaches`] says which.
     pub(crate) fn permits(&self, address: IpAddr, own: IpAddr) -> bool {
         let address = address.to_canonical();
-        address == own || self.names(address) || is_public(address)
+        let serves = self.services.iter().any(|service| service.ip() == address);
+        address == own || serves || self.names(address) || is_public(address)
     }
 
     /// Whether a datagram may pass to or from `peer`.
@@ -71,6 +81,9 @@ impl Peers {
         let address = peer.ip().to_canonical();
         if peer.port() == 0 {
             return false;
+        }
+        if self.services.contains(&SocketAddr::new(address, peer.port())) {
+            return true;
         }
         if own.contains(&address) {
             // Other doors of this machine are not for those whom it lets through.
@@ -178,6 +191,20 @@ mod tests {
         assert!(!peers.permits(ip("10.8.0.1"), ip(OWN)) && !peers.permits(ip("fe80::1"), ip(OWN)));
         let all = Peers::new(vec!["0.0.0.0/0".parse().unwrap()]);
         assert!(all.permits(ip("127.0.0.1"), ip(OWN)) && !all.permits(ip("::1"), ip(OWN)));
+    }
+
+    #[test]
+    fn a_service_of_the_same_program_is_reached_and_nothing_beside_it() {
+        let own = [ip(OWN), ip("10.0.0.2")];
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let peers = Peers::default().with_services(&[at("203.0.114.7:8189"), at("10.0.0.3:8189")]);
+        for service in ["203.0.114.7:8189", "10.0.0.3:8189", "[::ffff:10.0.0.3]:8189"] {
+            assert!(peers.reaches(at(service), own, false), "{service}");
+            assert!(peers.permits(at(service).ip(), own[0]));
+        }
+        for beside in ["203.0.114.7:22", "10.0.0.3:22", "10.0.0.2:8189"] {
+            assert!(!peers.reaches(at(beside), own, false), "{beside}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 /** A fake gateway and fleet inside the page, for `npm run dev`: everything can be clicked, nothing is real. Faults
  * are missions of their own, so that a developer sees them as a pilot would. */
 import { distanceM, type GeoPoint, offsetM } from "../src/core/geo";
-import type { Backend, Link, LinkEvents } from "../src/io/backend";
+import type { Backend, Link, LinkEvents, Viewer, ViewerEvents } from "../src/io/backend";
 import { fromHex, toHex, utf8 } from "../src/protocol/bytes";
 import { didOf } from "../src/protocol/did";
 import { envelopeOf, PAYLOAD_LEASE, preAuthenticationEncoding } from "../src/protocol/dsse";
@@ -333,7 +333,10 @@ export async function createMockBackend(): Promise<Backend> {
         return action === "renew" ? ok({ lease: await lease(1) }) : takeLease(body);
       case "DELETE leases":
         return endLease();
+      case "OPTIONS robots":
+        return ok({});
       case "POST robots":
+        if (action === "watch") return ok({}, 201);
         if (action === "session") return openSession();
         if (action === "revoke") return robotOf(id);
         drive?.robot?.estopNow();
@@ -420,12 +423,35 @@ export async function createMockBackend(): Promise<Backend> {
     };
   }
 
+  /** What a spectator sees: the robot of the drive, or one that stands. */
+  async function openViewer(_: unknown, events: ViewerEvents): Promise<Viewer> {
+    const none = () => undefined;
+    const still = () =>
+      createMockRobot(
+        HOME,
+        { telemetry: none, session: none, estop: none, video: none, sound: none, open: none, lost: none },
+        "none",
+        0n,
+      );
+    const own = drive?.robot ? null : still();
+    const [front] = (drive?.robot ?? own)?.streams() ?? [];
+    return {
+      offerSdp: "v=0\r\n",
+      accept: async () => {
+        if (front !== undefined) events.video(front);
+      },
+      close: () => own?.close(),
+    };
+  }
+
   return {
     fetch: async (path, init) => {
       const [pathname = ""] = path.split("?");
       // No mock of the safety core: a gateway answers, if one runs (see vite.config.ts).
       if (pathname === "/v1/safety/try") return fetch(path, init);
-      const body = typeof init.body === "string" ? JSON.parse(init.body) : {};
+      // A player's offer is no JSON.
+      const json = typeof init.body === "string" && init.body.startsWith("{");
+      const body = json ? JSON.parse(String(init.body)) : {};
       const reply = await answer(init.method ?? "GET", pathname, body);
       return new Response(JSON.stringify(reply.body), { status: reply.status });
     },
@@ -434,6 +460,7 @@ export async function createMockBackend(): Promise<Backend> {
       return () => listeners.delete(on);
     },
     openLink,
+    openViewer,
   };
 }
 

@@ -11,6 +11,7 @@ import "./ui/styles/owner.css";
 import "./ui/styles/cockpit.css";
 import "./ui/styles/cockpit-more.css";
 import "./ui/styles/settings.css";
+import "./ui/styles/watch.css";
 
 async function backend(): Promise<Backend> {
   // Only in `npm run dev`: the build leaves the fake world out.

@@ -41,6 +41,19 @@ export function canDrive(
   return YES;
 }
 
+/** Mirrors `takeover` of `POST /v1/leases`: an operator, or an owner of the robot. A robot that nobody drives is driven. */
+export function canTakeOver(
+  robot: Robot,
+  me: { did: string; role: string; owner: string | null },
+  { watch: m }: Messages,
+): Can {
+  const owns = robot.owners.some((share) => share.owner === me.owner && share.sharePpm > 0);
+  const supervises = me.role === "operator" || owns;
+  if (!supervises) return no(m.onlySupervisors);
+  if (!robot.online) return no(m.offline);
+  return YES;
+}
+
 /** Mirrors the robot's rule for clearing the emergency stop: current lease, deadman released. */
 export function canClearEstop(facts: { connected: boolean; wants: boolean }, { can: m }: Messages): Can {
   if (!facts.connected) return no(m.noConnection);

@@ -83,6 +83,8 @@ export interface Robot {
   readonly battery: number | null;
   /** Who holds a live lease on it. */
   readonly holder: Person | null;
+  /** What that lease is for. */
+  readonly mission: string | null;
   readonly stateAgeMs: number | null;
   /** Why it does not go, or not faster: a stable code. */
   readonly reason: string | null;
@@ -267,6 +269,7 @@ export function parseRobot(value: unknown): Robot | null {
       typeof lease["holder"] === "string" && lease["state"] !== "ended"
         ? { did: lease["holder"], name: text(lease["holder_name"]) }
         : null,
+    mission: lease["state"] === "ended" ? null : textOrNull(lease["mission"]),
     stateAgeMs: numberOrNull(r["age_ms"]),
     reason: textOrNull(state["reason"]),
     speedMps: numberOrNull(state["speed_mps"]),

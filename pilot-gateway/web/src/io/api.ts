@@ -1,6 +1,6 @@
 /** The fleet's and the gateway's HTTP API. Every call gives a value or a problem that says what to do. */
 import type { GeoPoint } from "../core/geo";
-import { object, text } from "../core/json";
+import { object, text, textOrNull } from "../core/json";
 import {
   type Episode,
   type Invitation,
@@ -23,6 +23,7 @@ import {
 } from "../core/model";
 import { ownProblem } from "../core/problem";
 import { type Played, parsePlayed, type Scene, scenarioOf } from "../core/safety-try";
+import { type Server, serversOf as serversOfLink } from "../core/watch";
 import { toHex } from "../protocol/bytes";
 import { type Envelope, parseEnvelope } from "../protocol/dsse";
 import { type OwnerSettings, PAYLOAD_OWNER_SETTINGS, settingsBody } from "../protocol/settings";
@@ -53,6 +54,21 @@ export interface OpenedSession {
   readonly robotSignature: string;
 }
 
+/** What a drive is of: a mission, or a robot alone. */
+export interface LeaseOrder {
+  readonly robot: string | null;
+  readonly mission: string | null;
+  /** Whether somebody else's drive ends. */
+  readonly takeover: boolean;
+}
+
+/** How a lease ended. */
+export interface LeaseEnd {
+  readonly why: string | null;
+  /** Who took over. */
+  readonly by: string | null;
+}
+
 export interface Api {
   readonly invitation: (code: string) => Promise<Result<Invitation>>;
   readonly accept: (code: string, name: string, identity: Identity) => Promise<Result<Session>>;
@@ -65,7 +81,8 @@ export interface Api {
   readonly episodes: () => Promise<Result<readonly Episode[]>>;
   readonly episode: (id: string) => Promise<Result<Episode>>;
   readonly episodeFile: (id: string, name: string) => Promise<Result<Blob>>;
-  readonly takeLease: (mission: string) => Promise<Result<Envelope>>;
+  readonly takeLease: (order: LeaseOrder) => Promise<Result<Envelope>>;
+  readonly leaseEnd: (id: string) => Promise<Result<LeaseEnd>>;
   readonly renewLease: (id: string) => Promise<Result<Envelope>>;
   readonly endLease: (id: string) => Promise<Result<null>>;
   readonly openSession: (
@@ -78,6 +95,14 @@ export interface Api {
   /** Servers with credentials for the holder of a lease. */
   readonly iceServers: (robot: string, lease: Envelope) => Promise<Result<IceServers>>;
   readonly estop: (robot: string) => Promise<Result<null>>;
+  /** Servers for a player. */
+  readonly watchServers: (robot: string) => Promise<Result<readonly Server[]>>;
+  readonly watch: (
+    robot: string,
+    camera: string,
+    offerSdp: string,
+  ) => Promise<Result<{ readonly sdp: string; readonly location: string | null }>>;
+  readonly endWatch: (location: string) => Promise<Result<null>>;
   /** What the safety core decides in a scene. Needs no session. */
   readonly trySafety: (scene: Scene) => Promise<Result<Played>>;
   readonly robot: (id: string) => Promise<Result<Robot>>;
@@ -119,13 +144,16 @@ export function createApi(backend: Backend, credentials: Credentials): Api {
     const token = credentials.token();
     const headers: Record<string, string> = { accept: "application/json" };
     if (token !== null) headers["authorization"] = `Bearer ${token}`;
-    if (body !== undefined) headers["content-type"] = "application/json";
+    // A text is a session description.
+    const sdp = typeof body === "string";
+    if (body !== undefined) headers["content-type"] = sdp ? "application/sdp" : "application/json";
+    if (sdp) headers["accept"] = "application/sdp, application/json";
     let response: Response;
     try {
       response = await backend.fetch(path, {
         method,
         headers,
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(body === undefined ? {} : { body: sdp ? body : JSON.stringify(body) }),
         signal: AbortSignal.timeout(timeoutMs),
       });
     } catch {
@@ -188,7 +216,13 @@ export function createApi(backend: Backend, credentials: Credentials): Api {
       const sent = await send("GET", `/v1/episodes/${id(episode)}/files/${id(name)}`, undefined, DOWNLOAD_MS);
       return sent.ok ? { ok: true, value: await sent.value.blob() } : sent;
     },
-    takeLease: (mission) => post("/v1/leases", { robot: null, mission, relay: null }, parseGrant),
+    takeLease: ({ robot, mission, takeover }) =>
+      post("/v1/leases", { robot, mission, relay: null, takeover }, parseGrant),
+    leaseEnd: (lease) =>
+      get(`/v1/leases/${id(lease)}`, (json) => {
+        const { why, ended_by } = object(json);
+        return { why: textOrNull(why), by: textOrNull(ended_by) };
+      }),
     renewLease: (lease) => post(`/v1/leases/${id(lease)}/renew`, undefined, parseGrant),
     endLease: (lease) => plain("DELETE", `/v1/leases/${id(lease)}`),
     openSession: (robot, lease, offer_sdp, driver_signature, patienceMs) => {
@@ -198,6 +232,17 @@ export function createApi(backend: Backend, credentials: Credentials): Api {
     iceServers: (robot, lease) => post(`/v1/robots/${id(robot)}/ice-servers`, { lease }, parseIceServers),
     trySafety: (scene) => post("/v1/safety/try", scenarioOf(scene), parsePlayed),
     estop: (robot) => plain("POST", `/v1/robots/${id(robot)}/estop`, {}),
+    watchServers: async (robot) => {
+      const sent = await send("OPTIONS", `/v1/robots/${id(robot)}/watch`, undefined);
+      return sent.ok ? { ok: true, value: serversOfLink(sent.value.headers.get("link")) } : sent;
+    },
+    watch: async (robot, camera, offerSdp) => {
+      const sent = await send("POST", `/v1/robots/${id(robot)}/watch?camera=${id(camera)}`, offerSdp);
+      if (!sent.ok) return sent;
+      const location = sent.value.headers.get("location");
+      return { ok: true, value: { sdp: await sent.value.text(), location } };
+    },
+    endWatch: (location) => plain("DELETE", location),
     robot: (robot) => get(`/v1/robots/${id(robot)}`, parseRobot),
     track: (robot) => get(`/v1/robots/${id(robot)}/track`, parseTrack),
     settings: (robot) =>

@@ -42,6 +42,18 @@ export interface Link {
   readonly close: () => void;
 }
 
+/** A link on which nothing but one camera's video comes. */
+export interface Viewer {
+  readonly offerSdp: string;
+  readonly accept: (answerSdp: string) => Promise<void>;
+  readonly close: () => void;
+}
+
+export interface ViewerEvents {
+  readonly video: (stream: MediaStream) => void;
+  readonly lost: () => void;
+}
+
 export interface Backend {
   readonly fetch: (path: string, init: RequestInit) => Promise<Response>;
   /** Calls `on` for each event; returns how to stop. */
@@ -51,4 +63,5 @@ export interface Backend {
     events: LinkEvents,
     words: Messages["drive"],
   ) => Promise<Link>;
+  readonly openViewer: (iceServers: readonly IceServer[], events: ViewerEvents) => Promise<Viewer>;
 }

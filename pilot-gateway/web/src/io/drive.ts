@@ -15,7 +15,7 @@ import { clamp } from "../core/units";
 import { encodeDrive, type Seen } from "../protocol/drive";
 import { parseFromRobot, RECEIPT_EVERY_MS, RENEW_EVERY_MS, type ToRobot } from "../protocol/session";
 import { decodeTelemetry, type Telemetry } from "../protocol/telemetry";
-import type { Api } from "./api";
+import type { Api, LeaseOrder } from "./api";
 import type { Backend } from "./backend";
 import { clientMs, nowMs, startTicker } from "./clock";
 import { openControls } from "./controls";
@@ -39,7 +39,7 @@ export interface DriveOptions {
   readonly backend: Backend;
   readonly api: Api;
   readonly identity: Identity;
-  readonly missionId: string;
+  readonly order: LeaseOrder;
   /** The pilot's language and units, and input settings, as they are now. */
   readonly say: () => Say;
   readonly inputs: () => InputSettings;
@@ -181,6 +181,7 @@ export function startDrive(options: DriveOptions): Drive {
       case "ended":
         robotEnded?.();
         finish(endedWords(message.why, options.say()));
+        if (message.why === "fenced") void tellWhoTookOver();
         break;
       case "goal":
         onGoal(message);
@@ -188,6 +189,15 @@ export function startDrive(options: DriveOptions): Drive {
       case "refused":
         show({ notice: refusalWords(message, options.say().m) });
         break;
+    }
+  }
+
+  /** The robot knows that there is another driver; the fleet knows who. */
+  async function tellWhoTookOver(): Promise<void> {
+    if (granted === null) return;
+    const lease = await api.leaseEnd(granted.lease.leaseId);
+    if (lease.ok && lease.value.by !== null) {
+      show({ connectionWords: options.say().m.takenOver(lease.value.by) });
     }
   }
 
@@ -350,7 +360,7 @@ export function startDrive(options: DriveOptions): Drive {
   // ---- opening ---------------------------------------------------------------------------------------------
 
   async function open(): Promise<void> {
-    const taken = await takeLease(api, options.missionId, options.say().m);
+    const taken = await takeLease(api, options.order, options.say().m);
     if (!taken.ok) {
       fail(taken.failure);
       return;

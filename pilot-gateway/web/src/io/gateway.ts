@@ -1,6 +1,6 @@
 /** The real world: the gateway that served this page. */
 import type { Backend } from "./backend";
-import { openLink } from "./webrtc";
+import { openLink, openViewer } from "./webrtc";
 
 const EVENTS = ["robot", "mission", "episode", "lease"];
 
@@ -19,4 +19,4 @@ function events(token: string, on: (name: string, data: unknown) => void): () =>
   return () => source.close();
 }
 
-export const gateway: Backend = { fetch: (path, init) => fetch(path, init), events, openLink };
+export const gateway: Backend = { fetch: (path, init) => fetch(path, init), events, openLink, openViewer };

@@ -6,7 +6,7 @@ import { fromHex, toHex, utf8 } from "../protocol/bytes";
 import { bodyUnverified, type Envelope, PAYLOAD_LEASE } from "../protocol/dsse";
 import { type Lease, leaseUnverified } from "../protocol/lease";
 import { answerBytes, openBytes } from "../protocol/signed";
-import type { Api, GatewayConfig } from "./api";
+import type { Api, GatewayConfig, LeaseOrder } from "./api";
 import type { Backend, IceServer, Link, LinkEvents } from "./backend";
 import { nowMs } from "./clock";
 import { type Identity, sha256, verify, verifyEnvelope } from "./keys";
@@ -53,8 +53,8 @@ function failureOf(problem: Problem, words: Messages): Failure {
   return { code: problem.code, title: problem.title, detail: problemWords(problem, words) };
 }
 
-export async function takeLease(api: Api, missionId: string, words: Messages): Promise<Opened<Granted>> {
-  const [configured, granted] = await Promise.all([api.config(), api.takeLease(missionId)]);
+export async function takeLease(api: Api, order: LeaseOrder, words: Messages): Promise<Opened<Granted>> {
+  const [configured, granted] = await Promise.all([api.config(), api.takeLease(order)]);
   if (!configured.ok) return { ok: false, failure: failureOf(configured.problem, words) };
   if (!granted.ok) return { ok: false, failure: failureOf(granted.problem, words) };
   const [config, envelope] = [configured.value, granted.value];

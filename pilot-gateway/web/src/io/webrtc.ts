@@ -4,7 +4,7 @@
  */
 import type { Messages } from "../core/words/words";
 import { CHANNELS } from "../protocol/session";
-import type { IceServer, Link, LinkEvents, VideoCounters } from "./backend";
+import type { IceServer, Link, LinkEvents, VideoCounters, Viewer, ViewerEvents } from "./backend";
 
 /** Candidates of the machine itself come within milliseconds; a dead STUN server must not hold up the drive. */
 const GATHERING_MS_MAX = 1_500;
@@ -137,6 +137,34 @@ export async function openLink(
     counters: async () => (front === undefined ? null : countersOf(front)),
     close: () => {
       closed = true;
+      pc.close();
+    },
+  };
+}
+
+/** One camera to watch, and nothing to say. */
+export async function openViewer(iceServers: readonly IceServer[], events: ViewerEvents): Promise<Viewer> {
+  const pc = new RTCPeerConnection({ iceServers: iceServers.map(iceServer), bundlePolicy: "max-bundle" });
+  pc.addTransceiver("video", { direction: "recvonly" });
+  let closed = false;
+  const lost = () => {
+    if (!closed) events.lost();
+  };
+  pc.addEventListener("track", ({ track }) => events.video(new MediaStream([track])));
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  pc.addEventListener("connectionstatechange", () => {
+    clearTimeout(timer);
+    if (pc.connectionState === "failed" || pc.connectionState === "closed") lost();
+    if (pc.connectionState === "disconnected") timer = setTimeout(lost, DISCONNECTED_MS_MAX);
+  });
+  // The gateway learns of this page's addresses by itself: nothing to gather before the offer.
+  await pc.setLocalDescription(await pc.createOffer());
+  return {
+    offerSdp: pc.localDescription?.sdp ?? "",
+    accept: (sdp) => pc.setRemoteDescription({ type: "answer", sdp }),
+    close: () => {
+      closed = true;
+      clearTimeout(timer);
       pc.close();
     },
   };

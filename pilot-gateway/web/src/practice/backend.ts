@@ -114,6 +114,7 @@ export async function createPracticeBackend(
         return new Response(JSON.stringify(body ?? {}), { status: body === null ? 404 : 200 });
       },
       events: () => () => undefined,
+      openViewer: () => Promise.reject(new Error("nobody watches a practice drive")),
       openLink: async (_, events): Promise<Link> => {
         const mine = createPracticeRobot(HOME, events, BigInt(EPOCH), delayMs, (state) => {
           last = state;

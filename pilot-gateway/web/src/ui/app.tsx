@@ -3,6 +3,7 @@ import { createEffect, type JSX, lazy, Match, on, Show, Suspense, Switch } from 
 import { AccountPage } from "./account-page";
 import { CheckPage } from "./check-page";
 import { DrivePage } from "./cockpit/drive-page";
+import { TakeOverPage } from "./cockpit/take-over-page";
 import { EpisodePage } from "./episode-page";
 import { EpisodesPage } from "./episodes-page";
 import { JoinPage } from "./join-page";
@@ -16,6 +17,7 @@ import { m, say } from "./say";
 import { SettingsPage } from "./settings-page";
 import { Empty, Shell } from "./shell";
 import type { AppState } from "./state";
+import { WatchPage } from "./watch-page";
 import { WelcomePage } from "./welcome-page";
 
 function routeAt<A extends Route["at"]>(at: A): (Route & { at: A }) | null {
@@ -30,7 +32,10 @@ function titleOf(at: Route["at"]): string {
     case "missions":
       return words.missions.title;
     case "drive":
+    case "take-over":
       return words.cockpit.title;
+    case "watch":
+      return words.watch.title;
     case "episodes":
     case "episode":
       return words.episodes.title;
@@ -84,21 +89,34 @@ export function App(props: { app: AppState }): JSX.Element {
     <Show
       when={app.session() && routeAt("drive")}
       fallback={
-        <Show when={app.session() && routeAt("practice")} fallback={<InShell app={app} />}>
+        <Show
+          when={app.session() && (routeAt("practice") ?? routeAt("take-over"))}
+          fallback={<InShell app={app} />}
+        >
           <Show when={app.identity()} keyed>
             {(identity) => (
-              <Suspense>
-                <PracticePage app={app} identity={identity} />
-              </Suspense>
+              <Show
+                when={routeAt("take-over")?.robot}
+                keyed
+                fallback={
+                  <Suspense>
+                    <PracticePage app={app} identity={identity} />
+                  </Suspense>
+                }
+              >
+                {(robot) => <TakeOverPage app={app} robot={robot} identity={identity} />}
+              </Show>
             )}
           </Show>
         </Show>
       }
     >
       <Show when={routeAt("drive")?.mission} keyed>
-        {(missionId) => (
+        {(mission) => (
           <Show when={app.identity()}>
-            {(identity) => <DrivePage app={app} missionId={missionId} identity={identity()} />}
+            {(identity) => (
+              <DrivePage app={app} order={{ robot: null, mission, takeover: false }} identity={identity()} />
+            )}
           </Show>
         )}
       </Show>
@@ -153,6 +171,9 @@ function Pages(props: { app: AppState }): JSX.Element {
         </Match>
         <Match when={routeAt("robot")} keyed>
           {(robot) => <RobotPage app={app} id={robot.id} />}
+        </Match>
+        <Match when={routeAt("watch")} keyed>
+          {(watch) => <WatchPage app={app} robot={watch.robot} />}
         </Match>
         <Match when={routeAt("account")}>
           <AccountPage app={app} />

@@ -9,6 +9,7 @@ import { follow, navigate } from "./router";
 import { m, say } from "./say";
 import { Empty, ProblemNote } from "./shell";
 import type { AppState } from "./state";
+import { WatchLink } from "./watch-page";
 
 const ORDER = ["active", "assigned", "offered", "open", "verifying", "settled"];
 
@@ -28,6 +29,9 @@ function RobotLine(props: { robot: Robot | null; id: string }): JSX.Element {
           {m().missions.battery(say().percent(props.robot?.battery ?? 0))}
         </Show>
       </span>
+      <Show when={props.robot?.online ? props.robot : null}>
+        {(robot) => <WatchLink robot={robot()} class="watch-link end" />}
+      </Show>
     </div>
   );
 }

@@ -37,7 +37,7 @@ function Course(props: {
     backend,
     api: createApi(backend, { token: () => null, refresh: async () => false }),
     identity: props.identity,
-    missionId: "practice",
+    order: { robot: null, mission: "practice", takeover: false },
     say,
     inputs: () => preferences().inputs,
     onReplay: () => setReplaying((now) => !now),

@@ -1,4 +1,4 @@
-/** The page's address as a signal: fourteen routes need no more. */
+/** The page's address as a signal: sixteen routes need no more. */
 import { createSignal } from "solid-js";
 
 export type Route =
@@ -10,6 +10,8 @@ export type Route =
   | { readonly at: "robots" }
   | { readonly at: "add-robot" }
   | { readonly at: "robot"; readonly id: string }
+  | { readonly at: "watch"; readonly robot: string }
+  | { readonly at: "take-over"; readonly robot: string }
   | { readonly at: "account" }
   | { readonly at: "safety" }
   | { readonly at: "settings" }
@@ -34,6 +36,12 @@ export function routeOf(pathname: string, hash: string): Route {
       return { at: "robot", id: decodeURIComponent(second) };
     case "add-robot":
       return second === undefined ? { at: "add-robot" } : { at: "nowhere" };
+    case "watch":
+      return second === undefined ? { at: "missions" } : { at: "watch", robot: decodeURIComponent(second) };
+    case "take-over":
+      return second === undefined
+        ? { at: "missions" }
+        : { at: "take-over", robot: decodeURIComponent(second) };
     case "account":
       return { at: "account" };
     case "safety":

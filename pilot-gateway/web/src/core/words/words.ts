@@ -13,12 +13,14 @@ import { pagesDe } from "./pages.de";
 import { pagesEn } from "./pages.en";
 import { safetyDe } from "./safety.de";
 import { safetyEn } from "./safety.en";
+import { watchDe } from "./watch.de";
+import { watchEn } from "./watch.en";
 
-const en = { ...cockpitEn, ...inputsEn, ...pagesEn, ...ownerEn, ...safetyEn };
+const en = { ...cockpitEn, ...inputsEn, ...pagesEn, ...ownerEn, ...safetyEn, ...watchEn };
 
 export type Messages = typeof en;
 
 export const MESSAGES: Readonly<Record<Language, Messages>> = {
   en,
-  de: { ...cockpitDe, ...inputsDe, ...pagesDe, ...ownerDe, ...safetyDe },
+  de: { ...cockpitDe, ...inputsDe, ...pagesDe, ...ownerDe, ...safetyDe, ...watchDe },
 };

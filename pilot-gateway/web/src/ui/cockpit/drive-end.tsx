@@ -62,7 +62,7 @@ function paidStep(
 export function DriveEnd(props: {
   app: AppState;
   episodeId: string;
-  missionId: string;
+  missionId: string | null;
   why: string;
 }): JSX.Element {
   const { app, episodeId, missionId } = props;

@@ -1,5 +1,6 @@
 /** One drive from taking the mission to its end. */
 import { createSignal, type JSX, Match, onCleanup, Show, Switch } from "solid-js";
+import type { LeaseOrder } from "../../io/api";
 import { startDrive } from "../../io/drive";
 import { type DriveView, NO_VIEW } from "../../io/drive-view";
 import type { Identity } from "../../io/keys";
@@ -10,19 +11,23 @@ import type { AppState } from "../state";
 import { Cockpit } from "./cockpit";
 import { DriveEnd } from "./drive-end";
 
-export function DrivePage(props: { app: AppState; missionId: string; identity: Identity }): JSX.Element {
-  const { app, missionId, identity } = props;
+export function DrivePage(props: { app: AppState; order: LeaseOrder; identity: Identity }): JSX.Element {
+  const { app, order, identity } = props;
+  const missionId = order.mission;
   const [view, setView] = createSignal<DriveView>(NO_VIEW);
   const [front, setFront] = createSignal<MediaStream | null>(null);
   const [rear, setRear] = createSignal<MediaStream | null>(null);
   const [ending, setEnding] = createSignal(false);
   const [replaying, setReplaying] = createSignal(false);
-  const mission = createData(app, () => app.api.mission(missionId), ["mission"], 1_500);
+  const mission =
+    missionId === null
+      ? { value: () => undefined, atMs: () => null }
+      : createData(app, () => app.api.mission(missionId), ["mission"], 1_500);
   const drive = startDrive({
     backend: app.backend,
     api: app.api,
     identity,
-    missionId,
+    order,
     say,
     inputs: () => preferences().inputs,
     onReplay: () => setReplaying((now) => !now),

@@ -10,6 +10,7 @@ import { follow } from "../router";
 import { m, say } from "../say";
 import { ProblemNote } from "../shell";
 import type { AppState } from "../state";
+import { WatchLink } from "../watch-page";
 import { LimitsCard, openSettings } from "./limits-card";
 import { RobotMap } from "./robot-map";
 import { liveWords } from "./words";
@@ -348,6 +349,7 @@ export function RobotPage(props: { app: AppState; id: string }): JSX.Element {
             <p class="dim live-words" data-testid="robot-live">
               {liveWords(r(), say())}
             </p>
+            <WatchLink robot={r()} class="watch-link end" />
             <StopButton app={app} robot={r()} />
           </div>
           <ProblemNote problem={robot.problem()} again={robot.again} />

@@ -7,6 +7,7 @@ import { follow, navigate } from "../router";
 import { m, say } from "../say";
 import { Empty, ProblemNote } from "../shell";
 import type { AppState } from "../state";
+import { WatchLink } from "../watch-page";
 import { liveWords } from "./words";
 
 export function isMine(robot: Robot, owner: string | null, role: string): boolean {
@@ -72,7 +73,16 @@ export function RobotsPage(props: { app: AppState }): JSX.Element {
         <Empty title={m().robots.none}>{m().robots.noneDetail}</Empty>
       </Show>
       <div class="cards">
-        <For each={mine()}>{(robot) => <Card robot={robot} owner={me.value()?.owner ?? null} />}</For>
+        <For each={mine()}>
+          {(robot) => (
+            <div class="robot-card-and-link">
+              <Card robot={robot} owner={me.value()?.owner ?? null} />
+              <Show when={robot.online}>
+                <WatchLink robot={robot} />
+              </Show>
+            </div>
+          )}
+        </For>
       </div>
     </>
   );

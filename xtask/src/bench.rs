@@ -5,6 +5,7 @@
 mod agent;
 mod link;
 mod rover;
+mod watch;
 
 use crate::fleet::text;
 use crate::process::{Process, wait_for};
@@ -40,6 +41,7 @@ enum What {
     Agent(agent::Args),
     Link(link::Args),
     EarthRover(rover::Args),
+    Watch(watch::Args),
 }
 
 struct Figures {
@@ -66,6 +68,7 @@ pub fn run(args: &Args) -> Result<()> {
         Some(What::Agent(agent)) => return show(&agent::run(agent)?, args.json),
         Some(What::Link(link)) => return show(&link::run(link)?, args.json),
         Some(What::EarthRover(rover)) => return show(&rover::run(rover)?, args.json),
+        Some(What::Watch(watch)) => return show(&watch::run(watch)?, args.json),
         None => {}
     }
     setup::test_packages()?;

@@ -1,6 +1,6 @@
 //! Spectators: a robot's live video, sent by the robot once, to as many players as there are.
 //!
-//! [`http`] is WHEP; [`watch_relay`] sends; [`source`] gets the robot's video from the message fabric while somebody watches.
+//! [`http`] is WHEP; [`watch_relay`] sends; `source` gets the robot's video from the message fabric while somebody watches.
 
 pub mod http;
 pub mod settings;

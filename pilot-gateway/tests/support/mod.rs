@@ -184,12 +184,7 @@ impl World {
             proxy_body_bytes_max: 100_000,
             ice_servers: Vec::new(),
             turn: None,
-            watch: pilot_gateway::watch::settings::merge(
-                Default::default(),
-                Default::default(),
-                "127.0.0.1:0".parse().unwrap(),
-            )
-            .unwrap(),
+            watch: Default::default(),
         };
         change(&mut config);
         let gateway = Gateway::start(config, gateway_key()).await.unwrap();

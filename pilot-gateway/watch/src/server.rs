@@ -10,7 +10,7 @@ use crate::stats::Stats;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use std::collections::BTreeMap;
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
@@ -38,6 +38,14 @@ pub struct Options {
     pub public: Vec<IpAddr>,
     /// How many viewers there may be.
     pub limits: Limits,
+}
+
+impl Default for Options {
+    /// On this machine only, at a free port.
+    fn default() -> Self {
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Self { listen: SocketAddr::new(ip, 0), public: vec![ip], limits: Limits::default() }
+    }
 }
 
 /// Why a server does not start.

@@ -265,7 +265,8 @@ impl OwnerSettings {
     }
 }
 
-/// Whether polygons make an area: 1 to 8 of them, of 3 to 32 corners on Earth. What is wrong otherwise, in words.
+/// Whether polygons make an area: 1 to 8 of them, of 3 to 32 corners on Earth, each with an inside. What is wrong
+/// otherwise, in words.
 pub fn check_area(area: &[Vec<Corner>]) -> Result<(), &'static str> {
     let fits = |right: bool, words| if right { Ok(()) } else { Err(words) };
     fits((1..=POLYGONS_MAX).contains(&area.len()), "an area has 1 to 8 polygons")?;
@@ -274,7 +275,29 @@ pub fn check_area(area: &[Vec<Corner>]) -> Result<(), &'static str> {
     let on_earth = |[lon, lat]: &Corner| {
         lon.unsigned_abs() <= 1_800_000_000 && lat.unsigned_abs() <= 900_000_000
     };
-    fits(area.iter().flatten().all(on_earth), "a corner is not on Earth")
+    fits(area.iter().flatten().all(on_earth), "a corner is not on Earth")?;
+    fits(
+        area.iter().all(|polygon| has_inside(polygon)),
+        "a polygon has no inside: its edges cross, its corners lie on a line, or one stands twice (the first is not repeated at the end)",
+    )
+}
+
+/// Whether a polygon's edges do not cross, none has no length, and not all lie on a line. In integers, as [`is_inside`] is.
+fn has_inside(polygon: &[Corner]) -> bool {
+    let wide = |[x, y]: Corner| (i128::from(x), i128::from(y));
+    let next = polygon.iter().cycle().skip(1);
+    let edges: Vec<_> = polygon.iter().zip(next).map(|(a, b)| (wide(*a), wide(*b))).collect();
+    // On which side of an edge a corner lies.
+    let side = |(from, to): ((i128, i128), (i128, i128)), at: (i128, i128)| {
+        ((to.0 - from.0) * (at.1 - from.1) - (to.1 - from.1) * (at.0 - from.0)).signum()
+    };
+    let cross = |a: &(_, _), b: &(_, _)| {
+        side(*a, b.0) * side(*a, b.1) < 0 && side(*b, a.0) * side(*b, a.1) < 0
+    };
+    let crosses = (0..).zip(&edges).any(|(n, a)| edges.iter().skip(n + 1).any(|b| cross(a, b)));
+    let twice = edges.iter().any(|(from, to)| from == to);
+    let content: i128 = edges.iter().map(|(a, b)| a.0 * b.1 - b.0 * a.1).sum();
+    !crosses && !twice && content != 0
 }
 
 /// Whether a place is inside any of these polygons. Corners and edges count to one side or the other.
@@ -386,6 +409,15 @@ mod tests {
             OwnerSettings { area: Some(vec![square.clone(); 9]), ..good.clone() },
             OwnerSettings { area: Some(vec![vec![[0, 0]; 33]]), ..good.clone() },
             OwnerSettings { area: Some(vec![vec![[0, 0], [1, 1]]]), ..good.clone() },
+            OwnerSettings {
+                area: Some(vec![vec![[0, 0], [9, 9], [9, 0], [0, 9]]]),
+                ..good.clone()
+            },
+            OwnerSettings { area: Some(vec![vec![[0, 0], [5, 5], [9, 9]]]), ..good.clone() },
+            OwnerSettings {
+                area: Some(vec![vec![[0, 0], [9, 0], [9, 9], [0, 0]]]),
+                ..good.clone()
+            },
             OwnerSettings {
                 area: Some(vec![vec![[0, 0], [1, 0], [1, 900_000_001]]]),
                 ..good.clone()

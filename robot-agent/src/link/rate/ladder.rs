@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(live(&FRONT, 1_500.0, full), Live { kbps: 1_500, ..full });
         let smaller = live(&FRONT, 800.0, full);
         assert_eq!((smaller.scale, smaller.fps), (667, 30));
-        let least = live(&FRONT, 60.0, full);
+        let least = live(&FRONT, 40.0, full);
         assert!(least.scale == 334 && least.fps < 30 && least.fps >= FPS_MIN, "{least:?}");
         let fixed = Configured { scalable: false, ..FRONT };
         assert_eq!(live(&fixed, 400.0, full).fps, 30, "rather a poorer picture than a jumping one");

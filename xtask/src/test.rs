@@ -1,8 +1,11 @@
 //! `cargo xtask test`: every test, from pure cores to a real browser.
 
+use crate::process::{Process, wait_for};
+use crate::stack::free_port;
 use crate::{deb, progress, result, root, setup};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -28,7 +31,7 @@ pub fn run(args: &Args) -> Result<()> {
 
     progress("cockpit: core and golden vectors");
     let web = web.parent().context("the cockpit's folder")?.to_owned();
-    setup::run(Command::new("npm").args(["run", "--silent", "test"]).current_dir(web))?;
+    setup::run(Command::new("npm").args(["run", "--silent", "test"]).current_dir(&web))?;
 
     let programs = setup::binaries()?;
     progress("building the tests");
@@ -46,6 +49,9 @@ pub fn run(args: &Args) -> Result<()> {
     if args.filter.is_none() {
         deb::test(&programs.join("robot-agent"))?;
     }
+    if args.filter.as_deref().is_none_or(|filter| ACCESSIBLE.contains(filter)) {
+        accessible(&web)?;
+    }
     progress("the whole system: real processes, real browser, faults");
     drop(std::fs::remove_file(stops_file()));
     for test in &system {
@@ -58,6 +64,42 @@ pub fn run(args: &Args) -> Result<()> {
     }
     progress("all tests passed");
     Ok(())
+}
+
+/// What a filter calls the look at the cockpit's pages.
+const ACCESSIBLE: &str = "accessible";
+const VITE_WITHIN_S: u64 = 30;
+
+/// Looks at every page of the cockpit's fake world in a real browser: can everybody use it, and does it fit the screen?
+fn accessible(web: &Path) -> Result<()> {
+    progress("cockpit: every page for everybody, at the size of a desk and of a phone");
+    let out = setup::target_dir().join("accessible");
+    std::fs::create_dir_all(&out)?;
+    let port = free_port()?;
+    let vite = web.join("node_modules/.bin/vite");
+    let args = [
+        web.to_str().context("the cockpit's folder")?,
+        "--mode",
+        "mock",
+        "--port",
+        &port.to_string(),
+        "--strictPort",
+    ];
+    let args = args.map(str::to_owned);
+    let mut served = Process::start("vite", &vite, &args, out.join("vite.log"))?;
+    let up = || TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(());
+    wait_for("serving the cockpit's fake world", VITE_WITHIN_S, || {
+        served.check()?;
+        Ok(up())
+    })?;
+    setup::run(
+        Command::new("node")
+            .args(["accessible.mjs", "--url", &format!("http://127.0.0.1:{port}/"), "--chromium"])
+            .arg(setup::chromium()?)
+            .arg("--screenshots")
+            .arg(&out)
+            .current_dir(root().join("tests/browser")),
+    )
 }
 
 /// Where the fault tests note how the robot came to rest, one JSON object a line.

@@ -26,10 +26,13 @@ const THRESHOLD_MS: f64 = 22.0;
 const THRESHOLD_MAX_MS: f64 = 70.0;
 /// A queue is to be gone within this.
 const DRAIN_MS: f64 = 500.0;
-/// Growth in a second: before any queue was seen, far from the known capacity, and near it.
+/// Growth in a second: before any queue was seen, far from the known capacity, near it, and near it when no queue was there
+/// for a while: a radio's capacity is soon another one.
 const GROWTH_START: f64 = 3.0;
 const GROWTH_FAR: f64 = 1.6;
 const GROWTH_NEAR: f64 = 1.08;
+const GROWTH_NEAR_LONG: f64 = 1.3;
+const NEAR_LONG: Duration = Duration::from_secs(2);
 /// Near the capacity means within these shares of it.
 const NEAR: std::ops::RangeInclusive<f64> = 0.85..=1.15;
 /// The bitrate does not grow beyond this multiple of what really arrives: an encoder with little to show proves nothing.
@@ -379,8 +382,12 @@ impl Estimator {
             self.target_bps = self.target_bps.max(NEAR.start() * capacity);
         }
         let seconds = now.saturating_duration_since(stepped).as_secs_f64().min(0.3);
+        let long = self.decreased.is_none_or(|at| now.saturating_duration_since(at) >= NEAR_LONG);
         let growth = match self.capacity_bps {
             None => GROWTH_START,
+            Some(capacity) if long && NEAR.contains(&(self.target_bps / capacity)) => {
+                GROWTH_NEAR_LONG
+            }
             Some(capacity) if NEAR.contains(&(self.target_bps / capacity)) => GROWTH_NEAR,
             Some(_) => GROWTH_FAR,
         };

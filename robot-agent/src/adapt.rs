@@ -122,7 +122,7 @@ fn begin_anew(link: &Session, cameras: &[Camera], first: usize, jam: Jam, others
     match jam {
         Jam::Begins => {
             if let Some(camera) = cameras.get(first) {
-                camera.hold_live(until(ROOM_AFTER), APART_MAX);
+                camera.pause_live(until(ROOM_AFTER));
                 link.begin_anew(camera.config().camera);
             }
             others.for_each(|(_, camera)| camera.hold_live(until(SMALL_FOR), APART_MAX_OTHERS));

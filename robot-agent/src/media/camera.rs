@@ -237,6 +237,11 @@ impl Camera {
         lock(&self.state.live).hold(until, apart_max);
     }
 
+    /// Leaves out all frames of the live video until then; the first one after it is taken at once.
+    pub fn pause_live(&self, until: MonoNs) {
+        lock(&self.state.live).pause(until);
+    }
+
     /// Whether the size of the live video may change: not while it is what is recorded.
     pub fn scalable(&self) -> bool {
         self.state.recorded.as_ref().is_none_or(|recorded| !recorded.takes_live())

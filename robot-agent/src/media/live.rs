@@ -17,6 +17,8 @@ pub(super) struct LiveVideo {
     apart_max_ns: u64,
     /// When one was let through last.
     newest: MonoNs,
+    /// Until when none is let through; the first one then is, whatever else holds it back.
+    pause: Option<MonoNs>,
 }
 
 impl LiveVideo {
@@ -34,14 +36,24 @@ impl LiveVideo {
         self.apart_max_ns = u64::try_from(apart_max.as_nanos()).unwrap_or(u64::MAX);
     }
 
+    pub(super) fn pause(&mut self, until: MonoNs) {
+        self.pause = Some(until);
+    }
+
     /// Whether the frame captured then is encoded.
     pub(super) fn lets(&mut self, capture: MonoNs, now: MonoNs) -> bool {
         let held = now < self.hold && now.since(self.newest) < self.apart_max_ns;
         // A quarter of slack: a camera's frames do not come to the nanosecond.
         let early = self.every_ns > 0 && capture.0 + self.every_ns / 4 < self.due.0;
-        if held || early {
+        let lets = match self.pause {
+            Some(until) if now < until => false,
+            Some(_) => true,
+            None => !(held || early),
+        };
+        if !lets {
             return false;
         }
+        self.pause = None;
         self.newest = now;
         if self.every_ns > 0 {
             let next = self.due.0 + self.every_ns;
@@ -74,6 +86,20 @@ mod tests {
         }
         live.set_fps(30, 30);
         assert_eq!(passed(&mut live, 500_000, 501_000), 30);
+    }
+
+    #[test]
+    fn a_pause_ends_with_a_frame_at_once_whatever_holds_them() {
+        let mut live = LiveVideo::default();
+        live.set_fps(5, 30);
+        let at = |ms: u64| MonoNs(ms * 1_000_000);
+        assert!(live.lets(at(1_000), at(1_005)));
+        live.hold(at(2_000), Duration::from_millis(200));
+        live.pause(at(1_105));
+        let passed: Vec<u64> =
+            (1_033..1_500).step_by(33).filter(|ms| live.lets(at(*ms), at(ms + 5))).collect();
+        assert_eq!(passed[0], 1_132, "the first one after it");
+        assert!(passed[1] >= 1_132 + 199, "{passed:?}: then they are held again");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod camera;
 pub mod city;
 pub mod netem;
 pub mod people;
+pub mod quality;
 pub mod render;
 pub mod rng;
 pub mod route;

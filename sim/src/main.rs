@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     let result = match cli.task {
         Some(Task::Route { seed }) => robot::tasks::route(seed),
         Some(Task::Snapshot(options)) => robot::tasks::snapshot(&options),
+        Some(Task::Quality(options)) => robot::tasks::quality(&options),
         None => cli.run.resolve().and_then(|settings| robot::run(&settings)),
     };
     match result {

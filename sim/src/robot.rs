@@ -3,6 +3,7 @@
 mod autonomy;
 pub(crate) mod camera;
 mod clock;
+mod drawn;
 mod drive;
 mod faults;
 pub(crate) mod options;

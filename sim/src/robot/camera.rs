@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::clock;
+use super::drawn::DrawnLog;
 use super::faults::Part;
 use super::options::CameraSettings;
 use anyhow::{Context, anyhow};
@@ -9,7 +10,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::AppSrc;
 use sim::render::write_stamp;
-use sim::{Assets, Picture, Renderer};
+use sim::{Assets, Picture, Renderer, Scene};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -159,9 +160,10 @@ fn clear_socket(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// A drawn frame, and how long that took.
+/// A drawn frame, of what, and how long that took.
 struct Drawn {
     frame: Lent,
+    scene: Scene,
     draw_ms: f64,
 }
 
@@ -172,6 +174,7 @@ pub(crate) fn start(
     shared: Arc<Shared>,
 ) -> anyhow::Result<JoinHandle<()>> {
     let outlet = Outlet::open(&camera)?;
+    let mut log = camera.drawn.as_deref().map(DrawnLog::create).transpose()?;
     let (drawn, frames) = sync_channel(1);
     let draws = {
         let (camera, shared) = (camera.clone(), Arc::clone(&shared));
@@ -183,7 +186,7 @@ pub(crate) fn start(
     std::thread::Builder::new()
         .name(format!("camera-{}", camera.name))
         .spawn(move || {
-            hand_over(&camera, &shared, &frames, outlet);
+            hand_over(&camera, &shared, &frames, outlet, log.as_mut());
             drop(frames);
             if draws.join().is_err() {
                 tracing::error!(camera = camera.name, "the drawing thread had panicked");
@@ -208,21 +211,28 @@ fn draw(camera: &CameraSettings, assets: Arc<Assets>, shared: &Shared, drawn: &S
         next = if began > next + period { began + period } else { next + period };
         let octets = returned.try_recv().unwrap_or_else(|_| vec![0; picture.bytes()]);
         let mut frame = Lent { octets, back: back.clone() };
-        renderer.draw(&shared.scene(), &mut frame.octets);
+        let scene = shared.scene();
+        renderer.draw(&scene, &mut frame.octets);
         let draw_ms = (clock::mono_ns() - began) as f64 * 1e-6;
-        if drawn.send(Drawn { frame, draw_ms }).is_err() {
+        if drawn.send(Drawn { frame, scene, draw_ms }).is_err() {
             return;
         }
     }
 }
 
 /// Gives each frame its stamp, if it has one, and gives it away at once: at this moment it was captured.
-fn hand_over(camera: &CameraSettings, shared: &Shared, frames: &Receiver<Drawn>, first: Outlet) {
+fn hand_over(
+    camera: &CameraSettings,
+    shared: &Shared,
+    frames: &Receiver<Drawn>,
+    first: Outlet,
+    mut log: Option<&mut DrawnLog>,
+) {
     let picture = Picture { width: camera.model.width, height: camera.model.height };
     let part = if camera.name == "rear" { Part::RearCamera } else { Part::FrontCamera };
     let mut outlet = Some(first);
     let mut retry_at = 0;
-    while let Ok(Drawn { mut frame, draw_ms }) = frames.recv() {
+    while let Ok(Drawn { mut frame, scene, draw_ms }) = frames.recv() {
         let now = clock::mono_ns();
         if shared.faults.broken(part) {
             // Closed, its socket gone: to a reader the camera is unplugged.
@@ -240,7 +250,11 @@ fn hand_over(camera: &CameraSettings, shared: &Shared, frames: &Receiver<Drawn>,
         }
         let Some(open) = &outlet else { continue };
         if camera.stamp {
-            write_stamp(picture, &mut frame.octets, clock::wall_ns() / 1000);
+            let stamp_us = clock::wall_ns() / 1000;
+            write_stamp(picture, &mut frame.octets, stamp_us);
+            if let Some(log) = &mut log {
+                log.add(stamp_us, &scene);
+            }
         }
         match open.push(frame) {
             Ok(()) => {

@@ -3,6 +3,7 @@
 use super::Shared;
 use super::autonomy::{self, Eyes};
 use super::clock;
+use super::drawn::Replay;
 use super::faults::{Part, Watch};
 use super::options::Settings;
 use super::records::{CommandLine, CommandLog, Records, Stats, TraceLine};
@@ -49,6 +50,8 @@ struct Drive<'a> {
     records: Records,
     command_log: Option<Arc<CommandLog>>,
     faults: Option<Watch>,
+    /// What the cameras see instead of the world.
+    replay: Option<Replay>,
     /// What the autonomy sees, if there is one.
     eyes: Option<Eyes>,
     last_command: Option<Arrived>,
@@ -134,6 +137,7 @@ pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow:
         records,
         command_log,
         faults: settings.faults.clone().map(Watch::new),
+        replay: settings.replay.as_deref().map(Replay::open).transpose()?,
         last_command: None,
         commands: 0,
         lamp,
@@ -204,7 +208,11 @@ impl Drive<'_> {
                 self.step(next)?;
                 next += STEP_NS;
             }
-            self.shared.show(Scene::of(&self.world));
+            let mut scene = Scene::of(&self.world);
+            if let Some(replay) = &self.replay {
+                replay.show(clock::wall_ns() / 1000, &mut scene);
+            }
+            self.shared.show(scene);
         }
         self.flush_commands()?;
         self.write_stats(clock::mono_ns())

@@ -46,6 +46,24 @@ pub(crate) enum Task {
     },
     /// Write one picture as PNG.
     Snapshot(SnapshotArgs),
+    /// Compare pictures as somebody saw them with those that the front camera had drawn.
+    ///
+    /// Each is found by the stamp in its pixels, drawn once more, and compared in its luma: one line of JSON for each with
+    /// `stamp_us`, `psnr_db`, `ssim`, `width` and `height` as it was received.
+    Quality(QualityArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QualityArgs {
+    /// Seed of the world.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// What a simulator with --drawn wrote.
+    #[arg(long)]
+    pub(crate) drawn: PathBuf,
+    /// Pictures one after the other: width and height as 32-bit little-endian numbers, then the luma.
+    #[arg(long)]
+    pub(crate) shown: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -203,6 +221,14 @@ pub(crate) struct RunArgs {
     /// velocities that it wishes on /cmd_vel_nav.
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     autonomy: Option<bool>,
+    /// Write the time in each stamped front picture, and from where it was drawn, to this file: a JSON line each. Needs --stamp
+    /// and --no-people.
+    #[arg(long, value_name = "FILE")]
+    drawn: Option<PathBuf>,
+    /// Let the cameras see what they saw when this file was written with --drawn, at the times in it, whatever the base does:
+    /// the first pose before them, the last after.
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
     /// An empty street, for measuring what people in the way would disturb.
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     no_people: Option<bool>,
@@ -234,6 +260,7 @@ pub(crate) struct CameraSettings {
     pub(crate) socket: PathBuf,
     pub(crate) model: CameraModel,
     pub(crate) stamp: bool,
+    pub(crate) drawn: Option<PathBuf>,
 }
 
 /// What was asked for, with all defaults filled in.
@@ -246,6 +273,7 @@ pub(crate) struct Settings {
     pub(crate) trace: Option<PathBuf>,
     pub(crate) command_log: Option<PathBuf>,
     pub(crate) faults: Option<PathBuf>,
+    pub(crate) replay: Option<PathBuf>,
     pub(crate) no_people: bool,
     pub(crate) autonomy: bool,
     pub(crate) commands: Commands,
@@ -271,7 +299,11 @@ impl RunArgs {
             }
             None => Self::default(),
         };
-        Ok(self.over(file))
+        let settings = self.over(file);
+        let drawn = settings.cameras.iter().any(|camera| camera.drawn.is_some());
+        let all_told = settings.no_people && settings.cameras.iter().any(|camera| camera.stamp);
+        anyhow::ensure!(!drawn || all_told, "--drawn needs --stamp and --no-people beside it");
+        Ok(settings)
     }
 
     fn over(self, file: Self) -> Settings {
@@ -288,10 +320,12 @@ impl RunArgs {
         );
         let mut cameras = Vec::new();
         if let Some(socket) = self.camera_front.or(file.camera_front) {
-            cameras.push(CameraSettings { name: "front", socket, model: front, stamp });
+            let drawn = self.drawn.or(file.drawn);
+            cameras.push(CameraSettings { name: "front", socket, model: front, stamp, drawn });
         }
         if let Some(socket) = self.camera_rear.or(file.camera_rear) {
-            cameras.push(CameraSettings { name: "rear", socket, model: rear, stamp: false });
+            let (stamp, drawn) = (false, None);
+            cameras.push(CameraSettings { name: "rear", socket, model: rear, stamp, drawn });
         }
         let kinematics = self.car.or(file.car).map_or(Kinematics::Differential, |car| car.0);
         Settings {
@@ -302,6 +336,7 @@ impl RunArgs {
             trace: self.trace.or(file.trace),
             command_log: self.command_log.or(file.command_log),
             faults: self.faults.or(file.faults),
+            replay: self.replay.or(file.replay),
             autonomy: self.autonomy.or(file.autonomy).unwrap_or(false),
             no_people: self.no_people.or(file.no_people).unwrap_or(false),
             commands: self.commands.or(file.commands).map(Commands::from).unwrap_or_default(),
@@ -333,6 +368,16 @@ mod tests {
         let car = Kinematics::Ackermann { wheelbase_m: 0.5, steering_rad_max: 0.4 };
         assert_eq!(settings.kinematics, car);
         assert!(Cli::try_parse_from(["sim-robot", "--car", "0.5"]).is_err());
+    }
+
+    #[test]
+    fn what_is_drawn_is_told_only_where_all_of_it_is() {
+        let resolve = |more: &[&str]| {
+            let args = ["sim-robot", "--camera-front", "a.sock", "--drawn", "drawn.jsonl"];
+            Cli::parse_from(args.iter().chain(more)).run.resolve()
+        };
+        assert!(resolve(&["--stamp", "--no-people"]).is_ok());
+        assert!(resolve(&["--stamp"]).is_err() && resolve(&["--no-people"]).is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use proptest::prelude::*;
-use sim::netem::relay::{Addresses, Order, Relay};
+use sim::netem::relay::{Addresses, Order, REPORT_EVERY, Relay};
 use sim::netem::{
     AddressChange, Burst, Cause, End, Fate, Network, Outage, Path, Pipe, Profile, Queue, Rate,
     Step, named,
@@ -298,7 +298,7 @@ impl Ends {
         driver.connect(listen).unwrap();
         let relay = std::thread::spawn(move || {
             let mut said = Vec::new();
-            relay.run(|line| said.push(line.clone())).unwrap();
+            relay.run(REPORT_EVERY, |line| said.push(line.clone())).unwrap();
             said
         });
         Self { robot, driver, handle, relay: Some(relay) }
@@ -370,8 +370,16 @@ fn when_the_robots_address_changes_the_driver_hears_it_from_a_stranger() {
     let (len, from) = driver.recv_from(&mut buffer).unwrap();
     assert_eq!(&buffer[..len], b"from elsewhere");
     assert_ne!(from, listen);
+    driver.send_to(b"lost", listen).unwrap();
     driver.send_to(b"found", from).unwrap();
     let (len, _) = ends.robot.recv_from(&mut buffer).unwrap();
-    assert_eq!(&buffer[..len], b"found");
+    assert_eq!(&buffer[..len], b"found", "its old address is dead to who knew it");
+    // Who asks for the robot only now is told where it is.
+    ends.driver.send_to(b"newcomer", listen).unwrap();
+    let (len, seen_as) = ends.robot.recv_from(&mut buffer).unwrap();
+    assert_eq!(&buffer[..len], b"newcomer");
+    ends.robot.send_to(b"welcome", seen_as).unwrap();
+    let (len, from) = ends.driver.recv_from(&mut buffer).unwrap();
+    assert_eq!((&buffer[..len], from), (&b"welcome"[..], listen));
     ends.stop();
 }

@@ -2,7 +2,8 @@
 //!
 //! [`Pipe`] is one direction of it: a packet goes in at a time, and comes out at a later one or not at all. [`Network`] is
 //! both directions with what happens to them over time, as a [`Profile`] describes it. All of it is pure: equal seeds,
-//! profiles, packets and times give equal fates. The program `netem` puts it between UDP sockets ([`relay`]).
+//! profiles, packets and times give equal fates. The program `netem` puts it between UDP sockets
+//! ([`relay`]), or between network namespaces (`tunnel`).
 //!
 //! A packet passes, in this order: the outage (nothing gets in), the bottleneck with its bounded queue, the loss, and the
 //! delay with its jitter. So a packet that is lost on the way has used up the bottleneck's time, as on a radio link.
@@ -15,6 +16,8 @@ mod profiles;
 mod rate;
 pub mod relay;
 mod stats;
+#[cfg(target_os = "linux")]
+pub mod tunnel;
 
 pub use loss::Burst;
 pub use network::{Network, Way};

@@ -83,6 +83,12 @@ impl<P> Network<P> {
         dues.into_iter().flatten().min()
     }
 
+    /// How long a packet would wait for a direction's bottleneck, in milliseconds, and what that carries, in kbit/s.
+    pub fn state(&mut self, way: Way, now_us: Micros) -> (f64, Option<u32>) {
+        let pipe = self.pipe(way);
+        (pipe.queue_ms(now_us), pipe.rate_kbps(now_us))
+    }
+
     /// The account of a direction.
     pub const fn counts(&self, way: Way) -> &Counts {
         match way {

@@ -220,6 +220,16 @@ impl<P> Pipe<P> {
         None
     }
 
+    /// How long a packet that came now would wait for the bottleneck, in milliseconds.
+    pub fn queue_ms(&self, now_us: Micros) -> f64 {
+        self.free_us.saturating_sub(now_us) as f64 / 1_000.0
+    }
+
+    /// What the bottleneck carries now, in kbit/s; nothing where there is none.
+    pub fn rate_kbps(&mut self, now_us: Micros) -> Option<u32> {
+        self.bottleneck.as_mut().map(|bottleneck| bottleneck.now(now_us))
+    }
+
     /// The account so far.
     pub const fn counts(&self) -> &Counts {
         &self.counts

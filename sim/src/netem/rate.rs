@@ -3,6 +3,10 @@
 use super::Micros;
 use crate::rng::Rng;
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// Fading steps that are remembered: at half a second each, more than any queue is long.
+const RECENT_MAX: usize = 128;
 
 /// The rate of a bottleneck over the time of a profile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,11 +54,13 @@ pub(super) struct Bottleneck {
     begun_us: Option<Micros>,
     /// The fading step that was drawn last: its number, its deviation, its rate.
     drawn: Option<(u64, f64, u32)>,
+    /// Steps that were drawn lately, which a queue may be ahead of: their numbers and rates.
+    recent: VecDeque<(u64, u32)>,
 }
 
 impl Bottleneck {
     pub(super) const fn new(rate: Rate, rng: Rng) -> Self {
-        Self { rate, rng, begun_us: None, drawn: None }
+        Self { rate, rng, begun_us: None, drawn: None, recent: VecDeque::new() }
     }
 
     /// The profile begins. Until then the rate is the first one, or the median.
@@ -87,15 +93,30 @@ impl Bottleneck {
             self.drawn.unwrap_or_else(|| (0, self.rng.normal(), 0));
         if self.drawn.is_none() {
             kbps = fading.rate(deviation);
+            self.recent.push_back((0, kbps));
         }
         while drawn < number {
             let fresh = (1.0 - fading.memory * fading.memory).max(0.0).sqrt();
             deviation = fading.memory * deviation + fresh * self.rng.normal();
             kbps = fading.rate(deviation);
             drawn += 1;
+            self.recent.push_back((drawn, kbps));
+            if self.recent.len() > RECENT_MAX {
+                self.recent.pop_front();
+            }
         }
         self.drawn = Some((drawn, deviation, kbps));
         kbps
+    }
+
+    /// The rate at `now_us`, which may lie before a time that was asked for already: packets are placed at the end of a queue.
+    pub(super) fn now(&mut self, now_us: Micros) -> u32 {
+        let fading = if let Rate::Fading(fading) = &self.rate { Some(*fading) } else { None };
+        let number = self.begun_us.zip(fading).map(|(begun_us, fading)| {
+            now_us.saturating_sub(begun_us) / (fading.step_ms.max(1) * 1_000)
+        });
+        let before = self.recent.iter().find(|(drawn, _)| Some(*drawn) == number);
+        before.map(|(_, kbps)| *kbps).unwrap_or_else(|| self.at(now_us).0)
     }
 
     /// When `bits` are through that begin at `start_us`; never, if the rate stays at nothing.
@@ -179,6 +200,24 @@ mod tests {
         assert_eq!(bottleneck.at(60_000_000), (1_000, Micros::MAX));
         bottleneck.begin(60_000_000);
         assert_eq!(bottleneck.at(60_010_000).0, 1);
+    }
+
+    #[test]
+    fn what_a_fading_bottleneck_carries_now_is_told_from_behind_its_queue() {
+        let fading = Fading {
+            median_kbps: 1_000.0,
+            log_deviation: 0.8,
+            memory: 0.5,
+            step_ms: 500,
+            kbps_min: 1,
+            kbps_max: u32::MAX,
+        };
+        let mut bottleneck = begun(Rate::Fading(fading));
+        let rates: Vec<u32> = (0..10_u64).map(|n| bottleneck.at(n * 500_000).0).collect();
+        for (n, rate) in (0_u64..).zip(&rates) {
+            assert_eq!(bottleneck.now(n * 500_000 + 1), *rate, "step {n}");
+        }
+        assert_eq!(bottleneck.at(4_900_000).0, rates[9], "nothing was drawn anew");
     }
 
     #[test]

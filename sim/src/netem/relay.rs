@@ -4,7 +4,7 @@
 //! To the robot every driver is a socket of its own, as behind a NAT, so that answers find their way back.
 
 use super::profile::{End, Profile};
-use super::{Counts, Micros, Network, Way};
+use super::{Micros, Network, Way};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -22,7 +22,8 @@ const FLOW_IDLE_MAX: Duration = Duration::from_secs(30);
 const INBOX_MAX: usize = 4_096;
 /// Threads look this often whether they are still wanted.
 const READ_TIMEOUT: Duration = Duration::from_millis(200);
-const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// How often a relay tells of its account, unless it is told otherwise.
+pub const REPORT_EVERY: Duration = Duration::from_secs(1);
 const PACKET_LEN_MAX: usize = 65_536;
 
 /// Where a relay stands.
@@ -71,7 +72,7 @@ impl std::str::FromStr for Order {
 
 /// What the relay's thread is woken by.
 enum Event {
-    FromDriver { port: u16, driver: SocketAddr, data: Vec<u8> },
+    FromDriver { port: u16, place: u32, driver: SocketAddr, data: Vec<u8> },
     FromRobot { flow: u64, data: Vec<u8> },
     Order(Order),
 }
@@ -104,6 +105,8 @@ struct Packet {
 #[derive(Debug)]
 struct Flow {
     port: u16,
+    /// Under which of the robot's addresses that driver knows it.
+    place: u32,
     driver: SocketAddr,
     /// As the robot sees that driver.
     socket: Arc<UdpSocket>,
@@ -117,10 +120,10 @@ impl Drop for Flow {
     }
 }
 
-/// One port of the relay.
+/// One port of the robot's, at one of its addresses.
 #[derive(Debug)]
 struct Port {
-    /// What drivers send to, as long as the robot is at its first address.
+    /// What drivers send to.
     socket: Arc<UdpSocket>,
     reading: Arc<AtomicBool>,
 }
@@ -130,7 +133,12 @@ struct Port {
 pub struct Relay {
     network: Network<Packet>,
     addresses: Addresses,
+    /// Where whoever asks for the robot finds it.
     ports: Vec<Port>,
+    /// Where it went since, for those who knew it before.
+    moved: Vec<Port>,
+    /// How often it went.
+    place: u32,
     flows: BTreeMap<u64, Flow>,
     next_flow: u64,
     /// Packets of drivers for whom there was no room.
@@ -150,13 +158,15 @@ impl Relay {
         for offset in 0..addresses.ports {
             let socket = UdpSocket::bind(shifted(addresses.listen, offset)?)?;
             ports.push(Port { socket: Arc::new(socket), reading: running() });
-            read_drivers(&ports, offset, &sender)?;
+            read_drivers(&ports, offset, 0, &sender)?;
         }
         let handle = Handle(sender.clone());
         let relay = Self {
             network: Network::new(profile, seed),
             addresses,
             ports,
+            moved: Vec::new(),
+            place: 0,
             flows: BTreeMap::new(),
             next_flow: 0,
             refused: 0,
@@ -168,12 +178,12 @@ impl Relay {
         Ok((relay, handle))
     }
 
-    /// Runs until it is told to stop. `report` gets a line once a second and whenever something changes.
-    pub fn run(mut self, mut report: impl FnMut(&Value)) -> io::Result<()> {
+    /// Runs until it is told to stop. `report` gets a line `every` so often and whenever something changes.
+    pub fn run(mut self, every: Duration, mut report: impl FnMut(&Value)) -> io::Result<()> {
         report(
             &json!({"event": "listening", "mono_ms": mono_ms(), "listen": self.addresses.listen.to_string()}),
         );
-        let mut next_report = Instant::now() + REPORT_EVERY;
+        let mut next_report = Instant::now() + every;
         loop {
             let due = self.network.next_us().map(|us| self.started + Duration::from_micros(us));
             let until = due.map_or(next_report, |due| due.min(next_report));
@@ -183,7 +193,9 @@ impl Relay {
                     self.obey(order)?;
                     report(&json!({"event": word(order), "mono_ms": mono_ms()}));
                 }
-                Ok(Event::FromDriver { port, driver, data }) => self.take_in(port, driver, data)?,
+                Ok(Event::FromDriver { port, place, driver, data }) => {
+                    self.take_in(port, place, driver, data)?;
+                }
                 Ok(Event::FromRobot { flow, data }) => self.push(Way::ToDriver, flow, data),
                 Err(RecvTimeoutError::Timeout) => {}
                 // It holds a sender itself.
@@ -195,7 +207,7 @@ impl Relay {
             }
             self.deliver();
             if Instant::now() >= next_report {
-                next_report += REPORT_EVERY;
+                next_report += every;
                 report(&self.account("running"));
             }
         }
@@ -226,11 +238,19 @@ impl Relay {
         self.network.push(way, now_us, data.len(), Packet { flow, data });
     }
 
-    fn take_in(&mut self, port: u16, driver: SocketAddr, data: Vec<u8>) -> io::Result<()> {
+    fn take_in(
+        &mut self,
+        port: u16,
+        place: u32,
+        driver: SocketAddr,
+        data: Vec<u8>,
+    ) -> io::Result<()> {
         let known = self.flows.iter().find(|(_, flow)| flow.driver == driver && flow.port == port);
-        let number = match known.map(|(number, _)| *number) {
-            Some(number) => number,
-            None => match self.welcome(port, driver)? {
+        let number = match known.map(|(number, flow)| (*number, flow.place == place)) {
+            Some((number, true)) => number,
+            // The robot is not there any more for those who knew it there.
+            Some((_, false)) => return Ok(()),
+            None => match self.welcome(port, place, driver)? {
                 Some(number) => number,
                 None => {
                     self.refused += 1;
@@ -246,7 +266,7 @@ impl Relay {
     }
 
     /// Makes room for a new driver; nothing when there is none.
-    fn welcome(&mut self, port: u16, driver: SocketAddr) -> io::Result<Option<u64>> {
+    fn welcome(&mut self, port: u16, place: u32, driver: SocketAddr) -> io::Result<Option<u64>> {
         if self.flows.len() >= FLOWS_MAX {
             self.flows.retain(|_, flow| flow.used.elapsed() < FLOW_IDLE_MAX);
         }
@@ -256,7 +276,8 @@ impl Relay {
         let number = self.next_flow;
         self.next_flow += 1;
         let (socket, reading) = self.towards_robot(number, port)?;
-        self.flows.insert(number, Flow { port, driver, socket, reading, used: Instant::now() });
+        let used = Instant::now();
+        self.flows.insert(number, Flow { port, place, driver, socket, reading, used });
         Ok(Some(number))
     }
 
@@ -274,7 +295,8 @@ impl Relay {
         Ok((socket, reading))
     }
 
-    /// An end is reached under another address: its old one is dead.
+    /// An end is reached under another address: its old one is dead to those who knew it. Who asks for the robot only now would be
+    /// told where it is now; here such newcomers find it where they always did.
     fn change_address(&mut self, end: End) -> io::Result<()> {
         match end {
             End::Driver => {
@@ -289,12 +311,17 @@ impl Relay {
                 }
             }
             End::Robot => {
+                self.place += 1;
+                for port in self.moved.drain(..) {
+                    port.reading.store(false, Ordering::Relaxed);
+                }
                 for offset in 0..self.addresses.ports {
                     let new = UdpSocket::bind(SocketAddr::new(self.addresses.listen.ip(), 0))?;
-                    let Some(port) = self.ports.get_mut(usize::from(offset)) else { continue };
-                    port.reading.store(false, Ordering::Relaxed);
-                    *port = Port { socket: Arc::new(new), reading: running() };
-                    read_drivers(&self.ports, offset, &self.sender)?;
+                    self.moved.push(Port { socket: Arc::new(new), reading: running() });
+                    read_drivers(&self.moved, offset, self.place, &self.sender)?;
+                }
+                for flow in self.flows.values_mut() {
+                    flow.place = self.place;
                 }
             }
         }
@@ -306,7 +333,8 @@ impl Relay {
         for way in [Way::ToRobot, Way::ToDriver] {
             while let Some(packet) = self.network.pop(way, now_us) {
                 let Some(flow) = self.flows.get(&packet.flow) else { continue };
-                let sent = match (way, self.ports.get(usize::from(flow.port))) {
+                let ports = if flow.place == 0 { &self.ports } else { &self.moved };
+                let sent = match (way, ports.get(usize::from(flow.port))) {
                     (Way::ToRobot, _) => flow.socket.send(&packet.data),
                     (Way::ToDriver, Some(port)) => port.socket.send_to(&packet.data, flow.driver),
                     (Way::ToDriver, None) => continue,
@@ -317,32 +345,48 @@ impl Relay {
         }
     }
 
-    fn account(&self, event: &str) -> Value {
-        let way = |way| {
-            let counts: &Counts = self.network.counts(way);
-            json!(counts)
-        };
+    fn account(&mut self, event: &str) -> Value {
+        let now_us = self.now_us();
+        let Account { to_driver, to_robot } = Account::of(&mut self.network, now_us);
         json!({
             "event": event,
             "mono_ms": mono_ms(),
             "profile_ms": self.begun.map(|begun| u64::try_from(begun.elapsed().as_millis()).unwrap_or(0)),
             "flows": self.flows.len(),
             "refused": self.refused,
-            "to_driver": way(Way::ToDriver),
-            "to_robot": way(Way::ToRobot),
+            "to_driver": to_driver,
+            "to_robot": to_robot,
         })
+    }
+}
+
+/// What became of both directions' packets, and how the bottlenecks stand.
+pub(super) struct Account {
+    pub(super) to_driver: Value,
+    pub(super) to_robot: Value,
+}
+
+impl Account {
+    pub(super) fn of<P>(network: &mut Network<P>, now_us: Micros) -> Self {
+        let mut way = |way| {
+            let (queue_ms, kbps) = network.state(way, now_us);
+            let mut account = json!(network.counts(way));
+            (account["queue_ms"], account["kbps"]) = (json!(queue_ms), json!(kbps));
+            account
+        };
+        Self { to_driver: way(Way::ToDriver), to_robot: way(Way::ToRobot) }
     }
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        for port in &self.ports {
+        for port in self.ports.iter().chain(&self.moved) {
             port.reading.store(false, Ordering::Relaxed);
         }
     }
 }
 
-const fn word(order: Order) -> &'static str {
+pub(super) const fn word(order: Order) -> &'static str {
     match order {
         Order::Begin => "begin",
         Order::Cut(_) => "cut",
@@ -357,7 +401,7 @@ fn running() -> Arc<AtomicBool> {
 }
 
 /// This machine's monotonic clock, as other programs' records have it.
-fn mono_ms() -> u64 {
+pub(super) fn mono_ms() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000
         + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
@@ -370,15 +414,18 @@ fn shifted(address: SocketAddr, offset: u16) -> io::Result<SocketAddr> {
     Ok(SocketAddr::new(address.ip(), port))
 }
 
-fn read_drivers(ports: &[Port], offset: u16, inbox: &SyncSender<Event>) -> io::Result<()> {
+fn read_drivers(
+    ports: &[Port],
+    offset: u16,
+    place: u32,
+    inbox: &SyncSender<Event>,
+) -> io::Result<()> {
     let Some(port) = ports.get(usize::from(offset)) else { return Ok(()) };
     let inbox = inbox.clone();
-    read(
-        "netem-driver",
-        Arc::clone(&port.socket),
-        Arc::clone(&port.reading),
-        move |driver, data| inbox.send(Event::FromDriver { port: offset, driver, data }).is_ok(),
-    )
+    let take = move |driver, data| {
+        inbox.send(Event::FromDriver { port: offset, place, driver, data }).is_ok()
+    };
+    read("netem-driver", Arc::clone(&port.socket), Arc::clone(&port.reading), take)
 }
 
 /// Reads a socket in a thread of its own until it is no longer wanted.

@@ -1,13 +1,19 @@
-"""The GStreamer webrtcbin peer of the benchmark: see README.md beside this file.
+"""The GStreamer webrtcbin peer of the benchmarks: see README.md beside this file.
 
 Runs on the system's Python (Debian: python3-gi, gir1.2-gst-plugins-bad-1.0). `--source` is a GStreamer source of I420
 frames that are stamped already.
+
+With `--port` it is to be reached at that UDP port of 127.0.0.1 alone, and does what GStreamer has against a bad network: it sends
+lost packets again (RTX), and lets `rtpgccbwe` (Google Congestion Control) set the encoder's bitrate, as webrtcsink does. `--log`
+gets a line of JSON for each bitrate that it is told. With `--fec` it adds error correction (RED and ULPFEC) instead: behind
+GStreamer 1.22's encoder of that, no report on packets reaches rtpgccbwe, so only one of the two can be had.
 """
 
 import argparse
 import json
 import sys
 import threading
+import time
 
 import gi
 
@@ -16,13 +22,20 @@ gi.require_version("GstSdp", "1.0")
 gi.require_version("GstWebRTC", "1.0")
 from gi.repository import GLib, Gst, GstSdp, GstWebRTC  # noqa: E402
 
+# Bits a second, as the robot's agent has them for a camera of 2,500 kbit/s.
+BPS_MIN, BPS_START, BPS_MAX = 120_000, 1_500_000, 2_500_000
+# Of the packets, in percent. webrtcbin's own default is 100, which halves what is left for the picture.
+FEC_PERCENT = 50
+FEC_KBPS = BPS_MAX * 100 // (100 + FEC_PERCENT) // 1000
+TWCC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 PIPELINE = """
 webrtcbin name=peer bundle-policy=max-bundle
 {source} ! queue max-size-buffers=1 leaky=downstream !
-x264enc tune=zerolatency speed-preset=ultrafast bitrate=2500 vbv-buf-capacity=200 key-int-max=300 bframes=0 threads=1 !
+x264enc name=encoder tune=zerolatency speed-preset=ultrafast bitrate=2500 vbv-buf-capacity=200 key-int-max=300 bframes=0
+  threads=1 !
 video/x-h264,profile=constrained-baseline !
 rtph264pay name=pay config-interval=-1 aggregate-mode=zero-latency pt={pt} !
-application/x-rtp,media=video,encoding-name=H264,payload={pt} ! peer.
+application/x-rtp,media=video,encoding-name=H264,payload={pt}{more} ! peer.
 """
 
 
@@ -34,15 +47,83 @@ def h264_payload_type(offer: str) -> int:
     raise SystemExit("the offer has no constrained-baseline H.264")
 
 
+def transport_wide(offer: str) -> str:
+    """What the packets' description says so that each gets a number that the browser reports on."""
+    video = offer[offer.index("m=video") :]
+    for line in video.splitlines():
+        if line.startswith("a=extmap:") and TWCC in line:
+            return f",extmap-{line.split(':')[1].split(' ')[0]}=(string){TWCC}"
+    raise SystemExit("the offer has no transport-wide congestion control")
+
+
+def adapt(pipeline: Gst.Pipeline, log: str) -> None:
+    """Lets rtpgccbwe set the encoder's bitrate."""
+    encoder, told = pipeline.get_by_name("encoder"), open(log, "a", buffering=1)
+    encoder.set_property("bitrate", BPS_START // 1000)
+
+    def estimated(gcc, _spec) -> None:
+        bps = gcc.get_property("estimated-bitrate")
+        encoder.set_property("bitrate", max(1, bps // 1000))
+        told.write(json.dumps({"at": time.time() * 1000, "target_bps": bps}) + "\n")
+
+    def aux_sender(_peer, _transport):
+        gcc = Gst.ElementFactory.make("rtpgccbwe")
+        if gcc is None:
+            raise SystemExit("GStreamer has no rtpgccbwe: GST_PLUGIN_PATH must name its folder")
+        gcc.set_property("min-bitrate", BPS_MIN)
+        gcc.set_property("max-bitrate", BPS_MAX)
+        gcc.set_property("estimated-bitrate", BPS_START)
+        gcc.connect("notify::estimated-bitrate", estimated)
+        return gcc
+
+    pipeline.get_by_name("peer").connect("request-aux-sender", aux_sender)
+
+
+def protect(pipeline: Gst.Pipeline, fec: bool) -> None:
+    """Lets it send again what was lost, and correct errors."""
+    transceiver = pipeline.get_by_name("peer").emit("get-transceiver", 0)
+    transceiver.set_property("do-nack", True)
+    if fec:
+        transceiver.set_property("fec-type", GstWebRTC.WebRTCFECType.ULP_RED)
+        transceiver.set_property("fec-percentage", FEC_PERCENT)
+        pipeline.get_by_name("encoder").set_property("bitrate", FEC_KBPS)
+
+
+def keep_latency(pipeline: Gst.Pipeline) -> None:
+    """A pipeline must be told its latency, or webrtcbin does not know when its packets leave."""
+    bus = pipeline.get_bus()
+    bus.add_signal_watch()
+    bus.connect("message::latency", lambda _bus, _message: pipeline.recalculate_latency())
+
+
+def reach(peer: Gst.Element, port: int):
+    """Leaves one way to this peer. What it gives must be kept: webrtcbin does not own its agent once Python has seen it."""
+    agent = peer.get_property("ice-agent")
+    agent.emit("add-local-ip-address", "127.0.0.1")
+    agent.set_property("min-rtp-port", port)
+    agent.set_property("max-rtp-port", port)
+    return agent
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--source", required=True)
-    source = parser.parse_args().source
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--log", default="/dev/null")
+    parser.add_argument("--fec", action="store_true")
+    args = parser.parse_args()
     offer = json.loads(sys.stdin.readline())["sdp"]
     Gst.init(None)
     loop = GLib.MainLoop()
-    pipeline = Gst.parse_launch(PIPELINE.format(source=source, pt=h264_payload_type(offer)))
+    more = transport_wide(offer) if args.port and not args.fec else ""
+    pipeline = Gst.parse_launch(PIPELINE.format(source=args.source, pt=h264_payload_type(offer), more=more))
     peer = pipeline.get_by_name("peer")
+    if args.port:
+        _agent = reach(peer, args.port)
+        keep_latency(pipeline)
+        protect(pipeline, args.fec)
+        if not args.fec:
+            adapt(pipeline, args.log)
 
     def gathered(element, _spec) -> None:
         if element.get_property("ice-gathering-state") == GstWebRTC.WebRTCICEGatheringState.COMPLETE:

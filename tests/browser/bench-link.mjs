@@ -1,6 +1,6 @@
 // A drive over a bad network, measured at the driver's end.
 //
-// node bench-link.mjs --chromium PATH --join URL --mission ID
+// node bench-link.mjs --chromium PATH --join URL --mission ID [--shown FILE]
 //
 // Drives the mission, then turns on the spot, until a line comes on standard input; keys are let go of and pressed anew
 // wherever the robot wants that. Then prints one JSON object, all times in milliseconds since the Unix epoch:
@@ -10,99 +10,25 @@
 //   telemetry  [[at, robot_ms, echo_seq, echo_hold_ms, loop_latency_ms, state]]
 //   commands   [[sent_at, seq, moving]]
 //   lost       [{at, words}]: when the page lost its robot
+//
+// FILE gets what was on the screen, once a second (watch-link.mjs).
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { LET_GO_FIRST, steer } from "./driving.mjs";
 import { launch } from "./launch.mjs";
 import { installStamp } from "./stamp.mjs";
+import { watchLink, watchPictures, writeKept, written } from "./watch-link.mjs";
 
 const { values: args } = parseArgs({
   options: {
     chromium: { type: "string" },
     join: { type: "string" },
     mission: { type: "string" },
+    shown: { type: "string" },
   },
 });
 
 const progress = (text) => process.stderr.write(`    pilot: ${text}\n`);
-
-/** Runs in the page before its own scripts: keeps the connections, notes packets of both drive lanes. */
-function watchLink() {
-  const seen = { connections: [], telemetry: [], commands: [] };
-  globalThis.benchLink = seen;
-  const now = () => performance.timeOrigin + performance.now();
-  const Connection = globalThis.RTCPeerConnection;
-  globalThis.RTCPeerConnection = class extends Connection {
-    constructor(...given) {
-      super(...given);
-      seen.connections.push(this);
-    }
-  };
-  const create = Connection.prototype.createDataChannel;
-  // Layouts: protocol/src/drive.rs and telemetry.rs.
-  Connection.prototype.createDataChannel = function (...given) {
-    const channel = create.apply(this, given);
-    if (channel.id === 2) {
-      channel.addEventListener("message", ({ data }) => {
-        const view = new DataView(data);
-        const stamp = Number(view.getBigUint64(16, true));
-        const echo = [view.getUint32(32, true), view.getUint16(36, true), view.getUint16(38, true)];
-        seen.telemetry.push([now(), stamp, ...echo, view.getUint8(2)]);
-      });
-    }
-    return channel;
-  };
-  const send = RTCDataChannel.prototype.send;
-  RTCDataChannel.prototype.send = function (data) {
-    const bytes = ArrayBuffer.isView(data) ? data : new Uint8Array(data);
-    if (this.id === 1 && bytes.byteLength === 32) {
-      const view = new DataView(bytes.buffer, bytes.byteOffset, 32);
-      const moving = (view.getUint8(2) & 1) === 1 && (view.getInt16(24, true) !== 0 || view.getInt16(26, true) !== 0);
-      seen.commands.push([now(), view.getUint32(4, true), moving]);
-    }
-    return send.call(this, data);
-  };
-}
-
-/** Runs in the page: notes every picture and, twice a second, what the browser counts. */
-function watchPictures() {
-  const seen = globalThis.benchLink;
-  Object.assign(seen, { frames: [], link: [] });
-  const now = () => performance.timeOrigin + performance.now();
-  let watched = null;
-  const onFrame = (video) => () => {
-    if (video !== watched) return;
-    // As in bench-cockpit.mjs: when the callback runs, not when the display's tick began.
-    seen.frames.push([now(), globalThis.readStamp(video)]);
-    video.requestVideoFrameCallback(onFrame(video));
-  };
-  const look = async () => {
-    // A drive that is taken up again may have another element.
-    const video = document.querySelector('[data-testid="video-front"]');
-    if (video !== null && video !== watched) {
-      watched = video;
-      video.requestVideoFrameCallback(onFrame(video));
-    }
-    const connection = seen.connections.at(-1);
-    const line = { at: now(), state: connection.connectionState, connections: seen.connections.length };
-    for (const report of (await connection.getStats()).values()) {
-      if (report.type === "transport") Object.assign(line, { received: report.bytesReceived, sent: report.bytesSent });
-      if (report.type === "inbound-rtp" && report.kind === "video" && report.mid === "0") {
-        const { bytesReceived, packetsReceived, packetsLost, framesDecoded, framesDropped, frameWidth, frameHeight } = report;
-        const { nackCount, pliCount, keyFramesDecoded, freezeCount, totalFreezesDuration, jitterBufferDelay } = report;
-        const { jitterBufferEmittedCount, retransmittedPacketsReceived, fecPacketsReceived, qpSum } = report;
-        line.video = { bytesReceived, packetsReceived, packetsLost, framesDecoded, framesDropped, frameWidth, frameHeight };
-        Object.assign(line.video, { nackCount, pliCount, keyFramesDecoded, freezeCount, totalFreezesDuration });
-        Object.assign(line.video, { jitterBufferDelay, jitterBufferEmittedCount, retransmittedPacketsReceived });
-        Object.assign(line.video, { fecPacketsReceived, qpSum });
-      }
-      if (report.type === "candidate-pair" && report.nominated) line.rttMs = report.currentRoundTripTime * 1000;
-      if (report.type === "remote-candidate") (line.remote ??= []).push(`${report.address}:${report.port}`);
-    }
-    seen.link.push(line);
-  };
-  setInterval(() => look().catch(() => {}), 500);
-}
 
 const { page, close } = await launch(args.chromium);
 const byTest = (id) => page.locator(`[data-testid="${id}"]`);
@@ -170,10 +96,8 @@ try {
   progress("drives");
   const lost = [];
   await drive(lost);
-  const seen = await page.evaluate(() => {
-    const { frames, link, telemetry, commands } = globalThis.benchLink;
-    return { frames, link, telemetry, commands };
-  });
+  const seen = await written(page);
+  if (args.shown) await writeKept(page, args.shown);
   process.stdout.write(`${JSON.stringify({ ...seen, lost })}\n`);
 } catch (error) {
   failed = true;

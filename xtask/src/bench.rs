@@ -66,7 +66,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 pub fn run(args: &Args) -> Result<()> {
     match &args.what {
         Some(What::Agent(agent)) => return show(&agent::run(agent)?, args.json),
-        Some(What::Link(link)) => return show(&link::run(link)?, args.json),
+        Some(What::Link(link)) => return link::run(link, args.json),
         Some(What::EarthRover(rover)) => return show(&rover::run(rover)?, args.json),
         Some(What::Watch(watch)) => return show(&watch::run(watch)?, args.json),
         None => {}

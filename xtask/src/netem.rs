@@ -5,12 +5,16 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::UdpSocket;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Ports of the robot that are relayed: sessions that overlap take one each.
 const PORTS: u16 = 4;
+
+/// How often the relay tells of its account: as fine as plots are to be.
+const REPORT_MS: &str = "200";
 
 /// A running relay; killed when dropped.
 #[derive(Debug)]
@@ -29,29 +33,44 @@ pub struct Between {
 impl Between {
     /// Places that are free just now, and a robot that is reached through the relay only.
     pub fn of(options: &mut Options) -> Result<Self> {
-        let (listen, robot) = (free_ports(0)?, free_ports(1)?);
+        let between = Self::free()?;
+        let Self { listen, robot } = between;
         options.robot_toml.push_str(&format!(
             "[link]\nport = {robot}\nbind = [\"127.0.0.1\"]\nadvertise = [\"127.0.0.1:{listen}\"]\nonly_advertised = true\n"
         ));
-        Ok(Self { listen, robot })
+        Ok(between)
+    }
+
+    /// Places that are free just now.
+    pub fn free() -> Result<Self> {
+        Ok(Self { listen: free_ports(0)?, robot: free_ports(1)? })
+    }
+
+    /// The first port of 127.0.0.1 that the driver sends to.
+    pub const fn listen(&self) -> u16 {
+        self.listen
+    }
+
+    /// The first port of 127.0.0.1 that the robot is to be at.
+    pub const fn robot(&self) -> u16 {
+        self.robot
     }
 
     /// Starts the relay there with a named profile.
     pub fn start(&self, options: &Options, profile: &str, seed: u64) -> Result<Netem> {
-        let program = options.bin.join("netem");
+        self.start_in(&options.bin, profile, seed)
+    }
+
+    /// Starts the relay of the programs in `bin` there with a named profile.
+    pub fn start_in(&self, bin: &Path, profile: &str, seed: u64) -> Result<Netem> {
+        let program = bin.join("netem");
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
             .arg(&program)
             .args(["--listen", &format!("127.0.0.1:{}", self.listen)])
             .args(["--robot", &format!("127.0.0.1:{}", self.robot)])
-            .args([
-                "--ports",
-                &PORTS.to_string(),
-                "--profile",
-                profile,
-                "--seed",
-                &seed.to_string(),
-            ])
+            .args(["--ports", &PORTS.to_string(), "--report-ms", REPORT_MS])
+            .args(["--profile", profile, "--seed", &seed.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,30 +1,44 @@
-//! `cargo xtask bench link`: a drive over networks as bad as robots have them.
+//! `cargo xtask bench link`: a drive over networks as bad as robots have them, beside peers on the same networks.
 
+mod compare;
+mod figures;
 mod measure;
+mod own;
+mod page;
+mod peer;
+mod plot;
+mod profiles;
+mod svg;
 
-use super::{Figures, figures};
-use crate::netem::{Between, Netem};
-use crate::rig::{Rig, TraceLine, mono_ms};
-use crate::stack::Options;
-use crate::{progress, root, setup};
-use anyhow::{Context, Result, ensure};
-use measure::{Cut, Run, Series};
+use crate::netem::Netem;
+use crate::{progress, result, root, setup};
+use anyhow::{Context, Result, bail, ensure};
+use measure::{Quality, Series};
+use peer::Peer;
+use profiles::Profile;
 use serde_json::{Value, json};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Measure a drive over bad networks: the whole system, a headless Chromium, and `netem` between them.
+/// Measure a drive over bad networks: the whole system, a headless Chromium, and `netem` between them, beside peers.
 ///
-/// For each profile: how old pictures are on the screen, for how long they freeze, what arrives of them, how old commands are
-/// when they count at the robot, how long packets queue, how the robot stops when the network is cut and how the drive goes on.
-/// What was measured is kept in target/bench-link, with the series behind the figures.
+/// For each profile: how old pictures are on the screen, for how long they freeze, what arrives of them and what it looks like, how
+/// old commands are when they count at the robot, how long packets queue, how the robot stops when the network is cut and how the
+/// drive goes on. Then our own stack with Google's congestion control and with none, GStreamer's webrtcbin and aiortc film the
+/// same drive over the same network. What was measured is kept in target/bench-link, with the series behind the figures and plots
+/// of them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only this profile; `netem --list` names them. May be given several times
     #[arg(long)]
     profile: Vec<String>,
+    /// Only this stack. May be given several times. Peers film what longrein filmed on its last drive over the profile
+    #[arg(long)]
+    stack: Vec<Stack>,
+    /// Only our own stack as it is
+    #[arg(long, conflicts_with = "stack")]
+    no_peers: bool,
     /// How long to measure; a profile's own time without
     #[arg(long)]
     seconds: Option<u64>,
@@ -34,67 +48,116 @@ pub(super) struct Args {
     /// Keep what an earlier run has measured, and measure the rest
     #[arg(long)]
     resume: bool,
+    /// Put the plots into docs/link as well, where docs/link.md shows them
+    #[arg(long)]
+    docs: bool,
 }
 
-/// A profile, and what the benchmark needs to know of it.
-struct Profile {
-    name: String,
-    words: String,
+/// What carries the pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Stack {
+    /// The whole system as it is.
+    Longrein,
+    /// The same with `[link] congestion = "gcc"`.
+    LongreinGcc,
+    /// The same with `[link] congestion = "off"`.
+    LongreinOff,
+    /// GStreamer's webrtcbin with RTX and rtpgccbwe.
+    Webrtcbin,
+    /// The same with RTX and ULPFEC at a constant bitrate.
+    WebrtcbinFec,
+    /// aiortc with RTX and REMB.
+    Aiortc,
+}
+
+impl Stack {
+    const ALL: [Self; 6] = [
+        Self::Longrein,
+        Self::LongreinGcc,
+        Self::LongreinOff,
+        Self::Webrtcbin,
+        Self::WebrtcbinFec,
+        Self::Aiortc,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Longrein => "longrein",
+            Self::LongreinGcc => "longrein-gcc",
+            Self::LongreinOff => "longrein-off",
+            Self::Webrtcbin => "webrtcbin",
+            Self::WebrtcbinFec => "webrtcbin-fec",
+            Self::Aiortc => "aiortc",
+        }
+    }
+
+    const fn peer(self) -> Option<Peer> {
+        match self {
+            Self::Webrtcbin => Some(Peer::Webrtcbin),
+            Self::WebrtcbinFec => Some(Peer::WebrtcbinFec),
+            Self::Aiortc => Some(Peer::Aiortc),
+            Self::Longrein | Self::LongreinGcc | Self::LongreinOff => None,
+        }
+    }
+}
+
+/// One measurement: a profile, a stack, and where its files lie.
+struct Place<'a> {
+    profile: &'a Profile,
+    seed: u64,
     seconds: u64,
-    /// When what the profile is about happens, and when it is over, ms since the profile's beginning.
-    trouble_ms: Option<(u64, u64)>,
-    /// Whether the way was cut: the robot must stop.
-    cuts: bool,
+    /// Folder of this measurement.
+    data: PathBuf,
+    /// Folder of all measurements.
+    kept: &'a Path,
+    bin: &'a Path,
 }
 
-/// The profiles as the relay itself describes them.
-fn profiles(bin: &Path) -> Result<Vec<Profile>> {
-    let netem = bin.join("netem");
-    let say = |args: &[&str]| -> Result<String> {
-        let out = Command::new(&netem).args(args).output().context("netem")?;
-        ensure!(out.status.success(), "netem: {}", String::from_utf8_lossy(&out.stderr));
-        Ok(String::from_utf8(out.stdout)?)
-    };
-    let list = say(&["--list"])?;
-    let names = list.lines().filter_map(|line| line.split_whitespace().next());
-    names.map(|name| profile(&say(&["--profile", name, "--show"])?)).collect()
+impl Place<'_> {
+    /// From where each picture was filmed.
+    fn drawn(&self) -> PathBuf {
+        self.data.join("drawn.jsonl")
+    }
+
+    /// The same of our own drive, which the peers film.
+    fn own_drawn(&self) -> PathBuf {
+        self.kept
+            .join(format!("{}.{}.d", self.profile.name, Stack::Longrein.name()))
+            .join("drawn.jsonl")
+    }
+
+    /// Some of the pictures that were on the screen.
+    fn shown(&self) -> PathBuf {
+        self.data.join("shown.luma")
+    }
+
+    /// The camera's socket, where its path is short.
+    fn socket(&self) -> PathBuf {
+        std::env::temp_dir().join(format!("longrein-link-{}", std::process::id())).join("front")
+    }
+
+    /// What pictures on the screen looked like, beside what the camera had filmed.
+    fn quality(&self) -> Result<Vec<Quality>> {
+        let out = Command::new(self.bin.join("sim-robot"))
+            .args(["quality", "--seed", "1", "--drawn"])
+            .arg(self.drawn())
+            .arg("--shown")
+            .arg(self.shown())
+            .output()?;
+        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        // Large, and of no further use.
+        std::fs::remove_file(self.shown())?;
+        let text = String::from_utf8(out.stdout)?;
+        text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
 }
 
-fn profile(text: &str) -> Result<Profile> {
-    let table: toml::Table = toml::from_str(text).context("a profile of netem")?;
-    let whole = |value: Option<&toml::Value>| {
-        value.and_then(toml::Value::as_integer).and_then(|n| u64::try_from(n).ok())
-    };
-    let word =
-        |key: &str| table.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
-    let list = |value: Option<&toml::Value>| {
-        value.and_then(toml::Value::as_array).cloned().unwrap_or_default()
-    };
-    let outage = list(table.get("outages")).first().and_then(|outage| {
-        let at_ms = whole(outage.get("at_ms"))?;
-        Some((at_ms, at_ms + whole(outage.get("for_ms"))?))
-    });
-    let change = list(table.get("address_changes")).first().and_then(|change| {
-        let at_ms = whole(change.get("at_ms"))?;
-        Some((at_ms, at_ms))
-    });
-    let rate = table.get("to_driver").and_then(|path| path.get("rate"));
-    let steps = list(rate.and_then(|rate| rate.get("steps")));
-    let step_ms = |n: usize| steps.get(n).and_then(|step| whole(step.get("at_ms")));
-    Ok(Profile {
-        name: word("name"),
-        words: word("words"),
-        seconds: whole(table.get("seconds")).unwrap_or(30),
-        trouble_ms: outage.or(change).or_else(|| step_ms(1).zip(step_ms(2))),
-        cuts: outage.is_some(),
-    })
-}
-
-/// Runs the benchmark and gives its rows.
-pub(super) fn run(args: &Args) -> Result<Vec<Value>> {
+/// Runs the benchmark and shows what it gave.
+pub(super) fn run(args: &Args, as_json: bool) -> Result<()> {
     setup::test_packages()?;
     setup::npm_install(&root().join("tests/browser"))?;
-    let profiles = profiles(&setup::binaries()?)?;
+    let bin = setup::binaries()?;
+    let profiles = profiles::all(&bin)?;
     for asked in &args.profile {
         let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
         ensure!(
@@ -103,107 +166,105 @@ pub(super) fn run(args: &Args) -> Result<Vec<Value>> {
             names.join(", ")
         );
     }
+    let stacks = match (args.no_peers, args.stack.is_empty()) {
+        (true, _) => vec![Stack::Longrein],
+        (false, true) => Stack::ALL.to_vec(),
+        // In our order: the peers film what our own stack filmed before them.
+        (false, false) => Stack::ALL.into_iter().filter(|one| args.stack.contains(one)).collect(),
+    };
+    peer::prepare(&stacks.iter().filter_map(|stack| stack.peer()).collect::<Vec<_>>())?;
     let kept = setup::target_dir().join("bench-link");
     std::fs::create_dir_all(&kept)?;
     let wanted =
         |profile: &&Profile| args.profile.is_empty() || args.profile.contains(&profile.name);
     let mut rows = Vec::new();
     for profile in profiles.iter().filter(wanted) {
-        let file = kept.join(format!("{}.json", profile.name));
-        let figures = match std::fs::read(&file) {
-            Ok(bytes) if args.resume => serde_json::from_slice(&bytes)?,
-            _ => measure_one(profile, args, &kept, &file)?,
+        let measured = of_profile(profile, args, &stacks, &kept, &bin)?;
+        plot::draw(profile, &measured, &kept)?;
+        if args.docs {
+            plot::draw(profile, &measured, &root().join("docs/link"))?;
+        }
+        let of_profile = compare::rows(&profile.name, &measured);
+        if !as_json {
+            result(&compare::table(&profile.name, &profile.words, &measured, &of_profile));
+        }
+        rows.extend(of_profile);
+    }
+    if as_json {
+        result(&serde_json::to_string_pretty(&rows)?);
+    }
+    Ok(())
+}
+
+/// What each stack gave over a profile: kept from before, or measured now. One that could not be measured is missing.
+fn of_profile(
+    profile: &Profile,
+    args: &Args,
+    stacks: &[Stack],
+    kept: &Path,
+    bin: &Path,
+) -> Result<Vec<Value>> {
+    let mut measured = Vec::new();
+    for stack in stacks {
+        let name = format!("{}.{}", profile.name, stack.name());
+        let file = kept.join(format!("{name}.json"));
+        if let (true, Ok(bytes)) = (args.resume, std::fs::read(&file)) {
+            measured.push(serde_json::from_slice(&bytes)?);
+            continue;
+        }
+        let place = Place {
+            profile,
+            seed: args.seed,
+            seconds: args.seconds.unwrap_or(profile.seconds),
+            data: kept.join(format!("{name}.d")),
+            kept,
+            bin,
         };
-        rows.extend(figures["rows"].as_array().cloned().unwrap_or_default());
-    }
-    Ok(rows)
-}
-
-/// Measures one profile and keeps what it gave.
-fn measure_one(profile: &Profile, args: &Args, kept: &Path, file: &PathBuf) -> Result<Value> {
-    let seconds = args.seconds.unwrap_or(profile.seconds);
-    progress(&format!("{}: {}, {seconds} s", profile.name, profile.words));
-    let run = drive(profile, args.seed, seconds, &kept.join(format!("{}.d", profile.name)))?;
-    let rows = rows(profile, &run);
-    let figures = json!({
-        "profile": profile.name, "words": profile.words, "seed": args.seed, "seconds": seconds, "stack": "longrein",
-        "rows": rows, "relay": run.relay, "lost": run.seen.lost, "series": run.series(),
-    });
-    std::fs::write(file, serde_json::to_vec(&figures)?)?;
-    Ok(figures)
-}
-
-/// A pilot in a headless Chromium who drives until told to end.
-struct Pilot(Option<Child>);
-
-impl Pilot {
-    fn start(rig: &Rig) -> Result<Self> {
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "node", "bench-link.mjs", "--chromium"])
-            .arg(setup::chromium()?)
-            .args(["--join", &rig.stack.invite_pilot()?, "--mission", &rig.mission])
-            .current_dir(root().join("tests/browser"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start the pilot (node)")?;
-        Ok(Self(Some(child)))
-    }
-
-    /// Lets the pilot end, and gives what it saw.
-    fn end(mut self) -> Result<Series> {
-        let mut child = self.0.take().context("the pilot")?;
-        writeln!(child.stdin.take().context("the pilot's input")?, "end")?;
-        let out = child.wait_with_output()?;
-        ensure!(out.status.success(), "the benchmark's pilot failed");
-        serde_json::from_slice(&out.stdout).context("what the pilot saw")
-    }
-}
-
-impl Drop for Pilot {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            // Node must clean up its browser: ask first.
-            drop(Command::new("kill").arg(child.id().to_string()).status());
-            drop(child.wait());
+        progress(&format!("{name}: {}, {} s", profile.words, place.seconds));
+        match measure_one(&place, *stack) {
+            Ok(figures) => {
+                std::fs::write(&file, serde_json::to_vec(&figures)?)?;
+                measured.push(figures);
+            }
+            Err(error) if stack.peer().is_some() => {
+                progress(&format!("{name} could not be measured: {error:#}"));
+            }
+            Err(error) => return Err(error.context(name)),
         }
     }
+    Ok(measured)
 }
 
-/// One drive over one network.
-fn drive(profile: &Profile, seed: u64, seconds: u64, data: &Path) -> Result<Run> {
-    if data.exists() {
-        std::fs::remove_dir_all(data)?;
+/// Measures one stack over one profile.
+fn measure_one(place: &Place<'_>, stack: Stack) -> Result<Value> {
+    if place.data.exists() {
+        std::fs::remove_dir_all(&place.data)?;
     }
-    std::fs::create_dir_all(data)?;
-    let mut options = Options {
-        sim_args: vec!["--stamp".to_owned(), "--no-people".to_owned()],
-        ros_domain: 84,
-        ..Options::new(&data.canonicalize()?)?
+    std::fs::create_dir_all(&place.data)?;
+    let run = match (stack, stack.peer()) {
+        (_, Some(peer)) => {
+            let own = place.kept.join(format!("{}.longrein.json", place.profile.name));
+            let Ok(own) = std::fs::read(&own) else {
+                bail!("peers film what our own stack filmed: measure --stack longrein first")
+            };
+            peer::stream(place, peer, place.bin, &serde_json::from_slice(&own)?)?
+        }
+        (Stack::LongreinGcc, _) => own::drive(place, "gcc")?,
+        (Stack::LongreinOff, _) => own::drive(place, "off")?,
+        _ => own::drive(place, "delay")?,
     };
-    let between = Between::of(&mut options)?;
-    let mut netem = between.start(&options, &profile.name, seed)?;
-    let mut rig = Rig::start_on(options)?;
-    let pilot = Pilot::start(&rig)?;
-    if let Err(error) = rig.wait_for_speed(0.5) {
-        progress(&format!("{error:#}; measured all the same"));
-    }
-    let begun_ms = netem.order("begin")?;
-    let until_ms = begun_ms + seconds * 1_000;
-    while mono_ms() < until_ms {
-        std::thread::sleep(Duration::from_millis(200));
-        rig.stack.check()?;
-    }
-    let account = netem.account();
-    let seen = pilot.end()?;
-    let trace = rig.trace_since(begun_ms.saturating_sub(2_000))?;
-    let relay = finish(netem, &seen, account)?;
-    rig.stack.stop();
-    Ok(Run { seen, trace, relay, begun_ms, until_ms, wall_less_mono_ms: wall_less_mono_ms() })
+    Ok(json!({
+        "profile": place.profile.name, "words": place.profile.words, "seed": place.seed,
+        "seconds": place.seconds, "stack": stack.name(), "begun_wall_ms": run.begun_wall_ms(),
+        "rows": figures::rows(place.profile, &run, stack.peer().is_none()), "relay": run.relay, "lost": run.seen.lost,
+        "series": run.series(),
+    }))
 }
 
-/// Ends the relay, and makes sure that everything went through it.
-fn finish(netem: Netem, seen: &Series, until_then: Option<Value>) -> Result<Value> {
+/// Ends the relay, and makes sure that everything went through it. Gives its account at the end of the measured time, and all that
+/// it said.
+fn finish(netem: Netem, seen: &Series, until_then: Option<Value>) -> Result<(Value, Vec<Value>)> {
+    let said = netem.said();
     let end = netem.stop()?;
     let carried = end["to_driver"]["bytes_out"].as_f64().context("the relay's bytes")?;
     let received = seen.received();
@@ -212,7 +273,7 @@ fn finish(netem: Netem, seen: &Series, until_then: Option<Value>) -> Result<Valu
         received <= carried,
         "the browser received {received} bytes, and the relay carried {carried}: there is another way"
     );
-    Ok(until_then.unwrap_or(end))
+    Ok((until_then.unwrap_or(end), said))
 }
 
 /// What to add to a monotonic time for the time of day, ms.
@@ -222,59 +283,4 @@ fn wall_less_mono_ms() -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds")]
     let mono_ms = mono.tv_sec as f64 * 1e3 + mono.tv_nsec as f64 / 1e6;
     wall.as_secs_f64() * 1e3 - mono_ms
-}
-
-/// The figures of a run as rows of the benchmark's table.
-fn rows(profile: &Profile, run: &Run) -> Vec<Value> {
-    let name = &profile.name;
-    let id = |what: &str| format!("{name}/{what}");
-    let spread = |what: &str, values: &[f64]| {
-        let Figures { p50, p99 } = figures(values);
-        let p95 = measure::percentile(values, 0.95);
-        json!({"id": id(what), "unit": "ms", "p50": p50, "p95": p95, "p99": p99, "peers": {}, "bar": "none", "holds": true})
-    };
-    let single = |what: &str, unit: &str, value: Option<f64>, bar_max: Option<f64>| {
-        let holds = bar_max.is_none_or(|max| value.is_some_and(|value| value <= max));
-        let bar = bar_max.map_or("none".to_owned(), |max| format!("<= {max}"));
-        json!({"id": id(what), "unit": unit, "value": value, "peers": {}, "bar": bar, "holds": holds})
-    };
-    let queue = &run.relay["to_driver"]["queue"];
-    let (lossy, narrow) = (name == "loss5-240ms", name == "bottleneck");
-    let mut rows = vec![
-        spread("glass_to_glass", &run.glass_ms()),
-        spread("picture_age", &run.picture_age_ms()),
-        single("frozen", "s/min", Some(run.frozen_s_per_min()), lossy.then_some(1.0)),
-        single("freeze_longest", "ms", run.freeze_longest_ms(), narrow.then_some(500.0)),
-        single("bitrate", "kbit/s", run.bitrate_kbps(), None),
-        single("picture_height", "px", run.height_px(), None),
-        single("frames_shown", "1/s", Some(run.fps()), None),
-        spread("command_age", &run.command_age_ms()),
-        spread("loop_latency", &run.loop_latency_ms()),
-        json!({
-            "id": id("queue_delay"), "unit": "ms", "p50": queue["p50_ms"], "p95": queue["p95_ms"], "p99": queue["p99_ms"],
-            "peers": {}, "bar": if narrow { "p95 < 150" } else { "none" },
-            "holds": !narrow || queue["p95_ms"].as_f64().is_some_and(|ms| ms < 150.0),
-        }),
-        single("lost_in_queue", "packets", run.relay["to_driver"]["lost_in_queue"].as_f64(), None),
-        single("robot_speed", "m/s", Some(run.speed_mps()), None),
-    ];
-    if let Some((from_ms, to_ms)) = profile.trouble_ms {
-        let cut = Cut { at_ms: run.begun_ms + from_ms, over_ms: run.begun_ms + to_ms };
-        rows.push(single("pictures_again", "s", run.pictures_again_s(cut.over_ms), None));
-        if narrow {
-            let back = run.rate_again_s(cut, 0.8);
-            rows.push(single("rate_again", "s", back, Some(10.0)));
-        } else {
-            rows.push(single("drive_again", "s", run.drive_again_s(cut), None));
-        }
-        if profile.cuts {
-            let stop = run.stop(cut.at_ms);
-            rows.push(single("stop_commanded", "ms", stop.map(|stop| stop.0), Some(300.0)));
-            rows.push(single("at_rest", "ms", stop.map(|stop| stop.1), Some(1_000.0)));
-        }
-        if !narrow {
-            rows.push(single("driven_past_cut", "m", run.driven_past_m(cut.at_ms), None));
-        }
-    }
-    rows
 }

@@ -1,12 +1,13 @@
 //! What a drive over a bad network was like, from what the page, the simulator and the relay wrote down.
 
-use super::TraceLine;
-use crate::rig::stop_in;
+use crate::rig::{TraceLine, stop_in};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// A picture that stands longer than this is frozen: six pictures late, and a pilot sees it.
 const FREEZE_MS: f64 = 200.0;
+/// No picture is on its way for longer: a network's queue, an outage and its repair come to less.
+const AGE_MS_MAX: f64 = 20_000.0;
 /// Pictures are back when they came for so long without a freeze.
 const STEADY_MS: f64 = 1_000.0;
 /// How often the age of what is on the screen is looked at.
@@ -26,7 +27,71 @@ pub(super) struct Series {
     pub(super) lost: Vec<Value>,
 }
 
+/// What a sender meant to send: when, in ms since the Unix epoch, and how much, in kbit/s.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Told(pub(super) Vec<(f64, f64)>);
+
+impl Told {
+    /// As our agent's log has it.
+    pub(super) fn by_agent(log: &str) -> Self {
+        let of = |line: &str| {
+            let (at, words) = line.split_once(' ')?;
+            let (_, bps) = words.split_once("target_bps: Some(")?;
+            Some((wall_ms(at)?, bps.split(')').next()?.parse::<f64>().ok()? / 1e3))
+        };
+        Self(log.lines().filter_map(of).collect())
+    }
+
+    /// As the peers write it down.
+    pub(super) fn by_peer(log: &str) -> Self {
+        let of = |line: &str| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            Some((line["at"].as_f64()?, line["target_bps"].as_f64()? / 1e3))
+        };
+        Self(log.lines().filter_map(of).collect())
+    }
+}
+
+/// A time such as 2026-11-27T07:20:00.123456Z in ms since the Unix epoch.
+fn wall_ms(text: &str) -> Option<f64> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let mut parts = date.split('-').map(|part| part.parse::<i64>().ok());
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    // Years that begin in March have their leap day at the end.
+    let year = if month < 3 { year - 1 } else { year };
+    let (leaps, since_march) = (year / 4 - year / 100 + year / 400, (month + 9) % 12);
+    let days = year * 365 + leaps + (since_march * 153 + 2) / 5 + day - 719_469;
+    let mut parts = time.split(':').map(|part| part.parse::<f64>().ok());
+    let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
+    let days = f64::from(i32::try_from(days).ok()?);
+    Some((((days * 24.0 + hours) * 60.0 + minutes) * 60.0 + seconds) * 1e3)
+}
+
+/// How one picture that was shown compares with what the camera had filmed.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct Quality {
+    /// When it was filmed, microseconds since the Unix epoch.
+    stamp_us: f64,
+    psnr_db: f64,
+    ssim: f64,
+}
+
 impl Series {
+    /// The same without stamps that cannot be: bits that an encoder blurred.
+    pub(super) fn believed(mut self) -> Self {
+        for (at, made) in &mut self.frames {
+            *made = made.filter(|made| (-5.0..AGE_MS_MAX).contains(&(*at - made)));
+        }
+        self
+    }
+
+    /// The same of a page that drives nothing: what it sends is no command.
+    pub(super) fn of_a_peer(mut self) -> Self {
+        self.commands.clear();
+        self.telemetry.clear();
+        self
+    }
+
     /// All that the browser received, on all its connections.
     pub(super) fn received(&self) -> f64 {
         let of = |line: &Value| Some((line["connections"].as_u64()?, line["received"].as_f64()?));
@@ -50,6 +115,12 @@ pub(super) struct Run {
     pub(super) trace: Vec<TraceLine>,
     /// The relay's account at the end of the time.
     pub(super) relay: Value,
+    /// Everything that it said.
+    pub(super) relay_said: Vec<Value>,
+    /// What the sender meant to send.
+    pub(super) targets: Told,
+    /// What some of the pictures looked like.
+    pub(super) quality: Vec<Quality>,
     pub(super) begun_ms: u64,
     pub(super) until_ms: u64,
     pub(super) wall_less_mono_ms: f64,
@@ -166,6 +237,25 @@ impl Run {
         percentile(&heights, 0.5)
     }
 
+    fn looked_like(&self) -> impl Iterator<Item = &Quality> {
+        self.quality.iter().filter(|one| self.inside(one.stamp_us / 1e3))
+    }
+
+    /// PSNR in dB of pictures that were shown, the better the larger.
+    pub(super) fn psnr_db(&self) -> Vec<f64> {
+        self.looked_like().map(|one| one.psnr_db).collect()
+    }
+
+    /// SSIM of pictures that were shown, 1 at best.
+    pub(super) fn ssim(&self) -> Vec<f64> {
+        self.looked_like().map(|one| one.ssim).collect()
+    }
+
+    /// When the profile began, ms since the Unix epoch.
+    pub(super) fn begun_wall_ms(&self) -> f64 {
+        self.wall(self.begun_ms)
+    }
+
     /// How long ago the command that counted at the robot had been sent, whenever the robot told the page of it.
     pub(super) fn command_age_ms(&self) -> Vec<f64> {
         let told = self.seen.telemetry.iter().filter(|told| self.inside(told.0));
@@ -256,16 +346,60 @@ impl Run {
     /// What plots are drawn of, times in seconds since the profile's beginning.
     pub(super) fn series(&self) -> Value {
         let since = |at: f64| ((at - self.wall(self.begun_ms)) / 10.0).round() / 100.0;
-        let frames = self.seen.frames.iter().filter(|(at, _)| self.inside(*at));
         let rates = self.rates_kbps();
         let speeds = self.drive().step_by(10);
+        let spans = self.spans().into_iter().map(|(from, to, made)| {
+            (since(from), since(to), made.map(|made| (from - made).round()))
+        });
+        let targets = self.targets.0.iter().filter(|(at, _)| self.inside(*at));
         json!({
-            "glass_ms": frames.filter_map(|(at, made)| Some((since(*at), (at - (*made)?).round()))).collect::<Vec<_>>(),
+            // When a picture was shown, when the next, and how old it was at first.
+            "pictures": spans.collect::<Vec<_>>(),
             "bitrate_kbps": rates.iter().map(|(at, kbps)| (since(*at), kbps.round())).collect::<Vec<_>>(),
+            "target_kbps": targets.map(|(at, kbps)| (since(*at), kbps.round())).collect::<Vec<_>>(),
+            "arriving_kbps": self.arriving_kbps(),
+            "capacity_kbps": self.relay_tells("kbps"),
+            "queue_ms": self.relay_tells("queue_ms"),
             "height_px": self.links().filter_map(|line| {
                 Some((since(line["at"].as_f64()?), line["video"]["frameHeight"].as_f64()?))
             }).collect::<Vec<_>>(),
+            "psnr_db": self.looked_like().map(|one| (since(one.stamp_us / 1e3), one.psnr_db)).collect::<Vec<_>>(),
             "speed_mps": speeds.map(|line| (since(self.wall(line.mono_ms)), line.speed_mps)).collect::<Vec<_>>(),
         })
     }
+
+    /// What the relay said while it was measured: since the beginning in s, and the account of the way to the driver.
+    fn accounts(&self) -> impl Iterator<Item = (f64, &Value)> {
+        let inside = |line: &&Value| {
+            let at = line["mono_ms"].as_u64();
+            at.is_some_and(|at| (self.begun_ms..=self.until_ms).contains(&at))
+                && line["to_driver"].is_object()
+        };
+        self.relay_said.iter().filter(inside).map(|line| {
+            let at_ms = line["mono_ms"].as_u64().unwrap_or(self.begun_ms);
+            (float(at_ms - self.begun_ms) / 1e3, &line["to_driver"])
+        })
+    }
+
+    fn relay_tells(&self, key: &str) -> Vec<(f64, f64)> {
+        self.accounts().filter_map(|(at, line)| Some((at, line[key].as_f64()?.round()))).collect()
+    }
+
+    /// All that the relay let through to the driver, error correction and repeats among it.
+    fn arriving_kbps(&self) -> Vec<(f64, f64)> {
+        let counts: Vec<(f64, f64)> = self
+            .accounts()
+            .filter_map(|(at, line)| Some((at, line["bytes_out"].as_f64()?)))
+            .collect();
+        let pairs = counts.windows(2).filter(|pair| pair[1].0 > pair[0].0);
+        pairs
+            .map(|pair| {
+                let kbps = (pair[1].1 - pair[0].1) * 8.0 / 1e3 / (pair[1].0 - pair[0].0);
+                (pair[1].0, kbps.round())
+            })
+            .collect()
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! Our own stack over one network: the whole system, and a pilot in a headless Chromium who drives until told to end.
+
+use super::measure::{Run, Told};
+use super::page::Page;
+use super::{Place, finish, wall_less_mono_ms};
+use crate::netem::Between;
+use crate::progress;
+use crate::rig::{Rig, mono_ms};
+use crate::stack::Options;
+use anyhow::Result;
+use std::time::Duration;
+
+/// The agent tells how much it means to send.
+const LOG: &str = "info,robot_agent::adapt=debug,robot_agent::program=error,zenoh=error,webrtc=error,rtc=error,rtc_ice=error,\
+    rtc_dtls=error,rtc_sctp=error,rustdds=error,ros2_client=error";
+
+/// One drive with this congestion control.
+pub(super) fn drive(place: &Place<'_>, congestion: &str) -> Result<Run> {
+    let mut options = Options {
+        sim_args: vec!["--stamp".to_owned(), "--no-people".to_owned(), "--drawn".to_owned()],
+        ros_domain: 84,
+        // As the peers have it.
+        rear_camera: false,
+        agent_env: vec![("RUST_LOG", LOG.to_owned())],
+        ..Options::new(&place.data.canonicalize()?)?
+    };
+    options.sim_args.push(place.drawn().display().to_string());
+    let between = Between::of(&mut options)?;
+    options.robot_toml.push_str(&format!("congestion = \"{congestion}\"\n"));
+    let log = options.data.join("logs/robot-agent.log");
+    let mut netem = between.start(&options, &place.profile.name, place.seed)?;
+    let mut rig = Rig::start_on(options)?;
+    let args = ["--join", &rig.stack.invite_pilot()?, "--mission", &rig.mission];
+    let page = Page::start("bench-link.mjs", &place.shown(), &args.map(str::to_owned))?;
+    if let Err(error) = rig.wait_for_speed(0.5) {
+        progress(&format!("{error:#}; measured all the same"));
+    }
+    let begun_ms = netem.order("begin")?;
+    let until_ms = begun_ms + place.seconds * 1_000;
+    while mono_ms() < until_ms {
+        std::thread::sleep(Duration::from_millis(200));
+        rig.stack.check()?;
+    }
+    let account = netem.account();
+    let seen = page.end()?;
+    let trace = rig.trace_since(begun_ms.saturating_sub(2_000))?;
+    let (relay, relay_said) = finish(netem, &seen, account)?;
+    rig.stack.stop();
+    let targets = Told::by_agent(&std::fs::read_to_string(log)?);
+    let (quality, wall_less_mono_ms) = (place.quality()?, wall_less_mono_ms());
+    Ok(Run {
+        seen,
+        trace,
+        relay,
+        relay_said,
+        targets,
+        quality,
+        begun_ms,
+        until_ms,
+        wall_less_mono_ms,
+    })
+}

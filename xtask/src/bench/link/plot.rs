@@ -1,0 +1,146 @@
+//! Plots of one profile: a row for each stack, with rates, queue and age of the picture over time.
+
+use super::profiles::Profile;
+use super::svg::{Chart, Column, Drawn, Panel, Pen, render};
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::path::Path;
+
+const CAPACITY: Pen = Pen::Area("#dbe9d8");
+const TARGET: Pen = Pen::Steps("#c4620a");
+const ARRIVING: Pen = Pen::Line("#0b5cad");
+const QUEUE: Pen = Pen::Line("#6639a6");
+const AGE: Pen = Pen::Line("#24292f");
+const FROZEN: Pen = Pen::Area("#ffd8d3");
+/// As `measure` counts freezes, s.
+const FREEZE_S: f64 = 0.2;
+/// An axis ends here however large the largest is.
+const KBPS_MAX: f64 = 5_000.0;
+const QUEUE_MS_MAX: f64 = 1_000.0;
+const AGE_MS_MAX: f64 = 2_000.0;
+
+fn points(series: &Value) -> Vec<(f64, f64)> {
+    let list = series.as_array().map_or(&[][..], Vec::as_slice);
+    list.iter().filter_map(|pair| Some((pair[0].as_f64()?, pair[1].as_f64()?))).collect()
+}
+
+/// Age of what is on the screen over time, and when it stood.
+fn age(pictures: &Value) -> Panel {
+    let (mut age, mut shaded) = (Vec::new(), Vec::new());
+    for picture in pictures.as_array().map_or(&[][..], Vec::as_slice) {
+        let (Some(from), Some(to)) = (picture[0].as_f64(), picture[1].as_f64()) else { continue };
+        if to - from > FREEZE_S {
+            shaded.push((from, to));
+        }
+        if let Some(first) = picture[2].as_f64() {
+            age.extend([(from, first), (to, first + (to - from) * 1e3)]);
+        }
+    }
+    Panel { series: vec![Drawn { pen: AGE, points: age }], shaded }
+}
+
+/// The three panels of a stack.
+fn row(measured: &Value) -> (String, Vec<Panel>) {
+    let series = &measured["series"];
+    let drawn = |pen, key: &str| Drawn { pen, points: points(&series[key]) };
+    let rates = Panel {
+        series: vec![
+            drawn(CAPACITY, "capacity_kbps"),
+            drawn(ARRIVING, "arriving_kbps"),
+            drawn(TARGET, "target_kbps"),
+        ],
+        shaded: Vec::new(),
+    };
+    let queue = Panel { series: vec![drawn(QUEUE, "queue_ms")], shaded: Vec::new() };
+    let name = measured["stack"].as_str().unwrap_or_default().to_owned();
+    (name, vec![rates, queue, age(&series["pictures"])])
+}
+
+/// A round upper end for all panels of a column.
+fn max_of(
+    rows: &[(String, Vec<Panel>)],
+    column: usize,
+    pens: &[Pen],
+    least: f64,
+    most: f64,
+) -> f64 {
+    let panels = rows.iter().filter_map(|(_, panels)| panels.get(column));
+    let drawn = panels.flat_map(|panel| &panel.series).filter(|drawn| pens.contains(&drawn.pen));
+    let largest = drawn.flat_map(|drawn| &drawn.points).map(|(_, y)| *y).fold(0.0, f64::max);
+    (largest * 1.05).clamp(least, most)
+}
+
+/// The plot of a profile.
+fn chart(profile: &Profile, measured: &[Value]) -> Chart {
+    let rows: Vec<_> = measured.iter().map(row).collect();
+    let seconds = measured.first().and_then(|one| one["seconds"].as_f64()).unwrap_or(60.0);
+    let (sent, queued, aged) = ([TARGET, ARRIVING], [QUEUE], [AGE]);
+    let columns = vec![
+        Column {
+            title: "Rate".to_owned(),
+            unit: "kbit/s",
+            max: max_of(&rows, 0, &sent, 1_000.0, KBPS_MAX),
+            legend: vec![(CAPACITY, "capacity"), (ARRIVING, "arriving"), (TARGET, "target")],
+        },
+        Column {
+            title: "Delay in the bottleneck's queue".to_owned(),
+            unit: "ms",
+            max: max_of(&rows, 1, &queued, 50.0, QUEUE_MS_MAX),
+            legend: Vec::new(),
+        },
+        Column {
+            title: "Age of the picture on the screen".to_owned(),
+            unit: "ms",
+            max: max_of(&rows, 2, &aged, 100.0, AGE_MS_MAX),
+            legend: vec![(FROZEN, "stands for more than 200 ms")],
+        },
+    ];
+    Chart { title: format!("{}: {}", profile.name, profile.words), seconds, columns, rows }
+}
+
+/// Writes the plot of a profile into a folder.
+pub(super) fn draw(profile: &Profile, measured: &[Value], folder: &Path) -> Result<()> {
+    if measured.is_empty() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(folder)?;
+    let path = folder.join(format!("{}.svg", profile.name));
+    std::fs::write(&path, render(&chart(profile, measured)))
+        .with_context(|| format!("could not write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_age_grows_until_the_next_picture_and_a_long_one_is_shaded() {
+        let panel = age(&json!([[0.0, 0.03, 40.0], [0.03, 0.5, 42.0], [0.5, 0.6, null]]));
+        let points = &panel.series[0].points;
+        assert_eq!(points[..2], [(0.0, 40.0), (0.03, 70.0)]);
+        assert_eq!((points.len(), points[3].0), (4, 0.5));
+        assert!((points[3].1 - 512.0).abs() < 1e-6);
+        assert_eq!(panel.shaded, [(0.03, 0.5)]);
+    }
+
+    #[test]
+    fn all_stacks_of_a_plot_have_the_same_axes() {
+        let profile = Profile {
+            name: "poor-lte".to_owned(),
+            words: "bad".to_owned(),
+            seconds: 60,
+            trouble_ms: None,
+            cuts: false,
+        };
+        let of = |stack: &str, kbps: f64| {
+            json!({"stack": stack, "seconds": 60, "series": {
+                "arriving_kbps": [[0.2, kbps]], "capacity_kbps": [[0.2, 90_000.0]], "queue_ms": [[0.2, 5.0]], "pictures": [],
+            }})
+        };
+        let chart = chart(&profile, &[of("longrein", 900.0), of("aiortc", 2_000.0)]);
+        assert_eq!(chart.columns[0].max, 2_100.0, "the largest that was sent, not the capacity");
+        assert_eq!(chart.columns[1].max, 50.0, "at least");
+        assert_eq!(chart.rows.len(), 2);
+    }
+}

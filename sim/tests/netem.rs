@@ -150,6 +150,24 @@ fn an_outage_takes_what_is_sent_and_what_is_under_way() {
 }
 
 #[test]
+fn delays_count_from_the_beginning_of_the_profile() {
+    let path = Path { rate: Some(Rate::constant(800)), ..Path::default() };
+    let mut pipe: Pipe<u64> = Pipe::new(&path, &[], 1, 1);
+    for number in 0..10 {
+        pipe.push(0, LEN, number);
+    }
+    let before = pipe.counts().queue.max_ms();
+    pipe.begin(60_000_000);
+    pipe.push(60_000_000, LEN, 10);
+    let queue = &pipe.counts().queue;
+    assert!(queue.count() == 1 && queue.max_ms() < before / 5.0, "{} of {before}", queue.max_ms());
+    // Who begins again changes nothing.
+    pipe.begin(61_000_000);
+    assert_eq!(pipe.counts().queue.count(), 1);
+    assert_eq!(pipe.counts().packets_in, 11);
+}
+
+#[test]
 fn changes_of_address_come_once_and_in_order() {
     let change = |at_ms, of| AddressChange { at_ms, of };
     let profile = Profile {

@@ -3,12 +3,14 @@
 With `--port` it is to be reached at that UDP port of 127.0.0.1 alone, shows the I420 frames of `--source` (a GStreamer source,
 stamped already), and does what aiortc has against a bad network: it sends lost packets again (RTX), and its encoder follows the
 bitrate that the browser estimates (REMB). `--log` gets a line of JSON for each bitrate. It then sends H.264, which aiortc lets
-have up to 3 Mbit/s, rather than VP8, which it lets have half of that.
+have up to 3 Mbit/s, rather than VP8, which it lets have half of that. It then does not echo: it hears commands as our robot does,
+and tells of the newest one 20 times a second.
 """
 
 import argparse
 import asyncio
 import json
+import struct
 import subprocess
 import sys
 import threading
@@ -17,11 +19,14 @@ from fractions import Fraction
 
 import numpy as np
 from aioice import ice
-from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription, VideoStreamTrack
+from aiortc import RTCDataChannel, RTCPeerConnection, RTCRtpSender, RTCSessionDescription, VideoStreamTrack
 from av import VideoFrame
 
 WIDTH, HEIGHT, FPS, BLOCK = 1280, 720, 30, 16
 SYNC = [1, 0, 1, 0, 1, 1, 0, 0]
+# As protocol/src/telemetry.rs has it: the robot's clock in ms, and the number of the newest command. All else is unknown.
+TELEMETRY = struct.Struct("<16xQ8xI2xH40x")
+TELEMETRY_EVERY_S = 0.05
 
 
 def scene() -> np.ndarray:
@@ -105,6 +110,21 @@ async def tell(sender: RTCRtpSender, log: str) -> None:
             await asyncio.sleep(0.2)
 
 
+async def obey(commands: RTCDataChannel, telemetry: RTCDataChannel) -> None:
+    """Hears commands, and tells which one counts."""
+    newest = 0
+
+    def heard(command: bytes) -> None:
+        nonlocal newest
+        newest = max(newest, struct.unpack_from("<I", command, 4)[0])
+
+    commands.on("message", heard)
+    while True:
+        if telemetry.readyState == "open" and telemetry.bufferedAmount < 4096:
+            telemetry.send(TELEMETRY.pack(time.monotonic_ns() // 1_000_000, newest, 0xFFFF))
+        await asyncio.sleep(TELEMETRY_EVERY_S)
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--source")
@@ -117,20 +137,24 @@ async def main() -> None:
         reach(loop, args.port)
     offer = json.loads(await loop.run_in_executor(None, sys.stdin.readline))["sdp"]
     peer = RTCPeerConnection()
-    channel = peer.createDataChannel("echo", negotiated=True, id=1, ordered=False, maxRetransmits=0)
-    channel.on("message", channel.send)
+    lane = {"negotiated": True, "ordered": False, "maxRetransmits": 0}
+    channel = peer.createDataChannel("drive", id=1, **lane)
     sender = peer.addTrack(Camera(args.source) if args.source else Street())
     if args.port:
         codecs = RTCRtpSender.getCapabilities("video").codecs
         wanted = [one for one in codecs if one.mimeType in (f"video/{args.codec}", "video/rtx")]
         next(one for one in peer.getTransceivers() if one.sender is sender).setCodecPreferences(wanted)
-        telling = asyncio.create_task(tell(sender, args.log))
+        telemetry = peer.createDataChannel("telemetry", id=2, **lane)
+        tasks = [asyncio.create_task(one) for one in (tell(sender, args.log), obey(channel, telemetry))]
+    else:
+        tasks = []
+        channel.on("message", channel.send)
     await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
     await peer.setLocalDescription(await peer.createAnswer())
     print(json.dumps({"sdp": peer.localDescription.sdp}), flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
-    if args.port:
-        telling.cancel()
+    for task in tasks:
+        task.cancel()
     await peer.close()
 
 

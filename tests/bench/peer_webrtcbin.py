@@ -6,11 +6,13 @@ frames that are stamped already.
 With `--port` it is to be reached at that UDP port of 127.0.0.1 alone, and does what GStreamer has against a bad network: it sends
 lost packets again (RTX), and lets `rtpgccbwe` (Google Congestion Control) set the encoder's bitrate, as webrtcsink does. `--log`
 gets a line of JSON for each bitrate that it is told. With `--fec` it adds error correction (RED and ULPFEC) instead: behind
-GStreamer 1.22's encoder of that, no report on packets reaches rtpgccbwe, so only one of the two can be had.
+GStreamer 1.22's encoder of that, no report on packets reaches rtpgccbwe, so only one of the two can be had. With `--port` it does
+not echo: it hears commands as our robot does, and tells of the newest one 20 times a second.
 """
 
 import argparse
 import json
+import struct
 import sys
 import threading
 import time
@@ -28,6 +30,10 @@ BPS_MIN, BPS_START, BPS_MAX = 120_000, 1_500_000, 2_500_000
 FEC_PERCENT = 50
 FEC_KBPS = BPS_MAX * 100 // (100 + FEC_PERCENT) // 1000
 TWCC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+# As protocol/src/telemetry.rs has it: the robot's clock in ms, and the number of the newest command. All else is unknown.
+TELEMETRY = struct.Struct("<16xQ8xI2xH40x")
+TELEMETRY_EVERY_MS = 50
+LANE = "options,negotiated=true,id=(int){id},ordered=false,max-retransmits=(int)0"
 PIPELINE = """
 webrtcbin name=peer bundle-policy=max-bundle
 {source} ! queue max-size-buffers=1 leaky=downstream !
@@ -105,6 +111,30 @@ def reach(peer: Gst.Element, port: int):
     return agent
 
 
+def lane(peer: Gst.Element, name: str, number: int) -> GstWebRTC.WebRTCDataChannel:
+    """A lane as ours are: negotiated, unordered, nothing sent again."""
+    return peer.emit("create-data-channel", name, Gst.Structure.new_from_string(LANE.format(id=number)))
+
+
+def obey(commands: GstWebRTC.WebRTCDataChannel, telemetry: GstWebRTC.WebRTCDataChannel) -> None:
+    """Hears commands, and tells which one counts."""
+    newest = 0
+
+    def heard(_channel, command: GLib.Bytes) -> None:
+        nonlocal newest
+        newest = max(newest, struct.unpack_from("<I", command.get_data(), 4)[0])
+
+    def told() -> bool:
+        is_open = telemetry.get_property("ready-state") == GstWebRTC.WebRTCDataChannelState.OPEN
+        if is_open and telemetry.get_property("buffered-amount") < 4096:
+            packet = TELEMETRY.pack(time.monotonic_ns() // 1_000_000, newest, 0xFFFF)
+            telemetry.emit("send-data", GLib.Bytes.new(packet))
+        return True
+
+    commands.connect("on-message-data", heard)
+    GLib.timeout_add(TELEMETRY_EVERY_MS, told)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--source", required=True)
@@ -141,13 +171,13 @@ def main() -> None:
         peer.emit("create-answer", None, Gst.Promise.new_with_change_func(answered, None))
 
     peer.connect("notify::ice-gathering-state", gathered)
-    options = Gst.Structure.new_from_string(
-        "options,negotiated=true,id=(int)1,ordered=false,max-retransmits=(int)0"
-    )
 
     def negotiate() -> bool:
-        channel = peer.emit("create-data-channel", "echo", options)
-        channel.connect("on-message-data", lambda c, data: c.emit("send-data", data))
+        channel = lane(peer, "drive", 1)
+        if args.port:
+            obey(channel, lane(peer, "telemetry", 2))
+        else:
+            channel.connect("on-message-data", lambda c, data: c.emit("send-data", data))
         _, message = GstSdp.SDPMessage.new_from_text(offer)
         description = GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.OFFER, message)
         promise = Gst.Promise.new_with_change_func(described, None)

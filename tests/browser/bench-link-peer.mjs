@@ -44,13 +44,14 @@ const answerLine = new Promise((resolve, reject) => {
 answerLine.catch(() => {});
 const ended = new Promise((resolve) => createInterface({ input: process.stdin }).once("line", resolve));
 
-/** Runs in the page: connects, shows the pictures, sends a small message 50 times a second as a cockpit does. */
+/** Runs in the page: connects, shows the pictures, sends a command 50 times a second as a cockpit does. */
 async function connect() {
   const video = document.getElementById("peer");
   const connection = new RTCPeerConnection();
   connection.addTransceiver("video", { direction: "recvonly" });
-  const lane = { negotiated: true, id: 1, ordered: false, maxRetransmits: 0 };
-  const channel = connection.createDataChannel("echo", lane);
+  const lane = { negotiated: true, ordered: false, maxRetransmits: 0 };
+  const commands = connection.createDataChannel("drive", { ...lane, id: 1 });
+  connection.createDataChannel("telemetry", { ...lane, id: 2 }).binaryType = "arraybuffer";
   connection.ontrack = (event) => {
     video.srcObject = new MediaStream([event.track]);
   };
@@ -61,8 +62,13 @@ async function connect() {
   });
   const answer = await globalThis.exchange(connection.localDescription.sdp);
   await connection.setRemoteDescription({ type: "answer", sdp: answer });
+  let seq = 0;
   setInterval(() => {
-    if (channel.readyState === "open" && channel.bufferedAmount < 4096) channel.send(new Float64Array([performance.now(), 0, 0, 0]));
+    if (commands.readyState !== "open" || commands.bufferedAmount >= 4096) return;
+    // Of protocol/src/drive.rs as much as a peer looks at.
+    const command = new DataView(new ArrayBuffer(32));
+    command.setUint32(4, ++seq, true);
+    commands.send(command);
   }, 20);
 }
 

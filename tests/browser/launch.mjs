@@ -29,7 +29,8 @@ export async function launch(executablePath, viewport = { width: 1440, height: 8
   });
   const close = async () => {
     await context.close().catch(() => {});
-    rmSync(profile, { recursive: true, force: true });
+    // A browser may still write its last files.
+    rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   };
   for (const signal of ["SIGTERM", "SIGINT"]) {
     process.on(signal, async () => {

@@ -3,7 +3,7 @@
 use super::loss::Channel;
 use super::profile::{Outage, Path, Queue};
 use super::rate::Bottleneck;
-use super::stats::Counts;
+use super::stats::{Counts, Histogram};
 use super::{Micros, micros};
 use crate::rng::Rng;
 use std::cmp::Reverse;
@@ -112,9 +112,12 @@ impl<P> Pipe<P> {
         }
     }
 
-    /// The profile's own time begins: until now no rate changed and no outage came.
+    /// The profile's own time begins: until now no rate changed and no outage came. Delays before it are forgotten.
     pub fn begin(&mut self, now_us: Micros) {
-        self.outages.begun_us.get_or_insert(now_us);
+        if self.outages.begun_us.is_none() {
+            self.outages.begun_us = Some(now_us);
+            self.counts.queue = Histogram::default();
+        }
         if let Some(bottleneck) = &mut self.bottleneck {
             bottleneck.begin(now_us);
         }

@@ -88,7 +88,7 @@ pub struct Counts {
     pub lost_in_queue: u64,
     /// Dropped in an outage.
     pub lost_in_outage: u64,
-    /// How long packets were in the bottleneck and its queue.
+    /// How long packets were in the bottleneck and its queue, since the profile began.
     pub queue: Histogram,
 }
 

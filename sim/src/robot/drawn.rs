@@ -6,7 +6,7 @@ use sim::{Pose, Scene};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One line of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -78,22 +78,39 @@ pub(crate) fn read_log(path: &Path) -> anyhow::Result<BTreeMap<u64, Seen>> {
     Ok(lines(&read(path)?).map(|line| (line.us, line.into())).collect())
 }
 
-/// What was seen at another time, to be seen again.
+/// How often a file that is not there yet is looked for, microseconds.
+const LOOK_EVERY_US: u64 = 100_000;
+
+/// What was seen at another time, to be seen again from when its file is there.
 #[derive(Debug)]
-pub(crate) struct Replay(BTreeMap<u64, Seen>);
+pub(crate) struct Replay {
+    path: PathBuf,
+    seen: BTreeMap<u64, Seen>,
+    look_at_us: u64,
+}
 
 impl Replay {
-    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
-        let seen = read_log(path)?;
-        anyhow::ensure!(!seen.is_empty(), "{} tells of no picture", path.display());
-        Ok(Self(seen))
+    pub(crate) const fn of(path: PathBuf) -> Self {
+        Self { path, seen: BTreeMap::new(), look_at_us: 0 }
     }
 
     /// Puts the robot where it was then.
-    pub(crate) fn show(&self, wall_us: u64, scene: &mut Scene) {
-        let then = self.0.range(..=wall_us).next_back().or_else(|| self.0.first_key_value());
+    pub(crate) fn show(&mut self, wall_us: u64, scene: &mut Scene) {
+        if self.seen.is_empty() && wall_us >= self.look_at_us {
+            self.look_at_us = wall_us + LOOK_EVERY_US;
+            self.look();
+        }
+        let then = self.seen.range(..=wall_us).next_back().or_else(|| self.seen.first_key_value());
         if let Some((_, seen)) = then {
             (scene.pose, scene.ground_m) = (seen.pose, seen.ground_m);
+        }
+    }
+
+    /// A file that is not there, or tells of nothing, may do so later.
+    fn look(&mut self) {
+        self.seen = read_log(&self.path).unwrap_or_default();
+        if !self.seen.is_empty() {
+            tracing::info!("the cameras see what {} tells of", self.path.display());
         }
     }
 }
@@ -113,7 +130,18 @@ mod tests {
         log.add(34_000, &scene(72.05));
         let text = String::from_utf8(log.file).unwrap();
         assert_eq!(text.lines().count(), 2);
-        let replay = Replay(lines(&text).map(|line| (line.us, line.into())).collect());
+        let path = std::env::temp_dir().join(format!("longrein-drawn-{}", std::process::id()));
+        let mut replay = Replay::of(path.clone());
+        let mut early = scene(5.0);
+        replay.show(0, &mut early);
+        assert_eq!(early.pose.x, 5.0, "no file yet: the world as it is");
+        std::fs::write(&path, text).unwrap();
+        replay.show(LOOK_EVERY_US - 1, &mut early);
+        assert_eq!(early.pose.x, 5.0, "it is not looked for all the time");
+        let mut first = scene(5.0);
+        replay.show(LOOK_EVERY_US, &mut first);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(first.pose.x, 72.05);
         for (us, x) in [(0, 72.0), (1_000, 72.0), (33_999, 72.0), (34_000, 72.05), (99_000, 72.05)]
         {
             let mut shown = Scene { ground_m: 0.0, ..scene(0.0) };

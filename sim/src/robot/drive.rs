@@ -137,7 +137,7 @@ pub(crate) fn run(settings: &Settings, world: World, shared: &Shared) -> anyhow:
         records,
         command_log,
         faults: settings.faults.clone().map(Watch::new),
-        replay: settings.replay.as_deref().map(Replay::open).transpose()?,
+        replay: settings.replay.clone().map(Replay::of),
         last_command: None,
         commands: 0,
         lamp,
@@ -209,7 +209,7 @@ impl Drive<'_> {
                 next += STEP_NS;
             }
             let mut scene = Scene::of(&self.world);
-            if let Some(replay) = &self.replay {
+            if let Some(replay) = &mut self.replay {
                 replay.show(clock::wall_ns() / 1000, &mut scene);
             }
             self.shared.show(scene);

@@ -226,7 +226,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     drawn: Option<PathBuf>,
     /// Let the cameras see what they saw when this file was written with --drawn, at the times in it, whatever the base does:
-    /// the first pose before them, the last after.
+    /// the first pose before them, the last after. The file may come later; until then they see the world.
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
     /// An empty street, for measuring what people in the way would disturb.

@@ -2,6 +2,7 @@
 
 mod compare;
 mod figures;
+mod film;
 mod measure;
 mod own;
 mod page;
@@ -12,7 +13,9 @@ mod svg;
 
 use crate::netem::Netem;
 use crate::{progress, result, root, setup};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use compare::Failed;
+use film::Filmed;
 use measure::{Quality, Series};
 use peer::Peer;
 use profiles::Profile;
@@ -28,12 +31,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// drive goes on. Then our own stack with Google's congestion control and with none, GStreamer's webrtcbin and aiortc film the
 /// same drive over the same network. What was measured is kept in target/bench-link, with the series behind the figures and plots
 /// of them.
+///
+/// All of it takes more than an hour; `--resume` goes on where a run was broken off. What the peers need (Debian's python3-gi and
+/// gir1.2-gst-plugins-*, PyPI's aiortc, crates.io's gst-plugin-rtp) is installed first.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only this profile; `netem --list` names them. May be given several times
     #[arg(long)]
     profile: Vec<String>,
-    /// Only this stack. May be given several times. Peers film what longrein filmed on its last drive over the profile
+    /// Only this stack. May be given several times. The others film what longrein filmed on its last drive over the profile
     #[arg(long)]
     stack: Vec<Stack>,
     /// Only our own stack as it is
@@ -45,7 +51,7 @@ pub(super) struct Args {
     /// Seed of the network's chance
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Keep what an earlier run has measured, and measure the rest
+    /// Keep what an earlier run has measured with the same seed and for the same time, and measure the rest
     #[arg(long)]
     resume: bool,
     /// Put the plots into docs/link as well, where docs/link.md shows them
@@ -99,6 +105,15 @@ impl Stack {
             Self::Longrein | Self::LongreinGcc | Self::LongreinOff => None,
         }
     }
+
+    /// `[link] congestion` of our own stack.
+    const fn congestion(self) -> &'static str {
+        match self {
+            Self::LongreinGcc => "gcc",
+            Self::LongreinOff => "off",
+            _ => "delay",
+        }
+    }
 }
 
 /// One measurement: a profile, a stack, and where its files lie.
@@ -119,11 +134,9 @@ impl Place<'_> {
         self.data.join("drawn.jsonl")
     }
 
-    /// The same of our own drive, which the peers film.
-    fn own_drawn(&self) -> PathBuf {
-        self.kept
-            .join(format!("{}.{}.d", self.profile.name, Stack::Longrein.name()))
-            .join("drawn.jsonl")
+    /// What the camera is to see again.
+    fn replay(&self) -> PathBuf {
+        self.data.join("replay.jsonl")
     }
 
     /// Some of the pictures that were on the screen.
@@ -178,40 +191,48 @@ pub(super) fn run(args: &Args, as_json: bool) -> Result<()> {
     let wanted =
         |profile: &&Profile| args.profile.is_empty() || args.profile.contains(&profile.name);
     let mut rows = Vec::new();
+    let mut failed = 0;
     for profile in profiles.iter().filter(wanted) {
-        let measured = of_profile(profile, args, &stacks, &kept, &bin)?;
+        let (measured, not_measured) = of_profile(profile, args, &stacks, &kept, &bin)?;
+        failed += not_measured.len();
         plot::draw(profile, &measured, &kept)?;
         if args.docs {
             plot::draw(profile, &measured, &root().join("docs/link"))?;
         }
-        let of_profile = compare::rows(&profile.name, &measured);
+        let of_profile = compare::rows(&profile.name, &measured, &not_measured);
         if !as_json {
             result(&compare::table(&profile.name, &profile.words, &measured, &of_profile));
         }
         rows.extend(of_profile);
     }
+    if let Some(verdict) = compare::verdict(&rows) {
+        if !as_json {
+            result(&compare::verdict_words(&verdict));
+        }
+        rows.push(verdict);
+    }
     if as_json {
         result(&serde_json::to_string_pretty(&rows)?);
     }
+    ensure!(
+        failed == 0,
+        "{failed} could not be measured (see above); with --resume the rest is kept"
+    );
     Ok(())
 }
 
-/// What each stack gave over a profile: kept from before, or measured now. One that could not be measured is missing.
+/// What each stack gave over a profile: kept from before, or measured now. Then those peers that could not be measured, and why.
 fn of_profile(
     profile: &Profile,
     args: &Args,
     stacks: &[Stack],
     kept: &Path,
     bin: &Path,
-) -> Result<Vec<Value>> {
-    let mut measured = Vec::new();
+) -> Result<(Vec<Value>, Vec<Failed>)> {
+    let (mut measured, mut failed) = (Vec::new(), Vec::new());
     for stack in stacks {
         let name = format!("{}.{}", profile.name, stack.name());
         let file = kept.join(format!("{name}.json"));
-        if let (true, Ok(bytes)) = (args.resume, std::fs::read(&file)) {
-            measured.push(serde_json::from_slice(&bytes)?);
-            continue;
-        }
         let place = Place {
             profile,
             seed: args.seed,
@@ -220,7 +241,14 @@ fn of_profile(
             kept,
             bin,
         };
+        if let (true, Some(figures)) = (args.resume, measured_before(&place, *stack, &file)) {
+            measured.push(figures);
+            continue;
+        }
         progress(&format!("{name}: {}, {} s", profile.words, place.seconds));
+        if file.exists() {
+            std::fs::remove_file(&file)?;
+        }
         match measure_one(&place, *stack) {
             Ok(figures) => {
                 std::fs::write(&file, serde_json::to_vec(&figures)?)?;
@@ -228,34 +256,45 @@ fn of_profile(
             }
             Err(error) if stack.peer().is_some() => {
                 progress(&format!("{name} could not be measured: {error:#}"));
+                failed.push(Failed { stack: stack.name(), why: format!("{error:#}") });
             }
             Err(error) => return Err(error.context(name)),
         }
     }
-    Ok(measured)
+    Ok((measured, failed))
+}
+
+/// What an earlier run measured in the same way; nothing where it was another way, or was broken off.
+fn measured_before(place: &Place<'_>, stack: Stack, file: &Path) -> Option<Value> {
+    let before: Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+    let filmed_wall_ms = match stack {
+        Stack::Longrein => None,
+        _ => Some(Filmed::of(place).ok()?.begun_wall_ms),
+    };
+    let same = before["seed"] == place.seed
+        && before["seconds"] == place.seconds
+        && before["filmed_wall_ms"] == json!(filmed_wall_ms);
+    same.then_some(before)
 }
 
 /// Measures one stack over one profile.
 fn measure_one(place: &Place<'_>, stack: Stack) -> Result<Value> {
+    let filmed = match stack {
+        Stack::Longrein => None,
+        _ => Some(Filmed::of(place)?),
+    };
     if place.data.exists() {
         std::fs::remove_dir_all(&place.data)?;
     }
     std::fs::create_dir_all(&place.data)?;
-    let run = match (stack, stack.peer()) {
-        (_, Some(peer)) => {
-            let own = place.kept.join(format!("{}.longrein.json", place.profile.name));
-            let Ok(own) = std::fs::read(&own) else {
-                bail!("peers film what our own stack filmed: measure --stack longrein first")
-            };
-            peer::stream(place, peer, place.bin, &serde_json::from_slice(&own)?)?
-        }
-        (Stack::LongreinGcc, _) => own::drive(place, "gcc")?,
-        (Stack::LongreinOff, _) => own::drive(place, "off")?,
-        _ => own::drive(place, "delay")?,
+    let run = match (stack.peer(), &filmed) {
+        (Some(peer), Some(filmed)) => peer::stream(place, peer, filmed)?,
+        (_, filmed) => own::drive(place, stack.congestion(), filmed.as_ref())?,
     };
     Ok(json!({
         "profile": place.profile.name, "words": place.profile.words, "seed": place.seed,
         "seconds": place.seconds, "stack": stack.name(), "begun_wall_ms": run.begun_wall_ms(),
+        "filmed_wall_ms": filmed.map(|filmed| filmed.begun_wall_ms),
         "rows": figures::rows(place.profile, &run, stack.peer().is_none()), "relay": run.relay, "lost": run.seen.lost,
         "series": run.series(),
     }))
@@ -283,4 +322,34 @@ fn wall_less_mono_ms() -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds")]
     let mono_ms = mono.tv_sec as f64 * 1e3 + mono.tv_nsec as f64 / 1e6;
     wall.as_secs_f64() * 1e3 - mono_ms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_measured_before_is_kept_if_it_was_measured_in_the_same_way() {
+        let kept = std::env::temp_dir().join(format!("longrein-bench-kept-{}", std::process::id()));
+        std::fs::create_dir_all(kept.join("clean-lan.longrein.d")).unwrap();
+        std::fs::write(kept.join("clean-lan.longrein.d/drawn.jsonl"), "{\"us\":1}\n").unwrap();
+        let profile = profiles::tests::clean_lan();
+        let (own, file) =
+            (kept.join("clean-lan.longrein.json"), kept.join("clean-lan.aiortc.json"));
+        let before = |stack: Stack, seconds: u64, file: &Path| {
+            let (data, bin) = (kept.join("unused"), Path::new(""));
+            let place = Place { profile: &profile, seed: 1, seconds, data, kept: &kept, bin };
+            measured_before(&place, stack, file).is_some()
+        };
+        let write = |file: &Path, words: &str| std::fs::write(file, words).unwrap();
+        write(&own, r#"{"seed": 1, "seconds": 30, "begun_wall_ms": 5000.0}"#);
+        write(&file, r#"{"seed": 1, "seconds": 30, "filmed_wall_ms": 5000.0}"#);
+        assert!(before(Stack::Longrein, 30, &own) && before(Stack::Aiortc, 30, &file));
+        assert!(!before(Stack::Aiortc, 20, &file), "for another time");
+        write(&own, r#"{"seed": 1, "seconds": 30, "begun_wall_ms": 6000.0}"#);
+        assert!(!before(Stack::Aiortc, 30, &file), "it filmed a drive that is no more");
+        write(&own, r#"{"seed": 1, "sec"#);
+        assert!(!before(Stack::Longrein, 30, &own), "broken off");
+        std::fs::remove_dir_all(&kept).unwrap();
+    }
 }

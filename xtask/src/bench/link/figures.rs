@@ -15,7 +15,12 @@ fn single(what: &str, unit: &str, value: Option<f64>, bar_max: Option<f64>) -> V
     json!({"id": what, "unit": unit, "value": value, "bar": bar, "holds": holds})
 }
 
-/// All of them, as rows of the benchmark's table. `drives`: the whole system, and not pictures alone.
+#[expect(clippy::cast_precision_loss, reason = "one a second")]
+const fn count(values: &[f64]) -> f64 {
+    values.len() as f64
+}
+
+/// All of them, as rows of the benchmark's table. `drives`: the whole system with a robot, and not its link alone.
 pub(super) fn rows(profile: &Profile, run: &Run, drives: bool) -> Vec<Value> {
     let (lossy, narrow) = (profile.name == "loss5-240ms", profile.name == "bottleneck");
     let queue = &run.relay["to_driver"]["queue"];
@@ -32,15 +37,16 @@ pub(super) fn rows(profile: &Profile, run: &Run, drives: bool) -> Vec<Value> {
         single("psnr_worst_tenth", "dB", percentile(&psnr, 0.1), None),
         single("ssim", "of 1", percentile(&ssim, 0.5), None),
         single("ssim_worst_tenth", "of 1", percentile(&ssim, 0.1), None),
+        single("pictures_compared", "", Some(count(&psnr)), None),
         json!({
             "id": "queue_delay", "unit": "ms", "p50": queue["p50_ms"], "p95": queue["p95_ms"], "p99": queue["p99_ms"],
             "bar": if narrow { "p95 < 150" } else { "none" },
             "holds": !narrow || queue["p95_ms"].as_f64().is_some_and(|ms| ms < 150.0),
         }),
-        single("lost_in_queue", "packets", run.relay["to_driver"]["lost_in_queue"].as_f64(), None),
+        single("lost_in_queue", "packets", run.lost_in_queue(), None),
+        spread("command_age", &run.command_age_ms()),
     ];
     if drives {
-        rows.push(spread("command_age", &run.command_age_ms()));
         rows.push(spread("loop_latency", &run.loop_latency_ms()));
         rows.push(single("robot_speed", "m/s", Some(run.speed_mps()), None));
     }

@@ -85,13 +85,6 @@ impl Series {
         self
     }
 
-    /// The same of a page that drives nothing: what it sends is no command.
-    pub(super) fn of_a_peer(mut self) -> Self {
-        self.commands.clear();
-        self.telemetry.clear();
-        self
-    }
-
     /// All that the browser received, on all its connections.
     pub(super) fn received(&self) -> f64 {
         let of = |line: &Value| Some((line["connections"].as_u64()?, line["received"].as_f64()?));
@@ -253,7 +246,7 @@ impl Run {
 
     /// When the profile began, ms since the Unix epoch.
     pub(super) fn begun_wall_ms(&self) -> f64 {
-        self.wall(self.begun_ms)
+        self.wall(self.begun_ms).round()
     }
 
     /// How long ago the command that counted at the robot had been sent, whenever the robot told the page of it.
@@ -366,6 +359,14 @@ impl Run {
             "psnr_db": self.looked_like().map(|one| (since(one.stamp_us / 1e3), one.psnr_db)).collect::<Vec<_>>(),
             "speed_mps": speeds.map(|line| (since(self.wall(line.mono_ms)), line.speed_mps)).collect::<Vec<_>>(),
         })
+    }
+
+    /// Packets to the driver that did not fit into the queue while it was measured.
+    pub(super) fn lost_in_queue(&self) -> Option<f64> {
+        let lost = |line: &Value| line["to_driver"]["lost_in_queue"].as_f64();
+        let early = |line: &&Value| line["mono_ms"].as_u64().is_some_and(|at| at < self.begun_ms);
+        let before = self.relay_said.iter().filter(early).filter_map(lost).next_back();
+        Some(lost(&self.relay)? - before.unwrap_or(0.0))
     }
 
     /// What the relay said while it was measured: since the beginning in s, and the account of the way to the driver.

@@ -1,5 +1,6 @@
 //! Our own stack over one network: the whole system, and a pilot in a headless Chromium who drives until told to end.
 
+use super::film::Filmed;
 use super::measure::{Run, Told};
 use super::page::Page;
 use super::{Place, finish, wall_less_mono_ms};
@@ -14,8 +15,11 @@ use std::time::Duration;
 const LOG: &str = "info,robot_agent::adapt=debug,robot_agent::program=error,zenoh=error,webrtc=error,rtc=error,rtc_ice=error,\
     rtc_dtls=error,rtc_sctp=error,rustdds=error,ros2_client=error";
 
-/// One drive with this congestion control.
-pub(super) fn drive(place: &Place<'_>, congestion: &str) -> Result<Run> {
+/// How long the camera has seen another drive before the profile begins: the encoder and the estimator are used to it by then.
+const FILMED_BEFORE_MS: u64 = 3_000;
+
+/// One drive with this congestion control; the camera sees where the robot is, or what another drive saw.
+pub(super) fn drive(place: &Place<'_>, congestion: &str, filmed: Option<&Filmed>) -> Result<Run> {
     let mut options = Options {
         sim_args: vec!["--stamp".to_owned(), "--no-people".to_owned(), "--drawn".to_owned()],
         ros_domain: 84,
@@ -25,6 +29,10 @@ pub(super) fn drive(place: &Place<'_>, congestion: &str) -> Result<Run> {
         ..Options::new(&place.data.canonicalize()?)?
     };
     options.sim_args.push(place.drawn().display().to_string());
+    let replay = place.replay();
+    if filmed.is_some() {
+        options.sim_args.extend(["--replay".to_owned(), replay.display().to_string()]);
+    }
     let between = Between::of(&mut options)?;
     options.robot_toml.push_str(&format!("congestion = \"{congestion}\"\n"));
     let log = options.data.join("logs/robot-agent.log");
@@ -34,6 +42,10 @@ pub(super) fn drive(place: &Place<'_>, congestion: &str) -> Result<Run> {
     let page = Page::start("bench-link.mjs", &place.shown(), &args.map(str::to_owned))?;
     if let Err(error) = rig.wait_for_speed(0.5) {
         progress(&format!("{error:#}; measured all the same"));
+    }
+    if let Some(filmed) = filmed {
+        filmed.show(mono_ms() + FILMED_BEFORE_MS, &replay)?;
+        std::thread::sleep(Duration::from_millis(FILMED_BEFORE_MS));
     }
     let begun_ms = netem.order("begin")?;
     let until_ms = begun_ms + place.seconds * 1_000;

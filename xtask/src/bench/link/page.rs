@@ -8,7 +8,10 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long a page may take to close its browser.
+const CLOSE_MAX: Duration = Duration::from_secs(10);
 
 /// A script of tests/browser with its browser.
 pub(super) struct Page {
@@ -60,12 +63,20 @@ impl Page {
         writeln!(input, "end").context("the page has gone")?;
         let line = self.line("what the page saw", 90)?;
         let seen: Series = serde_json::from_str(&line).context("what the page saw")?;
+        // It closes its browser now; who is told to end twice may stumble.
+        let until = Instant::now() + CLOSE_MAX;
+        while self.child.try_wait()?.is_none() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         Ok(seen.believed())
     }
 }
 
 impl Drop for Page {
     fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
         // Node must clean up its browser: ask first. It fails for one that has ended, which is what is wanted.
         drop(Command::new("kill").arg(self.child.id().to_string()).stderr(Stdio::null()).status());
         if self.child.wait().is_err() {

@@ -1,5 +1,6 @@
 //! A peer over one network: it films what our robot's camera saw on its drive there.
 
+use super::film::Filmed;
 use super::measure::{Run, Told};
 use super::page::Page;
 use super::{Place, finish, wall_less_mono_ms};
@@ -8,7 +9,6 @@ use crate::process::{Process, wait_for};
 use crate::rig::mono_ms;
 use crate::{progress, root, setup};
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -84,11 +84,12 @@ impl Peer {
 }
 
 /// Streams what our own drive there had filmed, at the same times of the profile.
-pub(super) fn stream(place: &Place<'_>, peer: Peer, bin: &Path, own: &Value) -> Result<Run> {
+pub(super) fn stream(place: &Place<'_>, peer: Peer, filmed: &Filmed) -> Result<Run> {
     let begins_ms = mono_ms() + CONNECT_MS;
-    let mut sim = film(place, bin, own, begins_ms)?;
+    filmed.show(begins_ms, &place.replay())?;
+    let mut sim = camera(place)?;
     let between = Between::free()?;
-    let mut netem = between.start_in(bin, &place.profile.name, place.seed)?;
+    let mut netem = between.start_in(place.bin, &place.profile.name, place.seed)?;
     let source = format!(
         "shmsrc socket-path={} is-live=true do-timestamp=true ! video/x-raw,format=I420,width=1280,height=720,framerate=30/1",
         place.socket().display()
@@ -109,7 +110,7 @@ pub(super) fn stream(place: &Place<'_>, peer: Peer, bin: &Path, own: &Value) -> 
         sim.check()?;
     }
     let account = netem.account();
-    let seen = page.end()?.of_a_peer();
+    let seen = page.end()?;
     let (relay, relay_said) = finish(netem, &seen, account)?;
     sim.stop();
     let targets = Told::by_peer(&std::fs::read_to_string(log)?);
@@ -128,27 +129,8 @@ pub(super) fn stream(place: &Place<'_>, peer: Peer, bin: &Path, own: &Value) -> 
     })
 }
 
-/// Starts the simulator with the pictures of our own drive: what that saw when its profile began is seen at `begins_ms`.
-fn film(place: &Place<'_>, bin: &Path, own: &Value, begins_ms: u64) -> Result<Process> {
-    let began_us = own["begun_wall_ms"].as_f64().context("when our own drive began")? * 1e3;
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds")]
-    let begins_us = (begins_ms as f64 + wall_less_mono_ms()) * 1e3;
-    let drawn = std::fs::read_to_string(place.own_drawn()).context("what our own drive filmed")?;
-    let mut moved = String::new();
-    for line in drawn.lines() {
-        let Ok(mut line) = serde_json::from_str::<Value>(line) else { continue };
-        let us = line["us"].as_f64().context("a time of our own drive")? - began_us + begins_us;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a time of today"
-        )]
-        let us = us as u64;
-        line["us"] = us.into();
-        moved.push_str(&format!("{line}\n"));
-    }
-    let replay = place.data.join("replay.jsonl");
-    std::fs::write(&replay, moved)?;
+/// Starts a simulator for the sake of its camera.
+fn camera(place: &Place<'_>) -> Result<Process> {
     let socket = place.socket();
     if let Some(folder) = socket.parent() {
         std::fs::create_dir_all(folder)?;
@@ -158,9 +140,9 @@ fn film(place: &Place<'_>, bin: &Path, own: &Value, begins_ms: u64) -> Result<Pr
         ["--seed", "1", "--ros-domain", "85", "--stamp", "--no-people"].map(str::to_owned).to_vec();
     args.extend(["--camera-front".to_owned(), path(&socket)]);
     args.extend(["--drawn".to_owned(), path(&place.drawn())]);
-    args.extend(["--replay".to_owned(), path(&replay)]);
+    args.extend(["--replay".to_owned(), path(&place.replay())]);
     let log = place.data.join("sim-robot.log");
-    let mut sim = Process::start("sim-robot", &bin.join("sim-robot"), &args, log)?;
+    let mut sim = Process::start("sim-robot", &place.bin.join("sim-robot"), &args, log)?;
     wait_for("the simulator's camera", 20, || {
         sim.check()?;
         Ok(socket.exists().then_some(()))

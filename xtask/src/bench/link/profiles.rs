@@ -60,8 +60,12 @@ fn profile(text: &str) -> Result<Profile> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    pub(in super::super) fn clean_lan() -> Profile {
+        profile("name = \"clean-lan\"\nseconds = 30").unwrap()
+    }
 
     #[test]
     fn what_happens_in_a_profile_is_found_wherever_it_stands() {

@@ -84,3 +84,25 @@ fn a_stamp_that_cannot_be_is_none() {
     let made: Vec<Option<f64>> = seen.frames.iter().map(|(_, made)| *made).collect();
     assert_eq!(made, [Some(1_960.0), None, None]);
 }
+
+#[test]
+fn a_command_is_as_old_as_it_is_when_the_robot_tells_of_it() {
+    let mut run = run(&[]);
+    run.seen.commands = vec![(1_900.0, 6, true), (1_920.0, 7, true)];
+    // At monotonic 1,450, which is 1,950 on the wall; at 1,500 it had none newer. The third came after the time was over.
+    let told = |at: f64, robot_ms: f64| (at, robot_ms, 7, 0.0, f64::from(u16::MAX), 0);
+    run.seen.telemetry =
+        vec![told(1_960.0, 1_450.0), told(2_010.0, 1_500.0), told(4_000.0, 3_400.0)];
+    assert_eq!(run.command_age_ms(), [30.0, 80.0]);
+    assert!(run.loop_latency_ms().is_empty(), "unknown is not zero");
+}
+
+#[test]
+fn what_was_lost_before_the_time_began_does_not_count() {
+    let mut run = run(&[]);
+    let line =
+        |mono_ms: u64, lost: u64| json!({"mono_ms": mono_ms, "to_driver": {"lost_in_queue": lost}});
+    run.relay_said = vec![line(600, 2), line(800, 5), line(1_200, 9)];
+    run.relay = line(2_900, 12);
+    assert_eq!(run.lost_in_queue(), Some(7.0));
+}

@@ -28,7 +28,7 @@ from gi.repository import GLib, Gst, GstSdp, GstWebRTC  # noqa: E402
 BPS_MIN, BPS_START, BPS_MAX = 120_000, 1_500_000, 2_500_000
 # Of the packets, in percent. webrtcbin's own default is 100, which halves what is left for the picture.
 FEC_PERCENT = 50
-FEC_KBPS = BPS_MAX * 100 // (100 + FEC_PERCENT) // 1000
+FEC_BPS = BPS_MAX * 100 // (100 + FEC_PERCENT)
 TWCC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 # As protocol/src/telemetry.rs has it: the robot's clock in ms, and the number of the newest command. All else is unknown.
 TELEMETRY = struct.Struct("<16xQ8xI2xH40x")
@@ -62,15 +62,23 @@ def transport_wide(offer: str) -> str:
     raise SystemExit("the offer has no transport-wide congestion control")
 
 
-def adapt(pipeline: Gst.Pipeline, log: str) -> None:
-    """Lets rtpgccbwe set the encoder's bitrate."""
+def aim(pipeline: Gst.Pipeline, log: str):
+    """What sets the encoder's bitrate, and writes it down."""
     encoder, told = pipeline.get_by_name("encoder"), open(log, "a", buffering=1)
-    encoder.set_property("bitrate", BPS_START // 1000)
 
-    def estimated(gcc, _spec) -> None:
-        bps = gcc.get_property("estimated-bitrate")
+    def at(bps: int) -> None:
         encoder.set_property("bitrate", max(1, bps // 1000))
         told.write(json.dumps({"at": time.time() * 1000, "target_bps": bps}) + "\n")
+
+    return at
+
+
+def adapt(pipeline: Gst.Pipeline, aim_at) -> None:
+    """Lets rtpgccbwe set the encoder's bitrate."""
+    aim_at(BPS_START)
+
+    def estimated(gcc, _spec) -> None:
+        aim_at(gcc.get_property("estimated-bitrate"))
 
     def aux_sender(_peer, _transport):
         gcc = Gst.ElementFactory.make("rtpgccbwe")
@@ -85,14 +93,14 @@ def adapt(pipeline: Gst.Pipeline, log: str) -> None:
     pipeline.get_by_name("peer").connect("request-aux-sender", aux_sender)
 
 
-def protect(pipeline: Gst.Pipeline, fec: bool) -> None:
+def protect(pipeline: Gst.Pipeline, aim_at, fec: bool) -> None:
     """Lets it send again what was lost, and correct errors."""
     transceiver = pipeline.get_by_name("peer").emit("get-transceiver", 0)
     transceiver.set_property("do-nack", True)
     if fec:
         transceiver.set_property("fec-type", GstWebRTC.WebRTCFECType.ULP_RED)
         transceiver.set_property("fec-percentage", FEC_PERCENT)
-        pipeline.get_by_name("encoder").set_property("bitrate", FEC_KBPS)
+        aim_at(FEC_BPS)
 
 
 def keep_latency(pipeline: Gst.Pipeline) -> None:
@@ -151,9 +159,10 @@ def main() -> None:
     if args.port:
         _agent = reach(peer, args.port)
         keep_latency(pipeline)
-        protect(pipeline, args.fec)
+        aim_at = aim(pipeline, args.log)
+        protect(pipeline, aim_at, args.fec)
         if not args.fec:
-            adapt(pipeline, args.log)
+            adapt(pipeline, aim_at)
 
     def gathered(element, _spec) -> None:
         if element.get_property("ice-gathering-state") == GstWebRTC.WebRTCICEGatheringState.COMPLETE:

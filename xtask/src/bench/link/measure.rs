@@ -336,6 +336,17 @@ impl Run {
         Some(way.windows(2).map(step).sum())
     }
 
+    /// What the sender meant to send, from the beginning to the end: it is told only when it changes.
+    fn wanted_kbps(&self) -> impl Iterator<Item = (f64, f64)> {
+        let (from, to) = (self.wall(self.begun_ms), self.wall(self.until_ms));
+        let told = self.targets.0.iter();
+        let before = told.clone().take_while(|(at, _)| *at < from).last();
+        let last = told.clone().take_while(|(at, _)| *at < to).last();
+        let inside = told.filter(|(at, _)| self.inside(*at)).copied();
+        let first = before.map(|(_, kbps)| (from, *kbps));
+        first.into_iter().chain(inside).chain(last.map(|(_, kbps)| (to, *kbps)))
+    }
+
     /// What plots are drawn of, times in seconds since the profile's beginning.
     pub(super) fn series(&self) -> Value {
         let since = |at: f64| ((at - self.wall(self.begun_ms)) / 10.0).round() / 100.0;
@@ -344,12 +355,11 @@ impl Run {
         let spans = self.spans().into_iter().map(|(from, to, made)| {
             (since(from), since(to), made.map(|made| (from - made).round()))
         });
-        let targets = self.targets.0.iter().filter(|(at, _)| self.inside(*at));
         json!({
             // When a picture was shown, when the next, and how old it was at first.
             "pictures": spans.collect::<Vec<_>>(),
             "bitrate_kbps": rates.iter().map(|(at, kbps)| (since(*at), kbps.round())).collect::<Vec<_>>(),
-            "target_kbps": targets.map(|(at, kbps)| (since(*at), kbps.round())).collect::<Vec<_>>(),
+            "target_kbps": self.wanted_kbps().map(|(at, kbps)| (since(at), kbps.round())).collect::<Vec<_>>(),
             "arriving_kbps": self.arriving_kbps(),
             "capacity_kbps": self.relay_tells("kbps"),
             "queue_ms": self.relay_tells("queue_ms"),

@@ -4,6 +4,7 @@ use super::profiles::Profile;
 use super::svg::{Chart, Column, Drawn, Panel, Pen, render};
 use anyhow::{Context, Result};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 const CAPACITY: Pen = Pen::Area("#dbe9d8");
@@ -24,19 +25,29 @@ fn points(series: &Value) -> Vec<(f64, f64)> {
     list.iter().filter_map(|pair| Some((pair[0].as_f64()?, pair[1].as_f64()?))).collect()
 }
 
-/// Age of what is on the screen over time, and when it stood.
+/// The greatest age of what is on the screen in each tenth of a second, and when it stood.
 fn age(pictures: &Value) -> Panel {
-    let (mut age, mut shaded) = (Vec::new(), Vec::new());
+    let (mut oldest, mut shaded) = (BTreeMap::new(), Vec::new());
     for picture in pictures.as_array().map_or(&[][..], Vec::as_slice) {
         let (Some(from), Some(to)) = (picture[0].as_f64(), picture[1].as_f64()) else { continue };
         if to - from > FREEZE_S {
             shaded.push((from, to));
         }
-        if let Some(first) = picture[2].as_f64() {
-            age.extend([(from, first), (to, first + (to - from) * 1e3)]);
+        let Some(first) = picture[2].as_f64() else { continue };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "tenths of seconds since the beginning"
+        )]
+        let tenth = |at: f64| (at * 10.0) as u32;
+        for n in tenth(from)..=tenth(to) {
+            let age = first + (to.min(f64::from(n + 1) / 10.0) - from) * 1e3;
+            let before = oldest.entry(n).or_insert(age);
+            *before = before.max(age);
         }
     }
-    Panel { series: vec![Drawn { pen: AGE, points: age }], shaded }
+    let points = oldest.into_iter().map(|(n, age)| (f64::from(n) / 10.0, age)).collect();
+    Panel { series: vec![Drawn { pen: AGE, points }], shaded }
 }
 
 /// The three panels of a stack.
@@ -89,7 +100,7 @@ fn chart(profile: &Profile, measured: &[Value]) -> Chart {
             legend: Vec::new(),
         },
         Column {
-            title: "Age of the picture on the screen".to_owned(),
+            title: "Age of the picture on the screen, at most".to_owned(),
             unit: "ms",
             max: max_of(&rows, 2, &aged, 100.0, AGE_MS_MAX),
             legend: vec![(FROZEN, "stands for more than 200 ms")],
@@ -116,12 +127,11 @@ mod tests {
 
     #[test]
     fn an_age_grows_until_the_next_picture_and_a_long_one_is_shaded() {
-        let panel = age(&json!([[0.0, 0.03, 40.0], [0.03, 0.5, 42.0], [0.5, 0.6, null]]));
-        let points = &panel.series[0].points;
-        assert_eq!(points[..2], [(0.0, 40.0), (0.03, 70.0)]);
-        assert_eq!((points.len(), points[3].0), (4, 0.5));
-        assert!((points[3].1 - 512.0).abs() < 1e-6);
-        assert_eq!(panel.shaded, [(0.03, 0.5)]);
+        let panel = age(&json!([[0.0, 0.03, 40.0], [0.03, 0.45, 42.0], [0.45, 0.6, null]]));
+        let points: Vec<(f64, f64)> =
+            panel.series[0].points.iter().map(|(at, age)| (*at, age.round())).collect();
+        assert_eq!(points, [(0.0, 112.0), (0.1, 212.0), (0.2, 312.0), (0.3, 412.0), (0.4, 462.0)]);
+        assert_eq!(panel.shaded, [(0.03, 0.45)]);
     }
 
     #[test]

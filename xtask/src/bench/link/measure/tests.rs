@@ -62,6 +62,17 @@ fn what_arrives_is_told_by_the_relay() {
 }
 
 #[test]
+fn a_target_stands_from_when_it_was_told_until_the_next() {
+    // From 1,500 to 3,500 on the wall.
+    let mut run = run(&[]);
+    run.targets =
+        Told(vec![(900.0, 1_500.0), (1_400.0, 2_500.0), (2_500.0, 800.0), (9_000.0, 1.0)]);
+    assert_eq!(run.series()["target_kbps"], json!([[0.0, 2500.0], [1.0, 800.0], [2.0, 800.0]]));
+    run.targets = Told::default();
+    assert_eq!(run.series()["target_kbps"], json!([]));
+}
+
+#[test]
 fn targets_are_found_in_logs() {
     let log = "2026-11-27T07:20:00.250000Z DEBUG robot_agent::adapt: path path=PathState { target_bps: Some(1500000.0), queue_ms: 0.0 }\n\
                2026-11-27T07:20:00.300000Z  INFO robot_agent: driven\n";

@@ -83,10 +83,10 @@ fn max_of(
 
 /// The plot of a profile.
 fn chart(profile: &Profile, measured: &[Value]) -> Chart {
-    let rows: Vec<_> = measured.iter().map(row).collect();
+    let mut rows: Vec<_> = measured.iter().map(row).collect();
     let seconds = measured.first().and_then(|one| one["seconds"].as_f64()).unwrap_or(60.0);
     let (sent, queued, aged) = ([TARGET, ARRIVING], [QUEUE], [AGE]);
-    let columns = vec![
+    let mut columns = vec![
         Column {
             title: "Rate".to_owned(),
             unit: "kbit/s",
@@ -106,6 +106,14 @@ fn chart(profile: &Profile, measured: &[Value]) -> Chart {
             legend: vec![(FROZEN, "stands for more than 200 ms")],
         },
     ];
+    if measured.iter().all(|one| points(&one["series"]["capacity_kbps"]).is_empty()) {
+        // A path without a bottleneck has no queue.
+        columns[0].legend.retain(|(pen, _)| *pen != CAPACITY);
+        columns.remove(1);
+        for (_, panels) in &mut rows {
+            panels.remove(1);
+        }
+    }
     Chart { title: format!("{}: {}", profile.name, profile.words), seconds, columns, rows }
 }
 
@@ -151,6 +159,15 @@ mod tests {
         let chart = chart(&profile, &[of("longrein", 900.0), of("aiortc", 2_000.0)]);
         assert_eq!(chart.columns[0].max, 2_100.0, "the largest that was sent, not the capacity");
         assert_eq!(chart.columns[1].max, 50.0, "at least");
-        assert_eq!(chart.rows.len(), 2);
+        assert_eq!((chart.rows.len(), chart.rows[0].1.len()), (2, 3));
+    }
+
+    #[test]
+    fn a_path_without_a_bottleneck_has_no_plot_of_its_queue() {
+        let series = json!({"arriving_kbps": [[0.2, 900.0]], "queue_ms": [[0.2, 0.0]]});
+        let measured = json!({"stack": "aiortc", "seconds": 30, "series": series});
+        let chart = chart(&super::super::profiles::tests::clean_lan(), &[measured]);
+        assert_eq!((chart.columns.len(), chart.rows[0].1.len()), (2, 2));
+        assert_eq!(chart.columns[1].title, "Age of the picture on the screen, at most");
     }
 }

@@ -3,6 +3,7 @@
 mod compare;
 mod figures;
 mod film;
+mod machine;
 mod measure;
 mod own;
 mod page;

@@ -44,6 +44,7 @@ pub(super) fn rows(profile: &Profile, run: &Run, drives: bool) -> Vec<Value> {
             "holds": !narrow || queue["p95_ms"].as_f64().is_some_and(|ms| ms < 150.0),
         }),
         single("lost_in_queue", "packets", run.lost_in_queue(), None),
+        single("machine_idle", "%", Some(run.machine_idle_percent), None),
         spread("command_age", &run.command_age_ms()),
     ];
     if drives {

@@ -117,6 +117,8 @@ pub(super) struct Run {
     pub(super) begun_ms: u64,
     pub(super) until_ms: u64,
     pub(super) wall_less_mono_ms: f64,
+    /// What the machine's cores had left meanwhile.
+    pub(super) machine_idle_percent: f64,
 }
 
 /// The value under which `share` (0 to 1) of them lie.

@@ -1,6 +1,7 @@
 //! Our own stack over one network: the whole system, and a pilot in a headless Chromium who drives until told to end.
 
 use super::film::Filmed;
+use super::machine::Cores;
 use super::measure::{Run, Told};
 use super::page::Page;
 use super::{Place, finish, wall_less_mono_ms};
@@ -49,10 +50,12 @@ pub(super) fn drive(place: &Place<'_>, congestion: &str, filmed: Option<&Filmed>
     }
     let begun_ms = netem.order("begin")?;
     let until_ms = begun_ms + place.seconds * 1_000;
+    let cores = Cores::now()?;
     while mono_ms() < until_ms {
         std::thread::sleep(Duration::from_millis(200));
         rig.stack.check()?;
     }
+    let machine_idle_percent = Cores::now()?.idle_percent_since(cores);
     let account = netem.account();
     let seen = page.end()?;
     let trace = rig.trace_since(begun_ms.saturating_sub(2_000))?;
@@ -70,5 +73,6 @@ pub(super) fn drive(place: &Place<'_>, congestion: &str, filmed: Option<&Filmed>
         begun_ms,
         until_ms,
         wall_less_mono_ms,
+        machine_idle_percent,
     })
 }

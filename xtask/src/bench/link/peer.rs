@@ -1,6 +1,7 @@
 //! A peer over one network: it films what our robot's camera saw on its drive there.
 
 use super::film::Filmed;
+use super::machine::Cores;
 use super::measure::{Run, Told};
 use super::page::Page;
 use super::{Place, finish, wall_less_mono_ms};
@@ -105,10 +106,12 @@ pub(super) fn stream(place: &Place<'_>, peer: Peer, filmed: &Filmed) -> Result<R
     std::thread::sleep(Duration::from_millis(left_ms));
     let begun_ms = netem.order("begin")?;
     let until_ms = begun_ms + place.seconds * 1_000;
+    let cores = Cores::now()?;
     while mono_ms() < until_ms {
         std::thread::sleep(Duration::from_millis(200));
         sim.check()?;
     }
+    let machine_idle_percent = Cores::now()?.idle_percent_since(cores);
     let account = netem.account();
     let seen = page.end()?;
     let (relay, relay_said) = finish(netem, &seen, account)?;
@@ -126,6 +129,7 @@ pub(super) fn stream(place: &Place<'_>, peer: Peer, filmed: &Filmed) -> Result<R
         begun_ms,
         until_ms,
         wall_less_mono_ms,
+        machine_idle_percent,
     })
 }
 

@@ -19,6 +19,7 @@ fn run(frames: &[(f64, Option<f64>)]) -> Run {
         begun_ms: 1_000,
         until_ms: 3_000,
         wall_less_mono_ms: 500.0,
+        machine_idle_percent: 50.0,
     }
 }
 

@@ -25,14 +25,20 @@ pub(super) enum Peer {
     Aiortc,
 }
 
-/// What they need beside the programs of everybody.
+/// Installs what they need beside the programs of everybody.
 pub(super) fn prepare(peers: &[Peer]) -> Result<()> {
+    let without = "leave it out with --no-peers, or choose with --stack";
     if peers.iter().any(|peer| *peer != Peer::Aiortc) {
-        setup::install(setup::BENCH_PACKAGES)?;
-        gcc_folder()?;
+        setup::install(setup::BENCH_PACKAGES).with_context(|| {
+            format!("the peer webrtcbin needs {}; {without}", setup::BENCH_PACKAGES.join(", "))
+        })?;
+        gcc_folder().with_context(|| {
+            format!("the peer webrtcbin needs rtpgccbwe, built in tests/bench/gcc; {without}")
+        })?;
     }
     if peers.contains(&Peer::Aiortc) {
-        setup::python_with(&["aiortc==1.16.0"])?;
+        setup::python_with(&["aiortc==1.16.0"])
+            .with_context(|| format!("the peer aiortc needs that package of PyPI; {without}"))?;
     }
     Ok(())
 }

@@ -251,13 +251,13 @@ mod tests {
         let missing = Failed { stack: "webrtcbin", why: "it did not connect".to_owned() };
         let all = [ours, theirs];
         let mut both = rows("clean-lan", &all, &[]);
-        assert_eq!(verdict(&both).unwrap()["holds"], true);
+        assert_eq!(super::verdict(&both).unwrap()["holds"], true);
         let without = rows("poor-lte", &all, &[missing]);
         assert!(
             table("poor-lte", "", &all, &without).contains("NOT MEASURED: webrtcbin: it did not")
         );
         both.extend(without);
-        let verdict = verdict(&both).unwrap();
+        let verdict = super::verdict(&both).unwrap();
         assert_eq!(verdict["holds"], false);
         assert_eq!(
             (&verdict["holds_on"][0], &verdict["holds_not_on"][0]),

@@ -33,7 +33,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// same drive over the same network. What was measured is kept in target/bench-link, with the series behind the figures and plots
 /// of them.
 ///
-/// All of it takes more than an hour; `--resume` goes on where a run was broken off. What the peers need (Debian's python3-gi and
+/// All of it takes about an hour; `--resume` goes on where a run was broken off. What the peers need (Debian's python3-gi and
 /// gir1.2-gst-plugins-*, PyPI's aiortc, crates.io's gst-plugin-rtp) is installed first.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

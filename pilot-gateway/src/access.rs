@@ -103,7 +103,7 @@ async fn join(app: &App, code: &str) -> Result<()> {
 }
 
 /// Writes a file so that a reader finds the old one or the new one, whole.
-fn write(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let written = || -> std::io::Result<()> {
         // Mode 0600, as its library makes all of them.

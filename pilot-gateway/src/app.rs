@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::drivers::Drivers;
 use crate::fabric::{self, AskError, Link};
 use crate::fleet::{Fleet, FleetInfo};
+use crate::https::Https;
 use crate::keys::Keys;
 use crate::look::Frames;
 use crate::metrics::Metrics;
@@ -71,6 +72,8 @@ pub struct App {
     pub turn: Option<Turn>,
     /// Spectators.
     pub watch: Watch,
+    /// The way here over TLS, if there is one.
+    pub https: Option<Https>,
     info: watch::Sender<Option<FleetInfo>>,
     states: Mutex<States>,
     drivers: Mutex<Drivers>,
@@ -115,6 +118,7 @@ impl App {
         fabric: watch::Receiver<Option<Session>>,
         turn: Option<Turn>,
         watch: Watch,
+        https: Option<Https>,
     ) -> anyhow::Result<Self> {
         let (key, fleet) = (Arc::new(key), Fleet::new(&config.fleet)?);
         let keys = Keys::new(config.is_sealed(), fleet.clone(), Arc::clone(&key));
@@ -134,6 +138,7 @@ impl App {
             rovers: Rovers::default(),
             turn,
             watch,
+            https,
             info: watch::Sender::new(None),
             states: Mutex::new(States::default()),
             tokens: Mutex::new(BTreeMap::new()),

@@ -1,6 +1,6 @@
 //! Configuration: a TOML file, then the environment, then flags; the later wins.
 
-use crate::{turn, watch};
+use crate::{https, turn, watch};
 use anyhow::{Context, bail};
 use clap::Parser;
 use protocol::ids::RobotId;
@@ -25,6 +25,9 @@ pub struct Args {
     /// Address to listen on [default: 127.0.0.1:7070]
     #[arg(long, env = "LONGREIN_GATEWAY_HTTP")]
     pub http: Option<SocketAddr>,
+    /// HTTPS: for browsers on other machines
+    #[command(flatten)]
+    pub https: https::Args,
     /// URL of the fleet server [default: http://127.0.0.1:7080]
     #[arg(long, env = "LONGREIN_GATEWAY_FLEET")]
     pub fleet: Option<String>,
@@ -53,6 +56,7 @@ pub struct Args {
 #[serde(deny_unknown_fields, default)]
 pub struct File {
     http: Option<SocketAddr>,
+    https: https::File,
     fleet: Option<String>,
     zenoh: Option<String>,
     web: Option<PathBuf>,
@@ -94,6 +98,8 @@ const fn loopback() -> IpAddr {
 pub struct Config {
     /// Address to listen on.
     pub http: SocketAddr,
+    /// The same over TLS.
+    pub https: Option<https::Settings>,
     /// URL of the fleet server, without a slash at its end.
     pub fleet: String,
     /// Zenoh endpoint.
@@ -146,8 +152,15 @@ impl Config {
         }
         let web = args.web.or(file.web);
         let http = args.http.or(file.http).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7070)));
+        let https = https::Settings::merge(args.https, file.https)?;
+        // Spectators come from where the pages are to be had.
+        let pages = match &https {
+            Some(https) if http.ip().is_loopback() => https.listen,
+            _ => http,
+        };
         Ok(Self {
             http,
+            https,
             fleet: fleet.trim_end_matches('/').to_owned(),
             zenoh,
             web: web.unwrap_or_else(|| PathBuf::from("pilot-gateway/web/dist")),
@@ -158,7 +171,7 @@ impl Config {
             proxy_body_bytes_max: file.proxy_body_bytes_max.unwrap_or(8 * 1024 * 1024),
             ice_servers: file.ice_servers,
             turn: turn::Settings::merge(args.turn, file.turn)?,
-            watch: watch::settings::merge(args.watch, file.watch, http)?,
+            watch: watch::settings::merge(args.watch, file.watch, pages)?,
             earth_rover: file.earth_rover,
         })
     }

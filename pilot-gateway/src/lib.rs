@@ -15,6 +15,7 @@ pub mod config;
 pub mod drivers;
 pub mod fabric;
 pub mod fleet;
+pub mod https;
 pub mod keys;
 pub mod look;
 pub mod metrics;
@@ -41,7 +42,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, patch, post};
-use axum::serve::ListenerExt;
+use axum::serve::{Listener, ListenerExt, TapIo};
 use axum::{Json, Router, middleware};
 use protocol::keys::PrivateKey;
 use serde_json::{Value, json};
@@ -50,7 +51,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch as channel;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 /// How often the gateway asks again who the fleet is.
 const FLEET_REFRESH: Duration = Duration::from_secs(60);
@@ -65,7 +66,7 @@ pub struct Gateway {
     app: Shared,
     address: SocketAddr,
     stop: channel::Sender<bool>,
-    server: JoinHandle<std::io::Result<()>>,
+    servers: Vec<JoinHandle<std::io::Result<()>>>,
     background: Vec<JoinHandle<()>>,
     rovers: Vec<SocketAddr>,
 }
@@ -90,7 +91,14 @@ impl Gateway {
             }
             None => None,
         };
-        let app = Arc::new(App::new(config, key, fabric, turn, spectators)?);
+        let (https, tls_listener) = match &config.https {
+            Some(settings) => {
+                let (https, listener) = https::Https::start(settings, &config.key).await?;
+                (Some(https), Some(listener))
+            }
+            None => (None, None),
+        };
+        let app = Arc::new(App::new(config, key, fabric, turn, spectators, https)?);
         let on_state = {
             let app = Arc::downgrade(&app);
             move |sample: &zenoh::sample::Sample| {
@@ -104,6 +112,7 @@ impl Gateway {
             tokio::spawn(follow_fleet(Arc::clone(&app))),
             tokio::spawn(relay::run(Arc::clone(&app))),
             tokio::spawn(watch::run(Arc::clone(&app))),
+            tokio::spawn(keep_certificate(Arc::clone(&app))),
         ];
         let mut rovers = Vec::new();
         for rover in &app.config.earth_rover {
@@ -111,22 +120,27 @@ impl Gateway {
             rovers.push(address);
             background.extend(tasks);
         }
-        let (stop, mut stopped) = channel::channel(false);
-        let service = router(Arc::clone(&app)).into_make_service_with_connect_info::<SocketAddr>();
+        let (stop, stopped) = channel::channel(false);
         let listener = listener.tap_io(|stream| {
             // Small answers must not wait for more; failing to say so costs only time.
             stream.set_nodelay(true).ok();
         });
-        let server = tokio::spawn(async move {
-            let told = async move { drop(stopped.wait_for(|stop| *stop).await) };
-            axum::serve(listener, service).with_graceful_shutdown(told).await
-        });
-        Ok(Self { app, address, stop, server, background, rovers })
+        let mut servers = vec![serve(&app, listener, stopped.clone())];
+        if let Some(listener) = tls_listener {
+            // With a tap, axum knows the address of who connects.
+            servers.push(serve(&app, listener.tap_io(|_connection| {}), stopped));
+        }
+        Ok(Self { app, address, stop, servers, background, rovers })
     }
 
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The way here over TLS, if there is one.
+    pub fn https(&self) -> Option<&https::Https> {
+        self.app.https.as_ref()
     }
 
     /// Where the robots with a port of their own are served, in the order of the configuration.
@@ -149,10 +163,10 @@ impl Gateway {
         relay::release_all(&self.app).await;
         self.app.watch.stop();
         self.stop.send_replace(true);
-        let abort = self.server.abort_handle();
-        if tokio::time::timeout(DRAIN, self.server).await.is_err() {
+        let aborts: Vec<_> = self.servers.iter().map(JoinHandle::abort_handle).collect();
+        if tokio::time::timeout(DRAIN, futures::future::join_all(self.servers)).await.is_err() {
             // Event streams have no end of their own.
-            abort.abort();
+            aborts.iter().for_each(AbortHandle::abort);
         }
         for task in self.background {
             task.abort();
@@ -163,6 +177,29 @@ impl Gateway {
         {
             tracing::debug!(%error, "the message session did not close");
         }
+    }
+}
+
+/// Serves all routes on one listener until it is told to stop.
+fn serve<L, F>(
+    app: &Shared,
+    listener: TapIo<L, F>,
+    mut stopped: channel::Receiver<bool>,
+) -> JoinHandle<std::io::Result<()>>
+where
+    L: Listener<Addr = SocketAddr>,
+    F: FnMut(&mut L::Io) + Send + 'static,
+{
+    let service = router(Arc::clone(app)).into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move {
+        let told = async move { drop(stopped.wait_for(|stop| *stop).await) };
+        axum::serve(listener, service).with_graceful_shutdown(told).await
+    })
+}
+
+async fn keep_certificate(app: Shared) {
+    if let Some(https) = &app.https {
+        https.keep().await;
     }
 }
 
@@ -218,6 +255,8 @@ pub fn router(app: Shared) -> Router {
         .route("/openapi.json", get(openapi::openapi))
         .route("/docs", get(openapi::docs))
         .route("/v1/config", get(config_page))
+        .route("/v1/phone", get(https::phone::phone))
+        .route(https::phone::ROOT_PATH, get(https::phone::root))
         .route("/v1/safety/try", post(safety::try_core))
         .route("/v1/robots/{id}/session", post(session::open_session))
         .route("/v1/robots/{id}/ice-servers", post(turn::ice_servers))

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use pilot_gateway::Gateway;
 use pilot_gateway::config::{Args, Config, load_or_make_key};
+use pilot_gateway::https::phone;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,6 +30,11 @@ async fn main() -> ExitCode {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "for the person before the terminal")]
+fn show(text: &str) {
+    println!("{text}");
+}
+
 /// Serves until SIGINT or SIGTERM.
 async fn run(args: Args) -> Result<()> {
     let config = Config::load(args)?;
@@ -45,6 +51,12 @@ async fn run(args: Args) -> Result<()> {
     let ready = async {
         gateway.ready().await;
         tracing::info!(address = %gateway.address(), "ready");
+        if let Some(https) = gateway.https() {
+            tracing::info!(urls = https.urls().join(" "), sha256 = https.fingerprint(), "HTTPS");
+            if std::io::stdout().is_terminal() {
+                show(&phone::announcement(https));
+            }
+        }
         std::future::pending::<()>().await;
     };
     tokio::select! {

@@ -22,7 +22,7 @@ use utoipa::{Modify, OpenApi};
             Errors are problem documents (RFC 9457) with a stable `code`.",
     ),
     paths(
-        crate::config_page, crate::healthz, crate::readyz, crate::metrics, crate::safety::try_core,
+        crate::config_page, crate::https::phone::phone, crate::https::phone::root, crate::healthz, crate::readyz, crate::metrics, crate::safety::try_core,
         crate::session::open_session, crate::turn::ice_servers,
         crate::look::look, crate::programs::state, crate::programs::take_lease, crate::programs::drive,
         crate::programs::stop, crate::programs::clear_stop, crate::programs::release_lease, crate::programs::receipt,

@@ -7,13 +7,14 @@ import { chromium } from "playwright-core";
 /** A microphone that beeps, given without a question. */
 export const BEEPING = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
 
-/** Starts Chromium, with `more` flags; `close` ends it and removes its profile. */
-export async function launch(executablePath, viewport = { width: 1440, height: 810 }, more = []) {
+/** Starts Chromium, with `more` flags and a `screen` such as `{ hasTouch: true }`; `close` ends it and removes its profile. */
+export async function launch(executablePath, viewport = { width: 1440, height: 810 }, more = [], screen = {}) {
   const profile = mkdtempSync(join(tmpdir(), "longrein-chromium-"));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath,
     headless: true,
     viewport,
+    ...screen,
     args: [
       "--no-sandbox",
       "--disable-gpu",

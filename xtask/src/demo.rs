@@ -4,7 +4,7 @@ use crate::browser;
 use crate::fleet::text;
 use crate::process::wait_for;
 use crate::stack::{CLOSE_SENSORS, NAVIGATION, Options, ROBOT, Stack};
-use crate::{progress, result, root, setup};
+use crate::{lan, progress, result, root, setup};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -29,6 +29,12 @@ pub struct Args {
     /// Port of the page
     #[arg(long, default_value_t = 7070)]
     port: u16,
+    /// Let phones and other machines of this network in too, over HTTPS, and print a QR code for them
+    #[arg(long)]
+    lan: bool,
+    /// With --lan: port of the page over HTTPS
+    #[arg(long, default_value_t = 7443)]
+    https_port: u16,
     /// Seed of the simulated city block
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -71,6 +77,7 @@ pub fn run(args: &Args) -> Result<()> {
         ros_domain: domain_of(args.port),
         robot_toml: format!("{CLOSE_SENSORS}{NAVIGATION}{}", options.audio_toml()),
         sim_args: vec!["--autonomy".to_owned()],
+        gateway_args: if args.lan { lan::gateway_args(args.https_port)? } else { Vec::new() },
         ..options
     };
     if stop.load(Ordering::SeqCst) {
@@ -88,6 +95,9 @@ pub fn run(args: &Args) -> Result<()> {
         return failures(&summary);
     }
     announce(&stack, &join, &stack.invite_owner()?, &stack.invite_agent()?, &data);
+    if args.lan {
+        result(&lan::announcement(&stack)?);
+    }
     let mut ticks = 0_u32;
     while !stop.load(Ordering::SeqCst) {
         stack.check()?;

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod faults;
 pub mod fleet;
 pub mod fuzz;
+pub mod lan;
 pub mod mutants;
 pub mod netem;
 pub mod process;

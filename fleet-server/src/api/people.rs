@@ -34,6 +34,8 @@ pub(crate) struct InvitationOrder {
     /// For an owner: the one that the invited will be.
     #[schema(value_type = Option<String>)]
     owner: Option<OwnerId>,
+    /// For how many seconds, 60 to 604800 (a week, as without).
+    valid_s: Option<u64>,
 }
 
 /// An invitation. Its code is shown once and never stored.
@@ -61,9 +63,9 @@ pub(crate) async fn invite(
     Body(order): Body<InvitationOrder>,
 ) -> Result<(StatusCode, Json<InvitationMade>)> {
     caller.may(Act::ManagePeople)?;
-    let InvitationOrder { role, name, owner } = order;
+    let InvitationOrder { role, name, owner, valid_s } = order;
     let mut tx = fleet.begin().await;
-    let (code, invitation) = people::invite(&mut tx, &caller.0, role, name, owner).await?;
+    let (code, invitation) = people::invite(&mut tx, &caller.0, role, name, owner, valid_s).await?;
     tx.commit().await?;
     let path = format!("/join#{code}");
     let made = InvitationMade { code, path, role, expires_at: invitation.expires_at };

@@ -22,6 +22,8 @@ use uuid::Uuid;
 
 /// How long an invitation or an enrolment code can be used.
 const CODE_MS: u64 = 7 * 86_400_000;
+/// An invitation for whoever stands beside may be short, but somebody has to type a name.
+const CODE_MS_MIN: u64 = 60_000;
 
 /// Makes a single-use invitation; gives its code, which is not stored.
 pub(crate) async fn invite(
@@ -30,6 +32,7 @@ pub(crate) async fn invite(
     role: Role,
     name: Option<String>,
     owner: Option<OwnerId>,
+    valid_s: Option<u64>,
 ) -> Result<(String, Invitation)> {
     if role == Role::Robot {
         return Err(Refused::bad_request("a robot is enrolled, not invited: POST /v1/enrolments"));
@@ -40,6 +43,14 @@ pub(crate) async fn invite(
     if let Some(owner) = owner {
         tx.need::<Owner>(owner, "owner").await?;
     }
+    let valid_ms = valid_s.map_or(CODE_MS, |s| s.saturating_mul(1_000));
+    if !(CODE_MS_MIN..=CODE_MS).contains(&valid_ms) {
+        return Err(Refused::bad_request(format!(
+            "valid_s must be {} to {}",
+            CODE_MS_MIN / 1_000,
+            CODE_MS / 1_000
+        )));
+    }
     let code = random_hex::<16>()?;
     let invitation = Invitation {
         code_sha256: code_key(&code),
@@ -47,7 +58,7 @@ pub(crate) async fn invite(
         name,
         owner,
         invited_by: by.name.clone(),
-        expires_at: WallMs(tx.now.0.saturating_add(CODE_MS)),
+        expires_at: WallMs(tx.now.0.saturating_add(valid_ms)),
         used_by: None,
     };
     tx.put(&invitation)?;

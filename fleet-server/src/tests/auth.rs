@@ -141,6 +141,19 @@ async fn roles_keep_to_what_they_may_do() {
 }
 
 #[tokio::test]
+async fn an_invitation_may_be_short_but_not_endless() {
+    let world = World::new().await;
+    let invite = |valid_s| json!({"role": "pilot", "valid_s": valid_s});
+    let made = world.ok("POST", "/v1/invitations", &world.operator, invite(600)).await;
+    let left_ms = made["expires_at"].as_u64().unwrap().saturating_sub(crate::fleet::now().0);
+    assert!((590_000..=600_000).contains(&left_ms), "{left_ms}");
+    for valid_s in [0, 59, 604_801, u64::MAX] {
+        let call = ("POST", "/v1/invitations", &world.operator);
+        world.refused(call, invite(valid_s), 400, "bad-request").await;
+    }
+}
+
+#[tokio::test]
 async fn enrolment_proves_the_key_and_its_code_is_used_once() {
     let world = World::new().await;
     let code = world.order_enrolment("rover-1").await;

@@ -42,7 +42,7 @@ impl World {
         rustls::crypto::ring::default_provider().install_default().ok();
         let config = Config::load(args).unwrap();
         let spectators = crate::watch::Watch::start(&config.watch).unwrap();
-        let app = App::new(config, key(1), watch::channel(None).1, None, spectators).unwrap();
+        let app = App::new(config, key(1), watch::channel(None).1, None, spectators, None).unwrap();
         let fleet_did = key(2).did();
         app.learn_fleet(FleetInfo { fleet_did, name: "test".to_owned() });
         app.states().watch(app.clock.now(), &robot(), key(3).did());

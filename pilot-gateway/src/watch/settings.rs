@@ -54,7 +54,7 @@ pub fn merge(args: Args, file: File, http: SocketAddr) -> Result<Options> {
 }
 
 /// The address of this machine from which others are reached; its own when there are none.
-fn outward(like: IpAddr) -> IpAddr {
+pub(crate) fn outward(like: IpAddr) -> IpAddr {
     // Nothing is sent: the system only chooses a way to an address of the documentation's own.
     let (any, far): (SocketAddr, SocketAddr) = match like {
         IpAddr::V4(_) => ((Ipv4Addr::UNSPECIFIED, 0).into(), ([192, 0, 2, 1], 9).into()),

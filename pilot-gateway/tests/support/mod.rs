@@ -174,6 +174,7 @@ impl World {
         let web = tempfile::tempdir().unwrap();
         let mut config = Config {
             earth_rover: Vec::new(),
+            https: None,
             http: "127.0.0.1:0".parse().unwrap(),
             fleet: format!("http://127.0.0.1:{fleet_port}"),
             zenoh: endpoint,

@@ -74,6 +74,10 @@ export interface Api {
   readonly accept: (code: string, name: string, identity: Identity) => Promise<Result<Session>>;
   readonly signIn: (identity: Identity) => Promise<Result<Session>>;
   readonly config: () => Promise<Result<GatewayConfig>>;
+  /** How a phone on the same network gets here; null when there is no way. */
+  readonly phone: () => Promise<Result<PhoneWay | null>>;
+  /** Gives the path of a single-use link. */
+  readonly invite: (role: string, validS: number) => Promise<Result<string>>;
   readonly me: () => Promise<Result<Me>>;
   readonly missions: () => Promise<Result<readonly Mission[]>>;
   readonly mission: (id: string) => Promise<Result<Mission>>;
@@ -114,6 +118,14 @@ export interface Api {
   readonly enrol: (robot: string, name: string, owners: readonly OwnerShare[]) => Promise<Result<string>>;
   readonly setOwners: (robot: string, owners: readonly OwnerShare[]) => Promise<Result<Robot>>;
   readonly revoke: (robot: string, reason: string) => Promise<Result<Robot>>;
+}
+
+/** How a phone gets here, and what it may compare. */
+export interface PhoneWay {
+  readonly urls: readonly string[];
+  readonly certificateSha256: string;
+  /** The root that it may install, if the gateway made its own certificate. */
+  readonly root: { readonly path: string; readonly sha256: string } | null;
 }
 
 export interface OwnerShare {
@@ -206,6 +218,12 @@ export function createApi(backend: Backend, credentials: Credentials): Api {
       return post("/v1/auth/session", { did, nonce, signature }, parseSession);
     },
     config: () => get("/v1/config", parseConfig),
+    phone: async () => {
+      const asked = await get("/v1/phone", (json) => ({ way: parsePhone(json) }));
+      return asked.ok ? { ok: true, value: asked.value.way } : asked;
+    },
+    invite: (role, validS) =>
+      post("/v1/invitations", { role, valid_s: validS }, (json) => text(object(json)["path"]) || null),
     me: () => get("/v1/me", parseMe),
     missions: () => get("/v1/missions?limit=200", (json) => parseItems(json, parseMission)),
     mission: (mission) => get(`/v1/missions/${id(mission)}`, parseMission),
@@ -265,6 +283,19 @@ async function kept(
 ): Promise<Result<KeptSettings | null>> {
   const result = await asked;
   return result.ok ? { ok: true, value: result.value.kept } : result;
+}
+
+function parsePhone(json: unknown): PhoneWay | null {
+  const https = object(json)["https"];
+  if (https === null || https === undefined) return null;
+  const { urls, certificate_sha256, root } = object(https);
+  const { path, sha256 } = object(root);
+  return {
+    urls: (Array.isArray(urls) ? urls : []).map(String).filter((url) => url.startsWith("https://")),
+    certificateSha256: text(certificate_sha256),
+    // Only a file of this origin is offered.
+    root: typeof path === "string" && /^\/[\w.-]+$/.test(path) ? { path, sha256: text(sha256) } : null,
+  };
 }
 
 function parseConfig(json: unknown): GatewayConfig | null {

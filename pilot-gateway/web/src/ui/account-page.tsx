@@ -5,6 +5,7 @@ import { forgetIdentity } from "../io/keys";
 import { createData } from "./data";
 import { download } from "./download";
 import { KeyImport } from "./key-import";
+import { PhoneCard } from "./phone-card";
 import { navigate } from "./router";
 import { m, say } from "./say";
 import { ProblemNote } from "./shell";
@@ -71,6 +72,7 @@ export function AccountPage(props: { app: AppState }): JSX.Element {
                 </button>
               </Show>
             </section>
+            <PhoneCard app={app} />
           </div>
         )}
       </Show>

@@ -157,6 +157,22 @@ export const pagesDe: typeof pagesEn = {
     },
     outcomes: { passed: "bestanden", failed: "nicht bestanden", not_checked: "nicht geprüft" },
   },
+  phone: {
+    title: "Mit dem Telefon fahren",
+    how: "Richten Sie die Kamera des Telefons auf den Code. Es muss im selben Netz sein wie dieses Gateway.",
+    qr: "Die Adresse als QR-Code",
+    qrJoin: "Ein Link für eine neue Pilotin oder einen neuen Piloten als QR-Code",
+    join: (minutes) =>
+      `Dieser Link nimmt eine Pilotin oder einen Piloten neu auf. Er gilt einmal und ${minutes} Minuten lang.`,
+    invite: "Link für neue Piloten machen",
+    key: "Der Code enthält nur die Adresse. Um dort dieselbe Person zu sein, bringen Sie Ihre Schlüsseldatei mit; oder lassen Sie sich von der Betriebsleitung einen Link für neue Piloten machen.",
+    warning: "Das Telefon warnt vor dem Zertifikat",
+    compare:
+      "Das Gateway hat sein Zertifikat selbst gemacht, darum kennt das Telefon es nicht. Vergleichen Sie die SHA-256, die das Telefon zeigt, mit dieser und gehen Sie dann weiter:",
+    install: "Oder installieren Sie einmal die Wurzel des Gateways, dann warnt es nicht mehr:",
+    root: "das Wurzelzertifikat",
+    bounds: "Sie gilt nur für private Adressen und lokale Namen. Ihre SHA-256:",
+  },
   account: {
     title: "Konto",
     balance: "Guthaben",

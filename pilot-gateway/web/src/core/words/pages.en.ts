@@ -138,6 +138,21 @@ export const pagesEn = {
     } as Readonly<Record<string, string>>,
     outcomes: { passed: "passed", failed: "failed", not_checked: "not checked" },
   },
+  phone: {
+    title: "Drive from a phone",
+    how: "Point the phone's camera at the code. The phone must be in the same network as this gateway.",
+    qr: "The address as a QR code",
+    qrJoin: "A link for one new pilot as a QR code",
+    join: (minutes: number) => `This link makes one new pilot. It works once and for ${minutes} minutes.`,
+    invite: "Make a link for a new pilot",
+    key: "The code holds the address only. To be the same pilot there, bring your key file; or have an operator make a link for a new pilot.",
+    warning: "The phone warns about the certificate",
+    compare:
+      "The gateway made its certificate itself, so the phone does not know it. Compare the SHA-256 that the phone shows with this one, then go on:",
+    install: "Or install the gateway's root once, and it warns no more:",
+    root: "the root certificate",
+    bounds: "It can speak for private addresses and local names only. Its SHA-256:",
+  },
   account: {
     title: "Account",
     balance: "Balance",

@@ -1,9 +1,9 @@
 /** A new robot: a name, then one line to run on it. */
-import { createMemo, createSignal, type JSX, onCleanup, Show } from "solid-js";
-import { encode } from "uqr";
+import { createSignal, type JSX, onCleanup, Show } from "solid-js";
 import type { Problem, Robot } from "../../core/model";
 import { enrolCommand, robotIdOf, WHOLE_PPM } from "../../core/owner";
 import { createData } from "../data";
+import { QrCode } from "../qr-code";
 import { follow, navigate } from "../router";
 import { m } from "../say";
 import { ProblemNote } from "../shell";
@@ -12,21 +12,6 @@ import type { AppState } from "../state";
 const START_COMMAND = "sudo systemctl enable --now robot-agent";
 /** How often it is looked whether the robot has come. */
 const LOOK_MS = 2_000;
-
-function QrCode(props: { text: string }): JSX.Element {
-  const code = createMemo(() => encode(props.text, { border: 2 }));
-  const path = createMemo(() =>
-    code()
-      .data.flatMap((row, y) => row.map((dark, x) => (dark ? `M${x} ${y}h1v1h-1z` : "")))
-      .join(""),
-  );
-  return (
-    <svg class="qr" viewBox={`0 0 ${code().size} ${code().size}`} role="img" aria-label={m().add.qr}>
-      <rect width={code().size} height={code().size} fill="#fff" />
-      <path d={path()} fill="#0b1116" shape-rendering="crispEdges" />
-    </svg>
-  );
-}
 
 /** A robot that may not be there yet: asking for it by name would be an error in the browser's log. */
 async function find(app: AppState, id: string): Promise<Robot | undefined> {
@@ -77,7 +62,7 @@ function Waiting(props: { app: AppState; robot: string; code: string }): JSX.Ele
         </ol>
       </div>
       <figure class="enrol-qr">
-        <QrCode text={command()} />
+        <QrCode text={command()} label={m().add.qr} />
         <figcaption class="dim">{m().add.phone}</figcaption>
       </figure>
     </div>

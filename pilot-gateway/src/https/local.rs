@@ -48,7 +48,8 @@ const NETWORKS_V4: [(Ipv4Addr, u8); 6] = [
 const NETWORKS_V6: [(Ipv6Addr, u8); 2] =
     [(Ipv6Addr::LOCALHOST, 128), (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7)];
 
-fn speaks_for(ip: IpAddr) -> bool {
+/// Whether the root may speak for this address.
+pub(crate) fn speaks_for(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => NETWORKS_V4.iter().any(|(network, bits)| {
             let shift = 32 - u32::from(*bits);

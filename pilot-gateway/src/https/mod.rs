@@ -199,6 +199,16 @@ impl Https {
             }
             None => {
                 let local = local::Local::open(key, now).context("the certificate for HTTPS")?;
+                let seen = match address.ip() {
+                    ip if ip.is_unspecified() => outward(ip),
+                    ip => ip,
+                };
+                if !local::speaks_for(seen) {
+                    tracing::warn!(
+                        "{seen} is a public address, which a certificate of the gateway's own does not name: bring one \
+                         with --https-cert and --https-key"
+                    );
+                }
                 let first = local.certificate(&local::Names::of_this_machine(), now)?;
                 (Source::Local(local), first)
             }
@@ -246,8 +256,13 @@ impl Https {
         }
         let first = outward(listen);
         let covered = facts.map(|facts| facts.addresses).unwrap_or_default();
-        let others = covered.into_iter().filter(|ip| *ip != first && !ip.is_loopback());
-        std::iter::once(first).chain(others).map(|ip| url(&host(ip))).collect()
+        let mut found = vec![first];
+        found.extend(covered.into_iter().filter(|ip| *ip != first && !ip.is_loopback()));
+        // A machine without a way to others by this kind of address may have the other kind.
+        if found.len() > 1 && first.is_loopback() {
+            found.remove(0);
+        }
+        found.into_iter().map(|ip| url(&host(ip))).collect()
     }
 
     /// Renews the certificate whenever there is need, for ever.

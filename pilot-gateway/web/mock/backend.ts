@@ -282,6 +282,13 @@ export async function createMockBackend(): Promise<Backend> {
     switch (`${method} ${kind}`) {
       case "GET config":
         return ok({ ice_servers: [], fleet_did: fleet.did, name: "Longrein" });
+      case "GET phone": {
+        const sha256 = Array.from({ length: 32 }, (_, n) => (n * 7 + 16).toString(16).toUpperCase()).join(
+          ":",
+        );
+        const root = { path: "/https-root.crt", sha256 };
+        return ok({ https: { urls: ["https://192.168.1.5:7443"], certificate_sha256: sha256, root } });
+      }
       case "POST auth":
         if (id === "challenge") {
           me = { ...me, did: String(body["did"]) };

@@ -5,7 +5,7 @@ use crate::leases::Leases;
 use crate::link::rate::ladder::{self, Configured, Live};
 use crate::link::rate::{Bounds, Congestion, Jam, Jammed, Punctuality, SMALL_FOR};
 use crate::link::{Sending, Session};
-use crate::media::Camera;
+use crate::media::{Camera, vp8};
 use protocol::units::MonoNs;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ pub(crate) fn sending(congestion: Congestion, cameras: &[Camera]) -> Sending {
     let max_bps = (ladder::with_headers(f64::from(kbps)) * 1e3).max(MIN_BPS);
     let start_bps = START_BPS.min(max_bps);
     let bounds = Bounds { min_bps: MIN_BPS, start_bps, max_bps };
-    Sending { audio: false, congestion, bounds }
+    Sending { audio: false, congestion, bounds, vp8: vp8::is_installed() }
 }
 
 /// Which camera looks where the robot goes.

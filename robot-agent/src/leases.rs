@@ -198,6 +198,12 @@ impl Leases {
         }
     }
 
+    /// Has the cameras encode what the far end of this link decodes.
+    fn encode_for(&self, link: Option<&link::Session>) {
+        let codecs: Vec<_> = link.map(link::Session::codec).into_iter().collect();
+        self.cameras().iter().for_each(|camera| camera.encode_as(&codecs));
+    }
+
     async fn answer(
         self: &Arc<Self>,
         request: &SignalRequest,
@@ -290,6 +296,8 @@ impl Leases {
             // From here on nothing signed for a lower epoch opens, nor moves, this robot again.
             self.shared.epoch_highest.fetch_max(lease.epoch, Ordering::AcqRel);
             self.end("fenced");
+            // Before the episode begins, which says how its pictures are made.
+            self.encode_for(link.as_deref());
             let fence = policy.geofence.freeze().map_err(|error| error.to_string())?;
             *lock(&self.shared.fence) = Some(Arc::new(fence));
             let begin = Begin {
@@ -319,6 +327,7 @@ impl Leases {
             }
         };
         self.forget_goal();
+        self.encode_for(drive_lease.link.as_deref());
         let before = lock(&self.shared.lease).replace(drive_lease);
         self.shared.leased.notify_one();
         if let Some(link) = before.and_then(|lease| lease.link) {
@@ -361,6 +370,7 @@ impl Leases {
             (book.cut_short(why), book.end(why)?)
         };
         let before = lock(&self.shared.lease).take();
+        self.encode_for(None);
         self.drop_spare();
         self.drive.try_send(drive::Message::Wake).unwrap_or_default();
         tracing::info!(lease = %ended.lease, why, "the lease has ended");

@@ -8,7 +8,7 @@ mod gate;
 use crate::clock;
 use crate::fabric::{Fabric, wrong};
 use crate::live::{Wanted, publisher};
-use crate::media::{Camera, EncodedFrame};
+use crate::media::{Camera, Codec, EncodedFrame};
 use crate::shared::lock;
 use anyhow::{Context, Result};
 use gate::{Driver, Gate, Offered};
@@ -46,8 +46,11 @@ struct Inlet {
 }
 
 impl Inlets {
-    /// A frame of a camera; never waits. What finds no room leaves a gap in the numbers.
+    /// A frame of a camera; never waits. What finds no room leaves a gap in the numbers. VP8 is the driver's alone.
     pub(crate) fn offer(&self, frame: &EncodedFrame) {
+        if frame.codec != Codec::H264 {
+            return;
+        }
         let Some(inlet) = self.0.get(usize::from(frame.camera)) else { return };
         let seq = inlet.seq.fetch_add(1, Ordering::Relaxed) + 1;
         if inlet.watched.load(Ordering::Acquire)

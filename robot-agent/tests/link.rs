@@ -7,7 +7,7 @@ use protocol::signal::channel;
 use protocol::units::{MonoMs, MonoNs};
 use robot_agent::clock;
 use robot_agent::link::{LinkError, LinkEvent, LinkStats, Reach, SendError, Sending, Session};
-use robot_agent::media::EncodedFrame;
+use robot_agent::media::{Codec, EncodedFrame};
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::media_engine::MIME_TYPE_OPUS;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
@@ -285,7 +285,8 @@ fn frame(camera: u8, capture: MonoNs, keyframe: bool, len: usize) -> EncodedFram
     }
     data.extend([0, 0, 0, 1, if keyframe { 0x65 } else { 0x41 }]);
     data.resize(data.len() + len, 0x55);
-    EncodedFrame { camera, capture, keyframe, data: data.into(), width: 16, height: 16 }
+    let codec = Codec::H264;
+    EncodedFrame { camera, codec, capture, keyframe, data: data.into(), width: 16, height: 16 }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -321,6 +322,45 @@ async fn frames_of_both_cameras_arrive_and_their_timestamps_lead_back_to_the_cap
     let later = driver.frame(0).await;
     assert!(later[0].header.timestamp.wrapping_sub(rtp).abs_diff(9_000) <= 1);
     assert_eq!(robot.session.stats().frames_sent, 3);
+}
+
+/// The offer as a browser without H.264 makes it.
+async fn driver_without_h264() -> Driver {
+    let mut driver = Driver::new(1).await;
+    driver.offer = driver.offer.replace("H264", "H263");
+    driver
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_far_end_without_h264_is_sent_vp8_whose_timestamps_lead_back_to_the_capture() {
+    let mut driver = driver_without_h264().await;
+    let mut robot = Robot::accept(&mut driver, 1).await;
+    assert_eq!(robot.session.codec(), Codec::Vp8);
+    robot.until(|event| (event == LinkEvent::KeyframeWanted { camera: 0 }).then_some(())).await;
+    let capture = clock::mono_ns();
+    robot.session.send_frame(&frame(0, capture, true, 5_000));
+    assert_eq!(robot.session.stats().frames_dropped, 0, "what is in H.264 is not its business");
+    let vp8 = EncodedFrame {
+        codec: Codec::Vp8,
+        data: vec![0x55; 4_000].into(),
+        ..frame(0, MonoNs(capture.0 + 33_000_000), true, 0)
+    };
+    robot.session.send_frame(&vp8);
+    let packets = driver.frame(0).await;
+    let payload: Vec<u8> = packets.iter().flat_map(|packet| packet.payload[3..].to_vec()).collect();
+    assert_eq!(payload, vp8.data, "after three bytes that describe each packet");
+    let rtp = packets[0].header.timestamp;
+    assert_eq!(robot.session.capture_of(0, rtp), Some(vp8.capture.ms()));
+    assert_eq!(robot.session.capture_of(0, rtp.wrapping_add(1)), None);
+    assert_eq!(robot.session.stats().frames_sent, 1);
+
+    // A robot that cannot make it says what to do.
+    let cannot = Sending { vp8: false, ..Sending::UNLIMITED };
+    let offer = driver_without_h264().await.offer;
+    let refused = Session::accept_with(&Reach::default(), cannot, &offer, &[], 1, |_event| {})
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("gstreamer1.0-plugins-good"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -433,9 +473,9 @@ async fn malformed_offers_are_refused_in_words_and_never_panic() {
     let offer = Driver::new(2).await.offer;
     let no_ice = offer.replace("a=ice-ufrag", "a=x-ufrag");
     assert!(refusal(&no_ice).await.to_string().contains("refused"));
-    let no_h264 = offer.replace("H264", "H263");
-    let error = refusal(&no_h264).await;
-    assert!(matches!(error, LinkError::NoH264), "{error}");
+    let neither = offer.replace("H264", "H263").replace("VP8", "VP7");
+    let error = refusal(&neither).await;
+    assert!(matches!(error, LinkError::NoCodec), "{error}");
     let lines: Vec<&str> = offer.lines().collect();
     for cut in (0..lines.len()).step_by(7) {
         let without = lines.iter().enumerate().filter(|(line, _text)| *line != cut);

@@ -5,7 +5,7 @@
 use robot_agent::clock;
 use robot_agent::config::{CameraRecording, Separate};
 use robot_agent::media::recording::{Recording, Told, What};
-use robot_agent::media::{Camera, CameraConfig, EncodedFrame, MediaError};
+use robot_agent::media::{Camera, CameraConfig, Codec, EncodedFrame, MediaError};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -489,5 +489,109 @@ fn an_encode_that_does_not_keep_up_gives_its_place_to_the_live_one() {
     assert!(recorded.windows(2).all(|two| two[0].capture < two[1].capture));
     let live: Vec<EncodedFrame> = frames.try_iter().collect();
     assert!(recorded[before..].iter().take(2).all(|frame| live.contains(frame)));
+    camera.stop();
+}
+
+/// The next frame that is sent in `codec`.
+fn next_as(frames: &Receiver<EncodedFrame>, codec: Codec) -> EncodedFrame {
+    let next = || frames.recv_timeout(WITHIN).ok();
+    std::iter::from_fn(next).find(|frame| frame.codec == codec).expect("a frame in that codec")
+}
+
+/// What a decoder makes of the frames of VP8 in order: how many pictures.
+fn decoded(vp8: &[EncodedFrame]) -> usize {
+    use gstreamer::prelude::*;
+    let text = "appsrc name=src format=time caps=video/x-vp8 ! vp8dec ! appsink name=sink sync=false max-buffers=1000";
+    let pipeline =
+        gstreamer::parse::launch(text).unwrap().downcast::<gstreamer::Pipeline>().unwrap();
+    let named = |name| pipeline.by_name(name).unwrap();
+    let source = named("src").downcast::<gstreamer_app::AppSrc>().unwrap();
+    let sink = named("sink").downcast::<gstreamer_app::AppSink>().unwrap();
+    pipeline.set_state(gstreamer::State::Playing).unwrap();
+    for frame in vp8 {
+        let mut buffer = gstreamer::Buffer::from_slice(frame.data.clone());
+        let stamp = gstreamer::ClockTime::from_nseconds(frame.capture.0 - vp8[0].capture.0);
+        buffer.get_mut().unwrap().set_pts(stamp);
+        source.push_buffer(buffer).unwrap();
+    }
+    source.end_of_stream().unwrap();
+    let count = std::iter::from_fn(|| sink.pull_sample().ok()).count();
+    pipeline.set_state(gstreamer::State::Null).unwrap();
+    count
+}
+
+#[test]
+fn vp8_is_sent_while_a_browser_needs_it_follows_the_link_and_the_recording_stays_h264() {
+    let (camera, frames, kept) = start_recorded(noise(Separate::Never));
+    next_as(&frames, Codec::H264);
+    camera.encode_as(&[Codec::Vp8]);
+    kept.episode.store(1, Ordering::Release);
+    let first = next_as(&frames, Codec::Vp8);
+    assert!(first.keyframe, "decodable from the first on");
+    assert_eq!((first.camera, first.width, first.height), (1, 320, 240));
+    assert!(camera.scalable(), "it is not what is recorded");
+    let mut from_first = vec![first];
+    from_first.extend((0..30).map(|_frame| next_as(&frames, Codec::Vp8)));
+    assert_eq!(decoded(&from_first), from_first.len());
+
+    let (rich, recorded_rich) = both(&frames, &kept, 3);
+    camera.set_live(400, 15, 160, 120);
+    std::thread::sleep(Duration::from_secs(1));
+    let (poor, recorded_poor) = both(&frames, &kept, 3);
+    let of_vp8 = |all: Vec<EncodedFrame>| {
+        all.into_iter().filter(|frame| frame.codec == Codec::Vp8).collect::<Vec<_>>()
+    };
+    let (rich, poor) = (of_vp8(rich), of_vp8(poor));
+    assert!(
+        rich.len() > 60 && (36..=54).contains(&poor.len()),
+        "{} then {}",
+        rich.len(),
+        poor.len()
+    );
+    assert!(kbps(&poor) < 600.0 && kbps(&rich) > 700.0, "{} then {}", kbps(&rich), kbps(&poor));
+    assert!(poor.iter().all(|frame| (frame.width, frame.height) == (160, 120)));
+    assert!(rich.windows(2).all(|two| two[0].capture < two[1].capture));
+
+    // The recording does not follow: the same size, rate and bitrate, from a keyframe on.
+    let recorded = kept.frames();
+    assert_decodable_from(&recorded[0]);
+    assert!(recorded.iter().all(|frame| frame.codec == Codec::H264 && frame.width == 320));
+    let (before, after) = (kbps(&recorded_rich), kbps(&recorded_poor));
+    assert!((0.8..1.25).contains(&(after / before)), "recorded at {before} then {after} kbit/s");
+    assert!(recorded_poor.len() > 75, "{} frames", recorded_poor.len());
+    let told = kept.told();
+    assert!(
+        matches!(&told[..], [What::Separate { bitrate_kbps: 1_500, why }] if why.contains("VP8")),
+        "{told:?}"
+    );
+
+    // A keyframe on request, and back.
+    camera.force_keyframe();
+    let forced = (0..10).any(|_frame| next_as(&frames, Codec::Vp8).keyframe);
+    assert!(forced, "a keyframe soon after it was asked for");
+    camera.encode_as(&[Codec::H264]);
+    while frames.try_recv().is_ok() {}
+    std::thread::sleep(Duration::from_millis(500));
+    let again: Vec<EncodedFrame> = frames.try_iter().skip(2).collect();
+    assert!(again.len() > 5 && again.iter().all(|frame| frame.codec == Codec::H264));
+    camera.stop();
+}
+
+#[test]
+fn both_codecs_are_sent_to_two_who_need_them() {
+    let (camera, frames) = start(test_picture());
+    next_as(&frames, Codec::H264);
+    camera.encode_as(&[Codec::H264, Codec::Vp8]);
+    let vp8 = next_as(&frames, Codec::Vp8);
+    let h264 = next_as(&frames, Codec::H264);
+    assert!(vp8.keyframe && h264.capture.0.abs_diff(vp8.capture.0) < 500_000_000);
+    // With nobody to encode for, VP8 ends and the pipeline goes on.
+    camera.encode_as(&[]);
+    std::thread::sleep(Duration::from_millis(200));
+    while frames.try_recv().is_ok() {}
+    for _frame in 0..10 {
+        assert_eq!(frames.recv_timeout(WITHIN).unwrap().codec, Codec::H264);
+    }
+    assert!(camera.stats().fps > 10.0);
     camera.stop();
 }

@@ -2,8 +2,8 @@
 // the drive, and reads the page as a person would. Steering looks only at what the page itself shows (bearing of the
 // next checkpoint, heading, safety state), never at the simulator.
 //
-// node headless-pilot.mjs --chromium PATH --join URL --mission ID [--screenshots DIR] [--hold] [--turn SECONDS] [--goal] [--talk]
-//     [--relay udp|tcp]
+// node headless-pilot.mjs --browser PATH --join URL --mission ID [--screenshots DIR] [--hold] [--turn SECONDS] [--goal] [--talk]
+//     [--relay udp|tcp] [--plain-frames]
 //
 // The last line on standard output is one JSON object. With --hold, each change of what the page tells its driver is a
 // line {"told": {at_ms, state, reason, gravity, title, detail}} before it.
@@ -16,7 +16,8 @@ import { BEEPING, launch, percentile } from "./launch.mjs";
 
 const { values: args } = parseArgs({
   options: {
-    chromium: { type: "string" },
+    // Chromium or Firefox.
+    browser: { type: "string" },
     join: { type: "string" },
     mission: { type: "string" },
     screenshots: { type: "string" },
@@ -30,13 +31,15 @@ const { values: args } = parseArgs({
     talk: { type: "boolean", default: false },
     // Only over a TURN server, reached this way: what a network that lets nothing else through leaves of WebRTC.
     relay: { type: "string" },
+    // The page must do without what tells it of each picture on the screen; whether it is right all the same is looked at.
+    "plain-frames": { type: "boolean", default: false },
     "max-seconds": { type: "string", default: "300" },
   },
 });
 
 const progress = (text) => process.stderr.write(`    pilot: ${text}\n`);
 
-const { page, close } = await launch(args.chromium, undefined, args.talk ? BEEPING : []);
+const { page, close } = await launch(args.browser, undefined, args.talk ? BEEPING : []);
 const consoleErrors = [];
 page.on("console", (message) => {
   if (message.type() === "error") consoleErrors.push(`${message.text()} (${message.location().url})`);
@@ -55,6 +58,58 @@ async function onlyRelays(way) {
       }
     };
   }, way);
+}
+
+/** Takes away what tells the page of each picture on the screen, and notes what it would tell and what the page says instead. */
+async function plainFrames() {
+  await page.addInitScript(() => {
+    const ask = HTMLVideoElement.prototype.requestVideoFrameCallback;
+    delete HTMLVideoElement.prototype.requestVideoFrameCallback;
+    const noted = { shown: [], said: [] };
+    globalThis.__frames = noted;
+    const watched = new WeakSet();
+    setInterval(() => {
+      const video = document.querySelector('[data-testid="video-front"]');
+      if (video === null || watched.has(video)) return;
+      watched.add(video);
+      const next = (_now, { rtpTimestamp }) => {
+        noted.shown.push({ stamp: rtpTimestamp, at: performance.now() });
+        ask.call(video, next);
+      };
+      ask.call(video, next);
+    }, 10);
+    const send = RTCDataChannel.prototype.send;
+    RTCDataChannel.prototype.send = function (data) {
+      // A drive packet about a picture of the front camera that tells its stamp (protocol, 4.1).
+      if (this.id === 1 && data.byteLength === 32) {
+        const view = new DataView(data);
+        if (((view.getUint8(2) >> 1) & 3) === 1) {
+          noted.said.push({ stamp: view.getUint32(16, true), at: performance.now() });
+        }
+      }
+      return send.call(this, data);
+    };
+  });
+}
+
+/** How what the page said compares with what was on the screen: how often it was early, and how late it was. */
+async function frameReport() {
+  const { shown, said } = await page.evaluate(() => structuredClone(globalThis.__frames));
+  const shownAt = new Map(shown.map(({ stamp, at }) => [stamp, at]));
+  // Those before the first that was noted can't be judged.
+  const judged = said.filter(({ at }) => at > (shown[0]?.at ?? Number.POSITIVE_INFINITY) + 500);
+  const early = judged.filter(({ stamp, at }) => !(shownAt.get(stamp) <= at));
+  const firstSaid = new Map();
+  for (const { stamp, at } of judged) if (!firstSaid.has(stamp)) firstSaid.set(stamp, at);
+  const late = [...firstSaid].map(([stamp, at]) => at - shownAt.get(stamp));
+  return {
+    shown: shown.length,
+    said: judged.length,
+    stamps: firstSaid.size,
+    early: early.length,
+    late_ms_p50: percentile(late, 0.5),
+    late_ms_p95: percentile(late, 0.95),
+  };
 }
 
 async function shot(name) {
@@ -311,6 +366,7 @@ try {
   progress("joins by invitation");
   if (args.hold) await listen();
   if (args.relay) await onlyRelays(args.relay);
+  if (args["plain-frames"]) await plainFrames();
   await page.goto(args.join);
   await byTest("join-name").fill("Headless Pilot");
   await shot("join");
@@ -340,7 +396,8 @@ try {
     setTimeout(() => shot("driving").catch(() => {}), 6000);
   }
   const drove = await driving;
-  const samples = (await view()).latencySamplesMs;
+  const { latencySamplesMs: samples, link } = await view();
+  const frames = args["plain-frames"] ? await frameReport() : null;
   await shot("arrived");
   progress("ends the drive");
   await byTest("end-drive").click();
@@ -360,6 +417,8 @@ try {
     console_errors: consoleErrors,
     goals: args.goal ? drove : null,
     sound: args.talk ? drove : null,
+    codec: link.codec,
+    frames,
   };
   if (args.screenshots) {
     for (const [path, name] of [

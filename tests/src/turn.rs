@@ -29,7 +29,7 @@ impl Turn {
         let join = rig.stack.invite_pilot()?;
         let (mission, seconds) = (&rig.mission, seconds.to_string());
         let more = ["--turn", &seconds];
-        let drive = Drive { join_url: &join, mission, screenshots: None, more: &more };
+        let drive = Drive { join_url: &join, mission, more: &more, ..Drive::default() };
         let drove = browser::finish(browser::start(&drive)?)?;
         let episode = drove["episode"].as_str().context("the drive left no episode")?;
         let dir = rig.data().join("fleet/episodes").join(episode);

@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
 use system_tests::Rig;
+use xtask::browser::Browser;
 use xtask::{demo, root, setup};
 
 fn run(program: &Path, args: &[&str]) -> Output {
@@ -21,7 +22,7 @@ fn a_mission_driven_in_the_browser_is_recorded_verified_paid_and_exported() {
     let mut rig = Rig::start("first-drive").unwrap();
     let mission = rig.mission.clone();
     let join = rig.stack.invite_pilot().unwrap();
-    let summary = demo::headless(&mut rig.stack, &mission, &join, None).unwrap();
+    let summary = demo::headless(&mut rig.stack, &mission, &join, None, Browser::Chromium).unwrap();
     demo::failures(&summary).unwrap();
     assert_eq!(summary["pilot"]["console_errors"], serde_json::json!([]), "the page wrote errors");
 

@@ -43,7 +43,7 @@ fn external(name: &str, urls: &[String]) -> Vec<String> {
 fn drive(rig: &Rig, way: &str) -> Value {
     let join = rig.stack.invite_pilot().unwrap();
     let more = ["--turn", "6", "--relay", way];
-    let drive = Drive { join_url: &join, mission: &rig.mission, screenshots: None, more: &more };
+    let drive = Drive { join_url: &join, mission: &rig.mission, more: &more, ..Drive::default() };
     let report = browser::finish(browser::start(&drive).unwrap()).unwrap();
     assert_eq!(report["console_errors"], json!([]), "the page wrote errors");
     xtask::progress(&format!(

@@ -111,7 +111,7 @@ fn spectators_cost_the_robot_one_stream_and_a_flood_of_theirs_does_not_touch_the
     let join = rig.stack.invite_pilot().unwrap();
     // Turns on the spot, and presses anew after every stop.
     let more = ["--turn", "30"];
-    let drive = Drive { join_url: &join, mission: &rig.mission, screenshots: None, more: &more };
+    let drive = Drive { join_url: &join, mission: &rig.mission, more: &more, ..Drive::default() };
     let pilot = browser::start(&drive).unwrap();
     wait_for("a robot that turns", 60, || {
         let recent = rig.trace_since(mono_ms().saturating_sub(200))?;

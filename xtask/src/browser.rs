@@ -1,4 +1,4 @@
-//! A real headless Chromium that drives as a pilot would, through the page.
+//! A real headless browser that drives as a pilot would, through the page.
 
 use crate::{root, setup};
 use anyhow::{Context, Result, ensure};
@@ -6,8 +6,18 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+/// Which browser the pilot has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Browser {
+    /// Chromium, with H.264.
+    #[default]
+    Chromium,
+    /// Firefox as Debian has it, without H.264.
+    Firefox,
+}
+
 /// What the headless pilot is to do.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Drive<'a> {
     /// Invitation link.
     pub join_url: &'a str,
@@ -17,15 +27,21 @@ pub struct Drive<'a> {
     pub screenshots: Option<&'a Path>,
     /// Further arguments of the script.
     pub more: &'a [&'a str],
+    /// With what.
+    pub browser: Browser,
 }
 
 /// Starts the headless pilot. Its last line on standard output is one JSON object.
 pub fn start(drive: &Drive<'_>) -> Result<Child> {
     let folder = root().join("tests/browser");
+    let browser = match drive.browser {
+        Browser::Chromium => setup::chromium()?,
+        Browser::Firefox => setup::firefox()?,
+    };
     let mut command = Command::new("setpriv");
     command
-        .args(["--pdeathsig", "KILL", "node", "headless-pilot.mjs", "--chromium"])
-        .arg(setup::chromium()?)
+        .args(["--pdeathsig", "KILL", "node", "headless-pilot.mjs", "--browser"])
+        .arg(browser)
         .args(["--join", drive.join_url, "--mission", drive.mission])
         .args(drive.more)
         .current_dir(folder)

@@ -1,6 +1,6 @@
 //! `cargo xtask demo`.
 
-use crate::browser;
+use crate::browser::{self, Browser, Drive};
 use crate::fleet::text;
 use crate::process::wait_for;
 use crate::stack::{CLOSE_SENSORS, NAVIGATION, Options, ROBOT, Stack};
@@ -87,8 +87,8 @@ pub fn run(args: &Args) -> Result<()> {
     let mission = stack.open_mission()?;
     let join = stack.invite_pilot()?;
     if args.headless_pilot {
-        let summary =
-            headless(&mut stack, &text(&mission, "id")?, &join, args.screenshots.as_deref())?;
+        let (mission, to) = (text(&mission, "id")?, args.screenshots.as_deref());
+        let summary = headless(&mut stack, &mission, &join, to, Browser::Chromium)?;
         progress("stopping");
         stack.stop();
         result(&serde_json::to_string_pretty(&summary)?);
@@ -146,9 +146,10 @@ pub fn headless(
     mission: &str,
     join: &str,
     screenshots: Option<&Path>,
+    browser: Browser,
 ) -> Result<Value> {
-    progress("a headless Chromium drives the mission");
-    let drive = browser::Drive { join_url: join, mission, screenshots, more: &[] };
+    progress(&format!("a headless {browser:?} drives the mission"));
+    let drive = Drive { join_url: join, mission, screenshots, more: &[], browser };
     let drove = browser::finish(browser::start(&drive)?)?;
     stack.check()?;
     summary(stack, mission, &drove)

@@ -1,6 +1,6 @@
 //! A running stack under test, a pilot in it, and the simulator's account of what the robot did.
 
-use crate::browser::{self, Drive};
+use crate::browser::{self, Browser, Drive};
 use crate::fleet::{items, text};
 use crate::process::wait_for;
 use crate::setup;
@@ -227,7 +227,8 @@ impl Rig {
         let join = self.stack.invite_pilot()?;
         let screenshots = self.data().join("screenshots");
         let screenshots = Some(screenshots.as_path());
-        let drive = Drive { join_url: &join, mission: &self.mission, screenshots, more };
+        let browser = Browser::default();
+        let drive = Drive { join_url: &join, mission: &self.mission, screenshots, more, browser };
         browser::finish(browser::start(&drive)?)
     }
 
@@ -241,7 +242,7 @@ impl Rig {
         let join = self.stack.invite_pilot()?;
         let more = [&["--hold"], more].concat();
         let drive =
-            Drive { join_url: &join, mission: &self.mission, screenshots: None, more: &more };
+            Drive { join_url: &join, mission: &self.mission, more: &more, ..Drive::default() };
         Pilot::new(browser::start(&drive)?)
     }
 

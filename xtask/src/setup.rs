@@ -25,6 +25,7 @@ const PACKAGES: &[&str] = &[
 /// What a headless browser and the peers of the tests need on top.
 const TEST_PACKAGES: &[&str] = &[
     "chromium",
+    "firefox-esr",
     "fonts-dejavu-core",
     "python3-venv",
     "iproute2",
@@ -123,6 +124,15 @@ pub fn chromium() -> Result<PathBuf> {
         .map(PathBuf::from)
         .find(|path| path.exists())
         .context("no Chromium found; install the package 'chromium'")
+}
+
+/// Where Firefox is.
+pub fn firefox() -> Result<PathBuf> {
+    ["/usr/bin/firefox-esr", "/usr/bin/firefox"]
+        .iter()
+        .map(PathBuf::from)
+        .find(|path| path.exists())
+        .context("no Firefox found; install the package 'firefox-esr'")
 }
 
 fn check_node() -> Result<()> {

@@ -57,8 +57,8 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("turn-server-proto", &["turn-relay"], "turn-relay bounds it and gives it sockets"),
     (
         "webrtc",
-        &["robot-agent", "watch-relay"],
-        "robot-agent wraps it; watch-relay tests against it",
+        &["robot-agent", "watch-relay", "system-tests"],
+        "robot-agent wraps it; watch-relay tests against it; system tests have a driver of their own",
     ),
     ("rtc", &["robot-agent", "watch-relay"], "one module of robot-agent and watch-relay wrap it"),
     ("quinn-udp", &["watch-relay"], "one socket of many datagrams"),

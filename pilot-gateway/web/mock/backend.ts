@@ -421,6 +421,7 @@ export async function createMockBackend(): Promise<Backend> {
           bytes,
           packets: bytes / 1_000,
           packetsLost: bytes / 300_000,
+          codec: null,
         };
       },
       close: () => {

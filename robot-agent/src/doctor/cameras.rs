@@ -4,7 +4,7 @@ use super::identity::Agent;
 use super::report::Check;
 use crate::media::encoder::{self, Outcome};
 use crate::media::recording::{Decision, Machine, Recording, Told};
-use crate::media::{Camera, CameraConfig, CameraStats, EncodedFrame, Source};
+use crate::media::{Camera, CameraConfig, CameraStats, EncodedFrame, Source, vp8};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -51,12 +51,29 @@ pub(super) fn encoders(cameras: &[CameraConfig], agent: &Agent) -> Vec<Check> {
             Check::failed(AREA, "chosen", "none works", advice)
         }
     });
+    checks.push(of_vp8(&camera));
     for camera in cameras {
         if let Some(own) = &camera.encoder {
             checks.push(Check::ok(AREA, format!("{} (pinned)", camera.name), own.clone()));
         }
     }
     checks
+}
+
+/// What a driver whose browser has no H.264 can be sent.
+fn of_vp8(camera: &CameraConfig) -> Check {
+    let outcome = vp8::try_it(camera);
+    let found = format!("for browsers without H.264: processor, {outcome}");
+    match outcome {
+        Outcome::Works { frame_us } => {
+            Check::ok("encoder", vp8::ENCODER, found).with("frame_us", frame_us)
+        }
+        Outcome::Fails(_) => Check::not_checked("encoder", vp8::ENCODER, found),
+        Outcome::NotInstalled => {
+            let found = format!("{found}; apt-get install gstreamer1.0-plugins-good");
+            Check::not_checked("encoder", vp8::ENCODER, found)
+        }
+    }
 }
 
 /// What encoders are tried on when there is no camera.

@@ -44,6 +44,7 @@ impl Leases {
     pub(super) fn spare_connected(&self, generation: u64) {
         let Some(spare) = self.take_spare(generation) else { return };
         self.forget_goal();
+        self.encode_for(Some(&spare.link));
         let before = {
             let mut lease = lock(&self.shared.lease);
             let Some(lease) = lease.as_mut() else {

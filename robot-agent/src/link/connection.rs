@@ -3,6 +3,7 @@
 use super::LinkError;
 use super::audio::{self, Spoken};
 use super::fec::Fec;
+use super::guard::Guarded;
 use super::inbound::{self, Lane};
 use super::offer::Offer;
 use super::outbound::{self, Outgoing, SEND_BUFFER_LEN};
@@ -14,7 +15,7 @@ use super::session::{Sending, Shared};
 use super::step::Step;
 use super::tap::{PLAYOUT_DELAY_URI, TRANSPORT_CC_URI, Tap};
 use super::video::{self, VideoLane};
-use crate::media::EncodedFrame;
+use crate::media::{Codec, EncodedFrame};
 use protocol::signal::{IceServer, channel};
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::interceptor::{
@@ -23,7 +24,7 @@ use rtc::interceptor::{
 };
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::media_engine::{
-    MIME_TYPE_FLEX_FEC03, MIME_TYPE_H264, MIME_TYPE_RTX,
+    MIME_TYPE_FLEX_FEC03, MIME_TYPE_H264, MIME_TYPE_RTX, MIME_TYPE_VP8,
 };
 use rtc::peer_connection::configuration::setting_engine::SctpMaxMessageSize;
 use rtc::peer_connection::transport::RTCDtlsRole;
@@ -49,7 +50,7 @@ use webrtc::peer_connection::{
 
 /// Constrained baseline, level 3.1, as every browser has it; the true level may be higher.
 const H264_FMTP: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
-const H264_PAYLOAD_TYPE: u8 = 102;
+const VIDEO_PAYLOAD_TYPE: u8 = 102;
 const RTX_PAYLOAD_TYPE: u8 = 103;
 const FEC_PAYLOAD_TYPE: u8 = 49;
 /// A STUN or TURN server that does not answer must not hold up a drive.
@@ -81,7 +82,8 @@ pub(super) async fn answer(
     shared.keep(Arc::clone(&connection));
     let mut tracks = Vec::new();
     for lane in shared.videos() {
-        tracks.push(sends(connection.as_ref(), TrackLocalStaticRTP::new(track(lane))).await?);
+        let track = TrackLocalStaticRTP::new(track(lane, shared.codec));
+        tracks.push(sends(connection.as_ref(), track).await?);
     }
     let microphone = match shared.audio() {
         Some(lane) => Some(sends(connection.as_ref(), lane.track()).await?),
@@ -91,9 +93,11 @@ pub(super) async fn answer(
     let offered = RTCSessionDescription::offer(place.heard(&offer.sdp)).map_err(refused)?;
     connection.set_remote_description(offered).await.map_err(refused)?;
     let answer = connection.create_answer(None).await.map_err(|error| match error {
-        webrtc::error::Error::ErrSenderWithNoCodecs => LinkError::NoH264,
+        webrtc::error::Error::ErrSenderWithNoCodecs => LinkError::NoCodec,
         other => negotiation(other),
     })?;
+    // From here on the far end can know the session's secrets, and not before.
+    shared.guard.answer(&answer.sdp);
     connection.set_local_description(answer).await.map_err(negotiation)?;
     if tokio::time::timeout(GATHER_WITHIN, gathered.notified()).await.is_err() {
         tracing::warn!("some STUN or TURN server does not answer; going on without its candidates");
@@ -101,8 +105,8 @@ pub(super) async fn answer(
     let answer = connection.local_description().await.ok_or_else(|| LinkError::Negotiation {
         why: "there is no local description".to_owned(),
     })?;
-    if !shared.videos().is_empty() && !answer.sdp.contains("H264/90000") {
-        return Err(LinkError::NoH264);
+    if !shared.videos().is_empty() && !answer.sdp.contains(rtp_name(shared.codec)) {
+        return Err(LinkError::NoCodec);
     }
     start(shared, frames, tracks, channels, outgoing);
     if let (Some(spoken), Some(track)) = (spoken, microphone) {
@@ -153,7 +157,7 @@ async fn build(
     shared: &Arc<Shared>,
     gathered: &Arc<Notify>,
 ) -> Result<Arc<dyn PeerConnection>, LinkError> {
-    let mut media = media_engine().map_err(negotiation)?;
+    let mut media = media_engine(shared.codec).map_err(negotiation)?;
     if shared.audio().is_some() {
         audio::register(&mut media).map_err(negotiation)?;
     }
@@ -175,6 +179,7 @@ async fn build(
         .with_setting_engine(setting_engine())
         .with_media_engine(media)
         .with_interceptor_registry(registry)
+        .with_runtime(Arc::new(Guarded(Arc::clone(&shared.guard))))
         .with_handler(Arc::new(handler))
         .with_udp_addrs(place.bind.clone())
         .with_data_channel_send_buffer_limit(SEND_BUFFER_LEN)
@@ -229,17 +234,18 @@ fn setting_engine() -> SettingEngine {
         .build()
 }
 
-fn media_engine() -> webrtc::error::Result<MediaEngine> {
+/// Knows the one codec that is sent, so that the answer names no other.
+fn media_engine(codec: Codec) -> webrtc::error::Result<MediaEngine> {
     let mut media = MediaEngine::default();
     media.register_codec(
-        RTCRtpCodecParameters { rtp_codec: h264(), payload_type: H264_PAYLOAD_TYPE },
+        RTCRtpCodecParameters { rtp_codec: rtp_codec(codec), payload_type: VIDEO_PAYLOAD_TYPE },
         RtpCodecKind::Video,
     )?;
     let rtx = RTCRtpCodec {
         mime_type: MIME_TYPE_RTX.to_owned(),
         clock_rate: 90_000,
         channels: 0,
-        sdp_fmtp_line: format!("apt={H264_PAYLOAD_TYPE}"),
+        sdp_fmtp_line: format!("apt={VIDEO_PAYLOAD_TYPE}"),
         rtcp_feedback: Vec::new(),
     };
     media.register_codec(
@@ -260,21 +266,32 @@ fn media_engine() -> webrtc::error::Result<MediaEngine> {
     Ok(media)
 }
 
-fn h264() -> RTCRtpCodec {
+const fn rtp_name(codec: Codec) -> &'static str {
+    match codec {
+        Codec::H264 => "H264/90000",
+        Codec::Vp8 => "VP8/90000",
+    }
+}
+
+fn rtp_codec(codec: Codec) -> RTCRtpCodec {
+    let (mime_type, fmtp) = match codec {
+        Codec::H264 => (MIME_TYPE_H264, H264_FMTP),
+        Codec::Vp8 => (MIME_TYPE_VP8, ""),
+    };
     let feedback = |typ: &str, parameter: &str| RTCPFeedback {
         typ: typ.to_owned(),
         parameter: parameter.to_owned(),
     };
     RTCRtpCodec {
-        mime_type: MIME_TYPE_H264.to_owned(),
+        mime_type: mime_type.to_owned(),
         clock_rate: 90_000,
         channels: 0,
-        sdp_fmtp_line: H264_FMTP.to_owned(),
+        sdp_fmtp_line: fmtp.to_owned(),
         rtcp_feedback: vec![feedback("ccm", "fir"), feedback("nack", ""), feedback("nack", "pli")],
     }
 }
 
-fn track(lane: &VideoLane) -> MediaStreamTrack {
+fn track(lane: &VideoLane, codec: Codec) -> MediaStreamTrack {
     let coding = RTCRtpCodingParameters {
         ssrc: Some(lane.ssrc),
         rtx: Some(RTCRtpRtxParameters { ssrc: lane.rtx_ssrc }),
@@ -283,7 +300,7 @@ fn track(lane: &VideoLane) -> MediaStreamTrack {
     };
     let encoding = RTCRtpEncodingParameters {
         rtp_coding_parameters: coding,
-        codec: h264(),
+        codec: rtp_codec(codec),
         ..Default::default()
     };
     // A stream of its own for each camera: a browser holds back tracks of one stream to play them in step.
@@ -370,6 +387,12 @@ impl PeerConnectionEventHandler for Handler {
                 gathered.notify_one();
             });
         }
+    }
+
+    /// Told of channels only that are not the four that both ends know beforehand.
+    async fn on_data_channel(&self, _channel: Arc<dyn DataChannel>) {
+        let Some(session) = self.session.upgrade() else { return };
+        session.close("the driver's end opened a channel of its own");
     }
 
     async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {

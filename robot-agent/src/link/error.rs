@@ -16,12 +16,18 @@ pub enum LinkError {
         /// What the WebRTC stack said.
         why: String,
     },
-    /// No H.264 in common.
+    /// No codec in common.
     #[error(
-        "the offer has no H.264 constrained baseline with packetization-mode 1, the one codec that this robot sends; \
-         use a browser with H.264"
+        "the offer has neither H.264 constrained baseline with packetization-mode 1 nor VP8, the codecs that this robot sends; \
+         use a browser with one of them"
     )]
-    NoH264,
+    NoCodec,
+    /// The far end has VP8 only, and this machine cannot make it.
+    #[error(
+        "the offer has no H.264, and this robot has no encoder of VP8; install it there (apt-get install \
+         gstreamer1.0-plugins-good), or use a browser with H.264: in Firefox the plug-in OpenH264 must be on"
+    )]
+    NoVp8,
     /// No network.
     #[error("no local address to offer for the connection: is any network interface up?")]
     NoAddress,

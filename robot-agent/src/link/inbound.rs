@@ -6,6 +6,7 @@ use super::session::Shared;
 use super::stats::add;
 use crate::clock;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelMessage};
@@ -76,7 +77,7 @@ fn receive(lane: Lane, message: RTCDataChannelMessage, rate: &mut Rate, shared: 
         || message.is_string != text_expected
         || !rate.allows(per_second_max, Instant::now())
     {
-        add(&shared.counters.inbound_refused, 1);
+        refuse(lane, shared);
         return;
     }
     match lane {
@@ -87,9 +88,21 @@ fn receive(lane: Lane, message: RTCDataChannelMessage, rate: &mut Rate, shared: 
         Lane::Estop => shared.tell(LinkEvent::Estop(message.data.freeze())),
         Lane::Session => match String::from_utf8(message.data.to_vec()) {
             Ok(text) => shared.tell(LinkEvent::SessionText(text)),
-            Err(_not_utf8) => add(&shared.counters.inbound_refused, 1),
+            Err(_not_utf8) => refuse(lane, shared),
         },
-        Lane::Telemetry => add(&shared.counters.inbound_refused, 1),
+        Lane::Telemetry => refuse(lane, shared),
+    }
+}
+
+/// Counts a message that no driver's end sends; the log has it now and then.
+fn refuse(lane: Lane, shared: &Shared) {
+    let refused = shared.counters.inbound_refused.fetch_add(1, Ordering::Relaxed) + 1;
+    if refused.is_power_of_two() {
+        tracing::warn!(
+            ?lane,
+            refused,
+            "a message that no driver sends, or one too many, is dropped"
+        );
     }
 }
 

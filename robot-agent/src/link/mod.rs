@@ -16,6 +16,7 @@ mod capture;
 mod connection;
 mod error;
 mod fec;
+mod guard;
 mod inbound;
 mod offer;
 mod outbound;

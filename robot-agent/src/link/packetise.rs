@@ -1,10 +1,12 @@
-//! Cuts a frame into RTP packets (RFC 6184, packetization mode 1).
+//! Cuts a frame into RTP packets: H.264 by RFC 6184, packetization mode 1, and VP8 by RFC 7741.
 
 use super::rate::Playout;
 use super::video::random_u32;
+use crate::media::Codec;
 use bytes::Bytes;
 use rtc::rtp;
 use rtc::rtp::codec::h264::H264Payloader;
+use rtc::rtp::codec::vp8::Vp8Payloader;
 use rtc::rtp::packetizer::Payloader;
 use rtc::shared::error::Error;
 
@@ -15,7 +17,7 @@ const NUMBER_NONE: &[u8] = &[0, 0];
 
 /// One stream's packets.
 pub(super) struct Packetiser {
-    payloader: H264Payloader,
+    payloader: Box<dyn Payloader>,
     sequence_number: u16,
     /// Id of the playout-delay extension, if it was negotiated.
     playout_id: Option<u8>,
@@ -25,14 +27,23 @@ pub(super) struct Packetiser {
 
 impl Packetiser {
     /// A stream that begins at an unpredictable sequence number (RFC 3550, 5.1).
-    pub(super) fn new(playout_id: Option<u8>, number_id: Option<u8>) -> Self {
+    pub(super) fn new(codec: Codec, playout_id: Option<u8>, number_id: Option<u8>) -> Self {
         let [low, high, ..] = random_u32().to_le_bytes();
         let sequence_number = u16::from_le_bytes([low, high]);
-        Self { payloader: H264Payloader::default(), sequence_number, playout_id, number_id }
+        let payloader: Box<dyn Payloader> = match codec {
+            Codec::H264 => Box::new(H264Payloader::default()),
+            Codec::Vp8 => {
+                let mut vp8 = Vp8Payloader::default();
+                // By its number a receiver knows at once that a picture is missing.
+                vp8.enable_picture_id = true;
+                Box::new(vp8)
+            }
+        };
+        Self { payloader, sequence_number, playout_id, number_id }
     }
 
-    /// The packets of `frame`, which is shown after `playout_units` of 10 ms, and whose payload is an access unit in Annex B form. None for one without a picture:
-    /// parameter sets are kept and go out before the next picture.
+    /// The packets of `frame`, which is shown after `playout_units` of 10 ms, and whose payload is a frame of VP8 or an access unit
+    /// in Annex B form. None for one without a picture: parameter sets are kept and go out before the next picture.
     pub(super) fn packets(
         &mut self,
         frame: &rtp::Packet,
@@ -83,7 +94,12 @@ mod tests {
 
     #[test]
     fn packets_count_on_across_frames_and_the_last_of_each_is_marked() {
-        let mut stream = Packetiser::new(Some(3), Some(4));
+        count_on(Codec::H264);
+        count_on(Codec::Vp8);
+    }
+
+    fn count_on(codec: Codec) {
+        let mut stream = Packetiser::new(codec, Some(3), Some(4));
         let mut numbers = Vec::new();
         for _frame in 0..2 {
             let packets = stream.packets(&access_unit(4_000), 4).unwrap();
@@ -101,8 +117,30 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_of_vp8_comes_whole_and_tells_where_it_begins_and_its_number() {
+        let mut stream = Packetiser::new(Codec::Vp8, None, None);
+        for number in 0..300_u16 {
+            let frame = access_unit(2_500);
+            let packets = stream.packets(&frame, 0).unwrap();
+            let mut whole = Vec::new();
+            for (index, packet) in packets.iter().enumerate() {
+                // RFC 7741, 4.2: X, then S at the frame's first packet, I and the number in one byte or two.
+                let begins = if index == 0 { 0x10 } else { 0 };
+                assert_eq!(packet.payload[..2], [0x80 | begins, 0x80]);
+                let (told, len) = match packet.payload[2] {
+                    short @ 0..0x80 => (u16::from(short), 3),
+                    long => (u16::from(long & 0x7f) << 8 | u16::from(packet.payload[3]), 4),
+                };
+                assert_eq!(told, number);
+                whole.extend_from_slice(&packet.payload[len..]);
+            }
+            assert_eq!(whole, frame.payload);
+        }
+    }
+
+    #[test]
     fn what_has_no_picture_gives_no_packet() {
-        let mut stream = Packetiser::new(None, None);
+        let mut stream = Packetiser::new(Codec::H264, None, None);
         let empty = rtp::Packet { header: rtp::Header::default(), payload: Bytes::new() };
         assert_eq!(stream.packets(&empty, 0).unwrap().len(), 0);
     }

@@ -2,13 +2,14 @@
 
 use super::audio::AudioLane;
 use super::connection;
+use super::guard::Guard;
 use super::offer;
 use super::outbound::{Lanes, SESSION_LEN_MAX};
 use super::rate::{Bounds, Congestion, Covered, Flight, PathState, Shown};
 use super::stats::{Counters, LinkStats, add};
 use super::video::VideoLane;
 use super::{LinkError, LinkEvent, Reach, SendError};
-use crate::media::EncodedFrame;
+use crate::media::{Codec, EncodedFrame};
 use bytes::BytesMut;
 use protocol::signal::IceServer;
 use protocol::units::MonoMs;
@@ -35,6 +36,8 @@ pub struct Sending {
     pub congestion: Congestion,
     /// Limits, video with its packets' headers.
     pub bounds: Bounds,
+    /// Whether a far end without H.264 can be sent VP8.
+    pub vp8: bool,
 }
 
 impl Sending {
@@ -43,6 +46,7 @@ impl Sending {
         audio: false,
         congestion: Congestion::Off,
         bounds: Bounds { min_bps: 0.0, start_bps: 0.0, max_bps: 0.0 },
+        vp8: true,
     };
 }
 
@@ -83,14 +87,23 @@ impl Session {
     ) -> Result<(Self, String), LinkError> {
         let offer = offer::check(offer_sdp)?;
         let (audio, spoken) = (sending.audio && offer.audio).then(AudioLane::new).unzip();
+        let videos = cameras.min(offer.videos);
+        let codec = match offer.codec {
+            _ if videos == 0 => Codec::default(),
+            None => return Err(LinkError::NoCodec),
+            Some(Codec::Vp8) if !sending.vp8 => return Err(LinkError::NoVp8),
+            Some(codec) => codec,
+        };
         let (lanes, outgoing) = Lanes::new();
-        let (videos, frames) = (0..cameras.min(offer.videos)).map(VideoLane::new).unzip();
+        let (videos, frames) = (0..videos).map(VideoLane::new).unzip();
         let shared = Arc::new(Shared {
             events: Box::new(events),
             closed: watch::Sender::new(false),
             ends: AtomicU8::new(0),
             connected: AtomicBool::new(false),
             counters: Counters::default(),
+            codec,
+            guard: Arc::default(),
             sending,
             path: Arc::default(),
             covered: Arc::default(),
@@ -119,12 +132,12 @@ impl Session {
         Ok((session, answer))
     }
 
-    /// Hands a frame over for sending; never waits. Frames of cameras that the driver did not ask for are
-    /// ignored.
+    /// Hands a frame over for sending; never waits. Frames of cameras that the driver did not ask for, and those in
+    /// another codec than [`Session::codec`], are ignored.
     pub fn send_frame(&self, frame: &EncodedFrame) {
         let shared = &self.shared;
         let Some(lane) = shared.videos.get(usize::from(frame.camera)) else { return };
-        if !shared.connected.load(Ordering::Acquire) {
+        if !shared.connected.load(Ordering::Acquire) || frame.codec != shared.codec {
             return;
         }
         if lane.offer_frame(frame) {
@@ -202,6 +215,11 @@ impl Session {
         self.shared.lanes.estop.try_send(BytesMut::from(packet)).map_err(|_full| SendError::Full)
     }
 
+    /// The codec that the driver's end decodes.
+    pub fn codec(&self) -> Codec {
+        self.shared.codec
+    }
+
     /// How many cameras this session carries.
     pub fn cameras(&self) -> usize {
         self.shared.videos.len()
@@ -209,7 +227,9 @@ impl Session {
 
     /// The counters since the start.
     pub fn stats(&self) -> LinkStats {
-        self.shared.counters.snapshot(self.shared.connected.load(Ordering::Relaxed))
+        let connected = self.shared.connected.load(Ordering::Relaxed);
+        let (packets_refused, _messages) = self.shared.refused();
+        LinkStats { packets_refused, ..self.shared.counters.snapshot(connected) }
     }
 
     /// Ends the session; does not wait. Tells [`LinkEvent::Closed`] if nothing has yet.
@@ -247,6 +267,8 @@ pub(super) struct Shared {
     ends: AtomicU8,
     connected: AtomicBool,
     pub(super) counters: Counters,
+    pub(super) codec: Codec,
+    pub(super) guard: Arc<Guard>,
     pub(super) sending: Sending,
     pub(super) path: Arc<Shown>,
     pub(super) covered: Arc<Covered>,
@@ -296,9 +318,20 @@ impl Shared {
         }
         self.connected.store(false, Ordering::Release);
         self.counters.closed_why.get_or_init(|| why.to_owned());
-        tracing::info!(why, "session closed");
+        let (packets, messages) = self.refused();
+        tracing::info!(
+            why,
+            packets_refused = packets,
+            messages_refused = messages,
+            "session closed"
+        );
         self.half_closed(OVER);
         self.close_connection();
+    }
+
+    /// Packets and messages that were dropped unread.
+    fn refused(&self) -> (u64, u64) {
+        (self.guard.refused(), self.counters.inbound_refused.load(Ordering::Relaxed))
     }
 
     fn half_closed(&self, half: u8) {

@@ -32,6 +32,8 @@ pub struct LinkStats {
     pub drive_received: u64,
     /// Messages dropped unread: too long, of the wrong kind, or faster than any driver sends.
     pub inbound_refused: u64,
+    /// Packets that were not even read: of strangers, or too many of them.
+    pub packets_refused: u64,
     /// Telemetry packets overtaken by a newer one, or not taken by the link.
     pub telemetry_dropped: u64,
 }
@@ -81,6 +83,7 @@ impl Counters {
             playout_ms: self.playout_ms.load(Ordering::Relaxed),
             drive_received: get(&self.drive_received),
             inbound_refused: get(&self.inbound_refused),
+            packets_refused: 0,
             telemetry_dropped: get(&self.telemetry_dropped),
         }
     }

@@ -137,11 +137,11 @@ impl Work for Tap {
             let extension = stream.rtp_header_extensions.iter().find(|e| e.uri == uri);
             extension.and_then(|e| u8::try_from(e.id).ok())
         };
-        let packetiser = Packetiser::new(id(PLAYOUT_DELAY_URI), id(TRANSPORT_CC_URI));
         if let Some(session) = self.session.upgrade() {
             // Sound comes in packets already.
             if session.camera_of(stream.ssrc).is_some() {
-                self.streams.insert(stream.ssrc, packetiser);
+                let (playout, number) = (id(PLAYOUT_DELAY_URI), id(TRANSPORT_CC_URI));
+                self.streams.insert(stream.ssrc, Packetiser::new(session.codec, playout, number));
             }
             session.stream_bound(stream.ssrc, stream.payload_type);
         }

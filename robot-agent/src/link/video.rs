@@ -177,6 +177,7 @@ mod tests {
     fn frame(keyframe: bool) -> EncodedFrame {
         EncodedFrame {
             camera: 0,
+            codec: Default::default(),
             capture: MonoNs(1),
             keyframe,
             data: Bytes::from_static(&[0, 0, 0, 1, 0x65, 1]),

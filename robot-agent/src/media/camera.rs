@@ -6,8 +6,9 @@ use super::pipeline::{self, Pipeline};
 use super::recording::{Decision, Machine, Recorded, Recording};
 use super::ros::Topic;
 use super::still::{RawFrame, StillEncoder};
-use super::taps::Pace;
-use super::{CameraConfig, EncodedFrame, MediaError, Source, Still, keeper};
+use super::taps::{Keyframe, Pace};
+use super::vp8::Vp8;
+use super::{CameraConfig, Codec, EncodedFrame, MediaError, Source, Still, keeper};
 use crate::clock;
 use protocol::units::MonoNs;
 use serde::{Deserialize, Serialize};
@@ -22,10 +23,16 @@ const REDUCED_PERCENT: u64 = 85;
 pub(super) type Sink = Arc<Mutex<dyn FnMut(EncodedFrame) + Send>>;
 
 /// A running camera. Dropping it stops it.
-#[derive(Debug)]
 pub struct Camera {
     state: Arc<State>,
+    sink: Sink,
     thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Camera {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Camera").field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -57,9 +64,14 @@ pub(super) struct State {
     pub(super) frames: AtomicU64,
     pub(super) pace: Mutex<Pace>,
     pub(super) starts: AtomicU32,
-    pub(super) keyframe_wanted: AtomicBool,
-    pub(super) keyframe_forced_ms: AtomicU64,
+    /// Of the pipeline's encode.
+    pub(super) keyframe: Keyframe,
+    /// Whether the pipeline's encode is sent to somebody; else it is the recording's alone, or rests.
+    sends_h264: AtomicBool,
+    /// Of the pipeline's encode, and of VP8 when that is what is sent.
     pub(super) bitrate_kbps: AtomicU32,
+    pub(super) vp8_kbps: AtomicU32,
+    pub(super) vp8: Vp8,
     pub(super) live: Mutex<LiveVideo>,
     pub(super) trouble: Mutex<Option<String>>,
 }
@@ -166,9 +178,11 @@ impl Camera {
             frames: AtomicU64::new(0),
             pace: Mutex::default(),
             starts: AtomicU32::new(0),
-            keyframe_wanted: AtomicBool::new(false),
-            keyframe_forced_ms: AtomicU64::new(0),
+            keyframe: Keyframe::default(),
+            sends_h264: AtomicBool::new(true),
             bitrate_kbps: AtomicU32::new(config.bitrate_kbps),
+            vp8_kbps: AtomicU32::new(config.bitrate_kbps),
+            vp8: Vp8::default(),
             live: Mutex::default(),
             trouble: Mutex::new(None),
             topic,
@@ -177,13 +191,13 @@ impl Camera {
         });
         let sink: Sink = Arc::new(Mutex::new(sink));
         let thread = {
-            let state = Arc::clone(&state);
+            let (state, sink) = (Arc::clone(&state), Arc::clone(&sink));
             std::thread::Builder::new()
                 .name(format!("camera-{}", state.config.camera))
                 .spawn(move || keeper::keep_running(&state, &sink))
                 .map_err(|error| MediaError::Init { why: error.to_string() })?
         };
-        Ok(Self { state, thread: Some(thread) })
+        Ok(Self { state, sink, thread: Some(thread) })
     }
 
     /// The configuration that it was started with.
@@ -193,15 +207,65 @@ impl Camera {
 
     /// Makes the next frame a keyframe, or one of the next few when keyframes are asked for in a rush.
     pub fn force_keyframe(&self) {
-        self.state.keyframe_wanted.store(true, Ordering::Release);
+        self.state.keyframe.want();
+        self.state.vp8.keyframe.want();
     }
 
     /// Changes the bitrate of the live video from the next frame on. An encoder of the configuration keeps its own.
     pub fn set_bitrate_kbps(&self, kbps: u32) {
+        self.set_bitrates(kbps, kbps);
+    }
+
+    /// One for the pipeline's encode, one for VP8; only what is sent follows the link.
+    fn set_bitrates(&self, of_pipeline: u32, of_vp8: u32) {
+        self.state.vp8_kbps.store(of_vp8.clamp(50, 100_000), Ordering::Relaxed);
+        if self.state.sends_h264() {
+            self.set_pipeline_kbps(of_pipeline);
+        }
+    }
+
+    fn set_pipeline_kbps(&self, kbps: u32) {
         let kbps = kbps.clamp(50, 100_000);
         self.state.bitrate_kbps.store(kbps, Ordering::Relaxed);
         if let Some(running) = lock(&self.state.running).as_ref() {
             running.set_bitrate_kbps(kbps);
+        }
+    }
+
+    /// Chooses how live video is encoded: in each of `codecs`. VP8 needs [`super::vp8::is_installed`].
+    pub fn encode_as(&self, codecs: &[Codec]) {
+        let state = &self.state;
+        let changed = if codecs.contains(&Codec::Vp8) {
+            state.vp8.begin(state, &self.sink)
+        } else {
+            state.vp8.end()
+        };
+        // With nobody to send to, the pipeline is ready for whoever comes.
+        let h264 = codecs.is_empty() || codecs.contains(&Codec::H264);
+        if state.sends_h264.swap(h264, Ordering::AcqRel) != h264 {
+            self.pipeline_is_sent(h264);
+        } else if !changed {
+            return;
+        }
+        self.force_keyframe();
+    }
+
+    /// The pipeline's encode follows the link from now on; or it is the recording's alone, as it is configured.
+    fn pipeline_is_sent(&self, sent: bool) {
+        let state = &self.state;
+        if let Some(recorded) = &state.recorded {
+            recorded.sent_as(if sent { Codec::H264 } else { Codec::Vp8 });
+        }
+        self.set_pipeline_kbps(state.config.bitrate_kbps);
+        let size = lock(&state.live).size.filter(|_| sent);
+        self.set_pipeline_size(size);
+    }
+
+    fn set_pipeline_size(&self, size: Option<(u32, u32)>) {
+        let CameraConfig { width, height, .. } = self.state.config;
+        let (width, height) = size.unwrap_or((width, height));
+        if let Some(running) = lock(&self.state.running).as_ref() {
+            running.set_live_size(width, height);
         }
     }
 
@@ -210,17 +274,17 @@ impl Camera {
         let config = &self.state.config;
         let size = (width.min(config.width).max(16) & !1, height.min(config.height).max(16) & !1);
         let size = Some(size).filter(|size| *size != (config.width, config.height));
-        // An encoder spreads its bitrate over the frames of the configured rate: with fewer of them, each may have more.
+        // An encoder of H.264 spreads its bitrate over the frames of the configured rate: with fewer of them, each may have
+        // more. That of VP8 looks at the frames' own times.
         let fps = fps.clamp(1, config.fps);
-        self.set_bitrate_kbps(kbps.saturating_mul(config.fps) / fps);
+        self.set_bitrates(kbps.saturating_mul(config.fps) / fps, kbps);
         let changed = {
             let mut live = lock(&self.state.live);
             live.set_fps(fps, config.fps);
             std::mem::replace(&mut live.size, size) != size
         };
-        if let Some(running) = lock(&self.state.running).as_ref().filter(|_| changed) {
-            let (width, height) = size.unwrap_or((config.width, config.height));
-            running.set_live_size(width, height);
+        if changed && self.state.sends_h264() {
+            self.set_pipeline_size(size);
         }
     }
 
@@ -244,7 +308,9 @@ impl Camera {
 
     /// Whether the size of the live video may change: not while it is what is recorded.
     pub fn scalable(&self) -> bool {
-        self.state.recorded.as_ref().is_none_or(|recorded| !recorded.takes_live())
+        let state = &self.state;
+        let takes_live = state.recorded.as_ref().is_some_and(Recorded::takes_live);
+        !(takes_live && state.sends_h264())
     }
 
     /// The newest frame as JPEG; `None` while there is no fresh one. Encodes on the caller's thread, for some
@@ -320,6 +386,7 @@ impl Camera {
     }
 
     fn signal_stop(&self) {
+        self.state.vp8.end();
         *lock(&self.state.stop) = true;
         self.state.stopped.notify_all();
     }
@@ -328,6 +395,12 @@ impl Camera {
 impl Drop for Camera {
     fn drop(&mut self) {
         self.signal_stop();
+    }
+}
+
+impl State {
+    pub(super) fn sends_h264(&self) -> bool {
+        self.sends_h264.load(Ordering::Acquire)
     }
 }
 

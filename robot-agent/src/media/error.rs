@@ -99,6 +99,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
             "jpegdec",
             "pngdec",
             "jpegenc",
+            "vp8enc",
             "rtph264depay",
             "rtpjpegdepay",
             "multifilesrc",

@@ -215,7 +215,8 @@ fn run(state: &Arc<State>, sink: &Sink, generation: u64) -> Result<(), MediaErro
     };
     let form = feed.as_ref().map(|(_, (form, _))| *form);
     let built = pipeline::build(&state.config, &chosen, bitrate_kbps, form)?;
-    if let Some((width, height)) = lock(&state.live).size {
+    let size = lock(&state.live).size.filter(|_| state.sends_h264());
+    if let Some((width, height)) = size {
         built.set_live_size(width, height);
     }
     taps::watch_entry(state, &built);

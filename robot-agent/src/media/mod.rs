@@ -1,11 +1,13 @@
-//! Cameras: GStreamer capture, H.264 for the link and the recorder, JPEG while somebody asks.
+//! Cameras: GStreamer capture, H.264 for the link and the recorder, VP8 for a browser without H.264, JPEG while somebody
+//! asks.
 //!
 //! ```text
 //! source ! videoconvert ! I420 ! queue (newest frame) ! encoder ! constrained baseline ! appsink → sink closure
 //!          ^ capture time                               ^ latest raw frame kept for JPEG, keyframes forced here
 //! ```
 //!
-//! What is recorded is the live encode, or one of its own that hangs on the same capture: [`recording`].
+//! What is recorded is the live encode, or one of its own that hangs on the same capture: [`recording`]. VP8 is one more
+//! encode behind the queue, there only while it is what is sent: [`vp8`].
 //!
 //! The source is GStreamer's, or a ROS topic: then `appsrc`, and a decoder where pictures are files.
 //!
@@ -16,6 +18,7 @@
 mod camera;
 pub mod encoder;
 mod error;
+mod feed;
 mod keeper;
 mod live;
 pub(crate) mod picture;
@@ -24,6 +27,7 @@ pub mod recording;
 pub(crate) mod ros;
 mod still;
 mod taps;
+pub mod vp8;
 
 pub use camera::{Camera, CameraStats};
 pub use error::MediaError;
@@ -108,17 +112,29 @@ pub struct Still {
     pub height: u32,
 }
 
-/// One encoded frame: a whole access unit in Annex B form, without B-frames, so that order of arrival is order
-/// of display. Cheap to clone.
+/// How live pictures are encoded. What is recorded is H.264, whatever is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Codec {
+    /// Constrained baseline: what nearly every browser has.
+    #[default]
+    H264,
+    /// For browsers without it.
+    Vp8,
+}
+
+/// One encoded frame: a whole access unit in Annex B form, or a frame of VP8. Nothing is reordered, so that order of arrival
+/// is order of display. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedFrame {
     /// The camera.
     pub camera: u8,
+    /// How it is encoded.
+    pub codec: Codec,
     /// When it was captured, on the robot's monotonic clock.
     pub capture: MonoNs,
-    /// Whether decoding can start here: SPS, PPS and an IDR picture.
+    /// Whether decoding can start here: for H.264 SPS, PPS and an IDR picture.
     pub keyframe: bool,
-    /// The access unit.
+    /// Its bytes.
     pub data: Bytes,
     /// Width, pixels.
     pub width: u32,

@@ -6,6 +6,8 @@
 //!                (a full one drops)   (a thread of its own, behind ordinary work, only during an episode)
 //! ```
 //!
+//! When VP8 is what is sent, the encode that would be shared is the recording's alone.
+//!
 //! The capture's thread hands a reference to its frame over and goes on, whatever becomes of it: the live video does not
 //! know whether anybody records. An encode that does not keep up, fails or hangs is given up for the rest of the
 //! episode; from the next keyframe on the live frames are recorded, and the episode says so.
@@ -16,16 +18,17 @@ mod switch;
 
 pub use carry::{Decision, Machine};
 
-use super::EncodedFrame;
 use super::camera::{State, lock};
+use super::feed::Raw;
 use super::pipeline::Pipeline;
 use super::taps::{capture_time, segment_of};
+use super::{Codec, EncodedFrame};
 use carry::Demand;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use switch::{Raw, Switch};
+use switch::Switch;
 
 /// Frames between two looks at what the encodes take.
 const LOOK_EVERY: u64 = 64;
@@ -111,9 +114,14 @@ impl Recorded {
         self.machine.decision(camera)
     }
 
-    /// Whether the live encode is what is recorded now.
+    /// Whether the pipeline's own encode is what is recorded now.
     pub(super) fn takes_live(&self) -> bool {
         self.switch.takes_live()
+    }
+
+    /// What is sent is encoded so from now on.
+    pub(super) fn sent_as(&self, codec: Codec) {
+        self.switch.sent_as(codec);
     }
 
     /// A frame of the live encode.
@@ -123,6 +131,10 @@ impl Recorded {
 
     /// What encodes take, by the trial at the start and by what is measured since; the slower counts.
     fn look(&self, state: &State) {
+        // Measured is what is sent, and this is about H.264.
+        if !state.sends_h264() {
+            return;
+        }
         let chosen = lock(&state.encoder).clone();
         let (_fps, encode_ms) = lock(&state.pace).measures(crate::clock::mono_ns());
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "few ms")]
@@ -146,6 +158,10 @@ impl Recorded {
             let decision = self.machine.decision(state.config.camera);
             let encoder = lock(&state.encoder).clone();
             self.switch.begin(episode, decision, encoder);
+            if self.takes_live() && !state.sends_h264() {
+                // An encode that rested until now.
+                state.keyframe.want();
+            }
         }
         if self.switch.wants()
             && let Some(raw) = raw()
@@ -155,7 +171,7 @@ impl Recorded {
         if self.switch.gave_up() {
             // The live frames are recorded from the next keyframe on.
             self.machine.note(state.config.camera, |demand| demand.failed = true);
-            state.keyframe_wanted.store(true, Ordering::Release);
+            state.keyframe.want();
         }
     }
 }

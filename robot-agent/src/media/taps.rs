@@ -1,9 +1,11 @@
 //! What is looked at and changed as frames pass through a pipeline.
 
-use super::EncodedFrame;
 use super::camera::{Sink, State, lock};
+use super::feed::Raw;
 use super::pipeline::Pipeline;
+use super::recording::Recorded;
 use super::still::RawFrame;
+use super::{Codec, EncodedFrame};
 use crate::clock;
 use bytes::Bytes;
 use gstreamer as gst;
@@ -13,7 +15,7 @@ use gstreamer_video::{UpstreamForceKeyUnitEvent, VideoInfo};
 use protocol::units::MonoNs;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A source timestamp older than this is not a capture time.
 const STAMP_AGE_MAX: gst::ClockTime = gst::ClockTime::from_seconds(2);
@@ -43,7 +45,7 @@ impl Pace {
         self.inside.push_back((capture, now));
     }
 
-    fn left(&mut self, capture: MonoNs, now: MonoNs) {
+    pub(super) fn left(&mut self, capture: MonoNs, now: MonoNs) {
         while let Some((inside, entered)) = self.inside.pop_front() {
             if inside >= capture {
                 if self.left.len() >= MEASURED {
@@ -126,6 +128,13 @@ pub(super) fn watch_encoder(state: &Arc<State>, built: &Pipeline, generation: u6
             if lets {
                 lock(&state.pace).entered(raw.capture, now);
             }
+            if lets && state.vp8.is_on() {
+                copy(pad, buffer, raw.capture).into_iter().for_each(|raw| state.vp8.offer(raw));
+            }
+            if !state.sends_h264() {
+                // Here it is the recording's, which needs all of them, or nobody's.
+                lets = state.recorded.as_ref().is_some_and(Recorded::takes_live);
+            }
             *lock(&state.raw) = Some(raw);
             state.raw_came.notify_all();
         }
@@ -133,7 +142,7 @@ pub(super) fn watch_encoder(state: &Arc<State>, built: &Pipeline, generation: u6
             // Before it is encoded nothing depends on it.
             return gst::PadProbeReturn::Drop;
         }
-        if keyframe_due(&state) {
+        if state.keyframe.due() {
             let event = UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
             if !output.send_event(event) {
                 tracing::debug!(
@@ -146,17 +155,36 @@ pub(super) fn watch_encoder(state: &Arc<State>, built: &Pipeline, generation: u6
     });
 }
 
-fn keyframe_due(state: &State) -> bool {
-    if !state.keyframe_wanted.load(Ordering::Acquire) {
-        return false;
+/// A keyframe that somebody waits for.
+#[derive(Debug, Default)]
+pub(super) struct Keyframe {
+    wanted: AtomicBool,
+    forced_ms: AtomicU64,
+}
+
+impl Keyframe {
+    pub(super) fn want(&self) {
+        self.wanted.store(true, Ordering::Release);
     }
-    let now = clock::mono_ms().0;
-    if now.saturating_sub(state.keyframe_forced_ms.load(Ordering::Relaxed)) < KEYFRAME_GAP_MS {
-        return false;
+
+    /// Whether it is to be made now; if so, it counts as made.
+    pub(super) fn due(&self) -> bool {
+        if !self.wanted.load(Ordering::Acquire) {
+            return false;
+        }
+        let now = clock::mono_ms().0;
+        if now.saturating_sub(self.forced_ms.load(Ordering::Relaxed)) < KEYFRAME_GAP_MS {
+            return false;
+        }
+        self.forced_ms.store(now, Ordering::Relaxed);
+        self.wanted.store(false, Ordering::Release);
+        true
     }
-    state.keyframe_forced_ms.store(now, Ordering::Relaxed);
-    state.keyframe_wanted.store(false, Ordering::Release);
-    true
+}
+
+/// A copy for another encode: some sources have few buffers, and stop when they are held.
+fn copy(pad: &gst::Pad, buffer: &gst::BufferRef, capture: MonoNs) -> Option<Raw> {
+    Some(Raw { buffer: buffer.copy_deep().ok()?, caps: pad.current_caps()?, capture })
 }
 
 fn raw_frame(
@@ -200,9 +228,7 @@ pub(super) fn deliver(state: &Arc<State>, appsink: &AppSink, sink: Sink, generat
                 return Err(gst::FlowError::Eos);
             }
             if let Some(frame) = encoded_frame(&state, appsink, &sample) {
-                lock(&state.pace).left(frame.capture, clock::mono_ns());
-                state.newest_frame_ms.store(clock::mono_ms().0, Ordering::Release);
-                state.frames.fetch_add(1, Ordering::Relaxed);
+                state.encoded(frame.capture, state.sends_h264());
                 match &state.recorded {
                     None => (lock(&sink))(frame),
                     Some(recorded) => {
@@ -227,6 +253,7 @@ fn encoded_frame(state: &State, appsink: &AppSink, sample: &gst::Sample) -> Opti
     let side = |name| sample.caps()?.structure(0)?.get::<i32>(name).ok()?.try_into().ok();
     Some(EncodedFrame {
         camera: state.config.camera,
+        codec: Codec::H264,
         capture: capture.min(clock::mono_ns()),
         keyframe: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
         data: Bytes::copy_from_slice(map.as_slice()),

@@ -135,7 +135,7 @@ fn used(data: &Path) -> Result<Vec<Value>> {
     progress("the agent, driven through the cockpit");
     let join = rig.stack.invite_pilot()?;
     let more = ["--turn", "24"];
-    let drive = Drive { join_url: &join, mission: &rig.mission, screenshots: None, more: &more };
+    let drive = Drive { join_url: &join, mission: &rig.mission, more: &more, ..Drive::default() };
     let pilot = browser::start(&drive)?;
     wait_for("a robot that turns", 60, || {
         let recent = rig.trace_since(mono_ms().saturating_sub(200))?;

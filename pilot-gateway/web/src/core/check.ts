@@ -47,8 +47,8 @@ const BITS_GOOD = 4e6;
 const BITS_MIN = 6e5;
 const SIDE_PX_MIN = 320;
 const LONG_PX_MIN = 560;
-/** What robots send. */
-const CODEC = "H264";
+/** What robots send: the second to a browser without the first. */
+const CODECS = ["H264", "VP8"];
 
 function line(key: string, name: string, verdict: Verdict, words: string): CheckLine {
   return { key, name, verdict, words };
@@ -62,10 +62,18 @@ export function median(values: readonly number[]): number | null {
 function codecLine({ codecs, webrtc }: BrowserFacts, say: Say): CheckLine {
   const m = say.m.check;
   if (!webrtc || codecs?.length === 0) return line("codec", m.codec, "fail", m.codecFail);
-  // A browser that does not list its codecs may have it: the drive will tell.
-  const names = (codecs ?? [CODEC]).join(", ");
-  const has = codecs === null || codecs.includes(CODEC);
+  // A browser that does not list its codecs may have one: the drive will tell.
+  const names = (codecs ?? CODECS).join(", ");
+  const has = codecs === null || CODECS.some((codec) => codecs.includes(codec));
   return line("codec", m.codec, has ? "ok" : "warn", has ? m.codecOk(names) : m.codecWarn(names));
+}
+
+/** A browser that does not tell of each picture can be watched closely enough, where that was tried. */
+function framesLine({ frameCallback, stamps }: BrowserFacts, say: Say): CheckLine {
+  const m = say.m.check;
+  const tried = frameCallback ? stamps !== false : stamps === true;
+  if (!tried) return line("frames", m.frames, "fail", m.framesFail);
+  return line("frames", m.frames, frameCallback ? "ok" : "warn", frameCallback ? m.framesOk : m.framesWarn);
 }
 
 export function browserLines(facts: BrowserFacts, say: Say): readonly CheckLine[] {
@@ -81,7 +89,7 @@ export function browserLines(facts: BrowserFacts, say: Say): readonly CheckLine[
     need("keys", m.keys, facts.ed25519, m.keysOk, m.keysFail),
     need("webrtc", m.webrtc, facts.webrtc, m.webrtcOk, m.webrtcFail),
     codecLine(facts, say),
-    need("frames", m.frames, facts.frameCallback && facts.stamps !== false, m.framesOk, m.framesFail),
+    framesLine(facts, say),
     need("worker", m.worker, facts.moduleWorker, m.workerOk, m.workerFail),
     line("screen", m.screen, roomy ? "ok" : "warn", roomy ? m.screenOk(size) : m.screenWarn(size)),
   ];

@@ -27,6 +27,8 @@ export interface VideoCounters {
   readonly bytes: number;
   readonly packets: number;
   readonly packetsLost: number;
+  /** Name of the codec that the robot sends, such as `H264`; null before the first packet. */
+  readonly codec: string | null;
 }
 
 export interface Link {

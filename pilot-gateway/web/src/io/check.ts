@@ -3,7 +3,7 @@ import type { BrowserFacts } from "../core/check";
 import { didOf } from "../protocol/did";
 import type { Api } from "./api";
 import { nowMs, startTicker } from "./clock";
-import { watchFrames } from "./media";
+import { streamOf, tellsFrames, watchFrames } from "./media";
 
 const ROUND_TRIPS = 9;
 /** The first request pays for the connection. */
@@ -89,8 +89,8 @@ async function stampOf(
 ): Promise<boolean> {
   const video = Object.assign(document.createElement("video"), { muted: true, playsInline: true });
   const seen = new Promise<boolean>((resolve) => {
-    to.ontrack = ({ track }) => {
-      video.srcObject = new MediaStream([track]);
+    to.ontrack = ({ receiver }) => {
+      video.srcObject = streamOf(receiver);
       video.play().catch(() => undefined);
       const stop = watchFrames(video, ({ rtp }) => {
         resolve(rtp !== null);
@@ -111,14 +111,13 @@ async function stampOf(
 }
 
 export async function browserFacts(): Promise<BrowserFacts> {
-  const frameCallback = "requestVideoFrameCallback" in HTMLVideoElement.prototype;
   return {
     secure: window.isSecureContext,
     ed25519: await hasEd25519(),
     webrtc: typeof RTCPeerConnection === "function",
     codecs: codecs(),
-    frameCallback,
-    stamps: frameCallback ? await seesStamps() : null,
+    frameCallback: tellsFrames(),
+    stamps: await seesStamps(),
     moduleWorker: await hasModuleWorker(),
     touch: matchMedia("(pointer: coarse)").matches,
     widthPx: window.innerWidth,

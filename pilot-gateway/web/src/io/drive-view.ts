@@ -15,6 +15,7 @@ export interface LinkNumbers {
   /** Share of packets lost in the last second. */
   readonly loss: number | null;
   readonly rttMs: number | null;
+  readonly codec: string | null;
 }
 
 export interface DriveView {
@@ -65,7 +66,7 @@ export const NO_VIEW: DriveView = {
   goalAgeMs: null,
   nowMs: 0,
   latencies: [],
-  link: { bitrateBps: null, fps: null, loss: null, rttMs: null },
+  link: { bitrateBps: null, fps: null, loss: null, rttMs: null, codec: null },
   deadman: RELEASED,
   keys: new Set(),
   wish: AT_REST,

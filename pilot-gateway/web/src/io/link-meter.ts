@@ -5,6 +5,7 @@ export interface LinkMeasure {
   readonly bitrateBps: number;
   readonly fps: number;
   readonly loss: number;
+  readonly codec: string | null;
 }
 
 export interface LinkMeter {
@@ -35,6 +36,7 @@ export function linkMeter(): LinkMeter {
         bitrateBps: ((now.bytes - then.bytes) * 8) / spanS,
         fps: shown / spanS,
         loss: lost + received === 0 ? 0 : lost / (lost + received),
+        codec: now.codec,
       };
     },
   };

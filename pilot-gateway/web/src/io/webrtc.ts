@@ -5,6 +5,7 @@
 import type { Messages } from "../core/words/words";
 import { CHANNELS } from "../protocol/session";
 import type { IceServer, Link, LinkEvents, VideoCounters, Viewer, ViewerEvents } from "./backend";
+import { streamOf } from "./media";
 
 /** Candidates of the machine itself come within milliseconds; a dead STUN server must not hold up the drive. */
 const GATHERING_MS_MAX = 1_500;
@@ -55,14 +56,17 @@ function watchState(pc: RTCPeerConnection, events: LinkEvents, words: Words): vo
 }
 
 async function countersOf(receiver: RTCRtpReceiver): Promise<VideoCounters | null> {
-  for (const report of (await receiver.getStats()).values()) {
+  const reports = await receiver.getStats();
+  for (const report of reports.values()) {
     if (report.type !== "inbound-rtp") continue;
     const inbound = report as RTCInboundRtpStreamStats;
+    const codec = inbound.codecId === undefined ? undefined : reports.get(inbound.codecId);
     return {
       atMs: inbound.timestamp,
       bytes: inbound.bytesReceived ?? 0,
       packets: inbound.packetsReceived ?? 0,
       packetsLost: inbound.packetsLost ?? 0,
+      codec: (codec as { mimeType?: string } | undefined)?.mimeType?.replace(/^video\//i, "") ?? null,
     };
   }
   return null;
@@ -81,10 +85,10 @@ export async function openLink(
   // Offered to every robot; one without sound declines. After the pictures, whose order counts.
   const ear = pc.addTransceiver("audio", { direction: "recvonly" });
   const mouth = pc.addTransceiver("audio", { direction: "sendonly" });
-  pc.addEventListener("track", ({ transceiver, track }) => {
+  pc.addEventListener("track", ({ transceiver, receiver, track }) => {
     if (transceiver === ear) events.sound(new MediaStream([track]));
     const camera = cameras.indexOf(transceiver);
-    if (camera >= 0) events.video(camera, new MediaStream([track]));
+    if (camera >= 0) events.video(camera, streamOf(receiver));
   });
 
   const latest: RTCDataChannelInit = { ordered: false, maxRetransmits: 0 };

@@ -142,7 +142,7 @@ export async function createPracticeBackend(
             return true;
           },
           // Nothing comes over a wire, and nothing is lost.
-          counters: async () => ({ atMs: nowMs(), bytes: 0, packets: 0, packetsLost: 0 }),
+          counters: async () => ({ atMs: nowMs(), bytes: 0, packets: 0, packetsLost: 0, codec: null }),
           close: mine.close,
         };
       },

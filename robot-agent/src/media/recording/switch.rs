@@ -4,8 +4,8 @@ use super::{Decision, Recording, Told, What, encode};
 use crate::clock;
 use crate::media::camera::lock;
 use crate::media::encoder::Chosen;
-use crate::media::{CameraConfig, EncodedFrame};
-use gstreamer as gst;
+use crate::media::feed::Raw;
+use crate::media::{CameraConfig, Codec, EncodedFrame};
 use protocol::units::MonoNs;
 use ros_bridge::priority;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -19,14 +19,6 @@ const WINDOW_NS: u64 = 2_000_000_000;
 const DROPPED_ONE_IN: u32 = 10;
 /// An encode has so long to give its first frame; what is dropped until then says nothing.
 const FIRST_WITHIN_NS: u64 = 3_000_000_000;
-
-/// A frame as it was captured.
-#[derive(Debug, Clone)]
-pub(super) struct Raw {
-    pub(super) buffer: gst::Buffer,
-    pub(super) caps: gst::Caps,
-    pub(super) capture: MonoNs,
-}
 
 /// How well an encode keeps up.
 #[derive(Debug)]
@@ -90,6 +82,8 @@ enum Mode {
 
 struct Inner {
     episode: Option<u64>,
+    /// How what is sent is encoded.
+    sent: Codec,
     mode: Mode,
     /// Counts the encodes: what an older one still gives is not of this episode.
     generation: u64,
@@ -110,6 +104,7 @@ impl Switch {
     pub(super) fn new(config: CameraConfig, recording: Arc<dyn Recording>) -> Self {
         let inner = Inner {
             episode: None,
+            sent: Codec::H264,
             mode: Mode::Idle,
             generation: 0,
             newest: MonoNs(0),
@@ -156,9 +151,31 @@ impl Switch {
             }
             Err(why) => {
                 inner.mode = Mode::Shared { decodable: false };
-                self.tell(What::Shared { why });
+                self.tell_shared(inner.sent, why);
             }
         }
+    }
+
+    /// What is sent is encoded so from now on.
+    pub(super) fn sent_as(&self, codec: Codec) {
+        let mut inner = lock(&self.inner);
+        if std::mem::replace(&mut inner.sent, codec) != codec
+            && matches!(inner.mode, Mode::Shared { .. })
+        {
+            self.tell_shared(codec, "the driver's browser takes H.264 again".to_owned());
+        }
+    }
+
+    /// The pipeline's encode is recorded: it is what is sent, unless that is VP8.
+    fn tell_shared(&self, sent: Codec, why: String) {
+        let CameraConfig { bitrate_kbps, .. } = self.config;
+        self.tell(match sent {
+            Codec::H264 => What::Shared { why },
+            Codec::Vp8 => {
+                let why = "the driver's browser has no H.264 and is sent VP8".to_owned();
+                What::Separate { bitrate_kbps, why }
+            }
+        });
     }
 
     fn start(
@@ -220,10 +237,10 @@ impl Switch {
         inner.generation += 1;
         inner.mode = Mode::Shared { decodable: false };
         inner.gave_up = true;
-        self.tell(What::Shared { why });
+        self.tell_shared(inner.sent, why);
     }
 
-    /// A frame of the live encode.
+    /// A frame of the pipeline's encode.
     pub(super) fn live(&self, frame: EncodedFrame) {
         let mut inner = lock(&self.inner);
         let newest = inner.newest;

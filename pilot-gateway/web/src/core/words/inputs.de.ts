@@ -132,10 +132,12 @@ export const inputsDe: typeof inputsEn = {
     codec: "Video",
     codecOk: (codecs) => `Spielt ${codecs}.`,
     codecWarn: (codecs) =>
-      `Spielt ${codecs}, aber kein H.264, das Roboter senden. Lassen Sie Firefox das OpenH264-Plug-in installieren (about:addons, Plugins).`,
+      `Spielt ${codecs}, aber weder H.264 noch VP8, das Roboter senden. Nehmen Sie einen anderen Browser.`,
     codecFail: "Es kann kein Video empfangen werden.",
     frames: "Alter des Bilds",
     framesOk: "Die Seite sieht den Stempel jedes Bilds.",
+    framesWarn:
+      "Die Seite erfährt etwas spät, welches Bild sie zeigt: Sein Alter erscheint bis zu einer Dreißigstelsekunde zu hoch.",
     framesFail:
       "Dieser Browser sagt nicht, welches Bild zu sehen ist (requestVideoFrameCallback); ohne das lässt der Roboter Sie nicht fahren. Nehmen Sie Chromium 83, Firefox 132, Safari 15.4 oder neuer.",
     worker: "Gleichmäßige Befehle",

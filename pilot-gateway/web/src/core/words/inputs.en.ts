@@ -126,10 +126,12 @@ export const inputsEn = {
     codec: "Video",
     codecOk: (codecs: string) => `Plays ${codecs}.`,
     codecWarn: (codecs: string) =>
-      `Plays ${codecs}, but no H.264, which robots send. In Firefox, let it install the OpenH264 plug-in (about:addons, Plugins).`,
+      `Plays ${codecs}, but neither H.264 nor VP8, which robots send. Use another browser.`,
     codecFail: "No video can be received.",
     frames: "Age of the picture",
     framesOk: "The page sees each picture's stamp.",
+    framesWarn:
+      "The page learns a little late which picture it shows: its age reads up to a thirtieth of a second too high.",
     framesFail:
       "This browser does not tell which picture is on the screen (requestVideoFrameCallback); without it, the robot does not let you drive. Use Chromium 83, Firefox 132, Safari 15.4 or newer.",
     worker: "Steady commands",

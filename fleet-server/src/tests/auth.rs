@@ -148,7 +148,7 @@ async fn an_invitation_may_be_short_but_not_endless() {
     let left_ms = made["expires_at"].as_u64().unwrap().saturating_sub(crate::fleet::now().0);
     assert!((590_000..=600_000).contains(&left_ms), "{left_ms}");
     for valid_s in [0, 59, 604_801, u64::MAX] {
-        let call = ("POST", "/v1/invitations", &world.operator);
+        let call = ("POST", "/v1/invitations", world.operator.as_str());
         world.refused(call, invite(valid_s), 400, "bad-request").await;
     }
 }

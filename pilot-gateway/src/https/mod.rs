@@ -172,7 +172,7 @@ impl ResolvesServerCert for Current {
 
 #[derive(Debug)]
 enum Source {
-    Local(local::Local),
+    Local(Box<local::Local>),
     Given(given::Given),
 }
 
@@ -210,7 +210,7 @@ impl Https {
                     );
                 }
                 let first = local.certificate(&local::Names::of_this_machine(), now)?;
-                (Source::Local(local), first)
+                (Source::Local(Box::new(local)), first)
             }
         };
         let current = Arc::new(Current(RwLock::new(Arc::new(first))));

@@ -428,7 +428,8 @@ try {
       ["/account", "account"],
     ]) {
       await page.goto(new URL(path, args.join).href);
-      await page.waitForLoadState("networkidle").catch(() => {});
+      // A page that listens to news is never idle for some browsers.
+      await page.waitForLoadState("networkidle", { timeout: 3_000 }).catch(() => {});
       await shot(name);
     }
   }

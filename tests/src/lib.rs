@@ -3,12 +3,10 @@
 
 mod driver;
 pub mod guest;
-mod linked;
 mod turn;
 
 pub use driver::Driver;
 pub use guest::Guest;
-pub use linked::{Kept, Linked};
 pub use turn::Turn;
 pub use xtask::rig::{Pilot, Rig, Stop, accepted_episode, fresh, mono_ms};
 

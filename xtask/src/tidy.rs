@@ -57,14 +57,10 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("turn-server-proto", &["turn-relay"], "turn-relay bounds it and gives it sockets"),
     (
         "webrtc",
-        &["robot-agent", "watch-relay", "system-tests"],
-        "robot-agent wraps it; watch-relay tests against it; system tests have a driver of their own",
+        &["robot-agent", "watch-relay"],
+        "robot-agent wraps it; watch-relay tests against it",
     ),
-    (
-        "rtc",
-        &["robot-agent", "watch-relay", "system-tests"],
-        "one module of robot-agent and watch-relay wrap it; system tests have a driver of their own",
-    ),
+    ("rtc", &["robot-agent", "watch-relay"], "one module of robot-agent and watch-relay wrap it"),
     ("quinn-udp", &["watch-relay"], "one socket of many datagrams"),
     ("parquet", &["episode-export"], "keep heavy export crates out of the rest"),
     (
